@@ -1,0 +1,65 @@
+"""lodiag: what is happening on this machine's loopback, and what is wrong with it.
+
+The functions and types below load their modules when they are first used, so ``import lodiag`` costs nothing.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from lodiag.conns import list_connections
+    from lodiag.errors import ConfigError, LodiagError, PrivilegeError, TargetError, UnsupportedError
+    from lodiag.model import Finding, Report
+    from lodiag.ping import PingOptions, PingRun, ping_address
+    from lodiag.system import System
+    from lodiag.trace import trace_route
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "ping_address": "ping",
+    "PingRun": "ping",
+    "PingOptions": "ping",
+    "trace_route": "trace",
+    "list_connections": "conns",
+    "Report": "model",
+    "Finding": "model",
+    "System": "system",
+    "LodiagError": "errors",
+    "TargetError": "errors",
+    "PrivilegeError": "errors",
+    "UnsupportedError": "errors",
+    "ConfigError": "errors",
+}
+
+__all__ = [  # noqa: RUF022 - functions first, as a reader looks for them
+    "ping_address",
+    "PingRun",
+    "PingOptions",
+    "trace_route",
+    "list_connections",
+    "Report",
+    "Finding",
+    "System",
+    "LodiagError",
+    "TargetError",
+    "PrivilegeError",
+    "UnsupportedError",
+    "ConfigError",
+    "__version__",
+]
+
+
+def __getattr__(name: str) -> object:
+    """Load a public name's module (PEP 562)."""
+    if name not in _HOMES:
+        message = f"module 'lodiag' has no attribute {name!r}"
+        raise AttributeError(message)
+    from importlib import import_module
+
+    return getattr(import_module(f"lodiag.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    """List the public names."""
+    return sorted(__all__)

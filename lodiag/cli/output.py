@@ -1,0 +1,126 @@
+"""Where results go: standard output, and a file that is written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+import tempfile
+from contextlib import suppress
+from io import TextIOWrapper
+from pathlib import Path
+from typing import TYPE_CHECKING, Self, TextIO
+
+from lodiag.errors import ConfigError, LodiagError
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+
+def tell(text: str) -> None:
+    """Write a line to standard error, if there is one."""
+    if sys.stderr is not None:
+        with suppress(OSError, ValueError):  # nobody is left to tell
+            sys.stderr.write(text.encode("ascii", "backslashreplace").decode("ascii") + "\n")
+            sys.stderr.flush()
+
+
+class ReaderGoneError(Exception):
+    """Whoever read our standard output has closed it, as ``head`` does; that is no fault."""
+
+
+class OutputError(LodiagError):
+    """A result could not be written."""
+
+    code = "output-failed"
+
+
+class Output:
+    """Standard output, and a file if one was asked for.
+
+    The file's text is collected beside it and takes its place at the end, so an existing file is never
+    half overwritten, and it is opened at the start, so that what cannot be written is not measured.
+    A device or a pipe is written to directly.
+    """
+
+    def __init__(self, path: str | None) -> None:
+        """Open; ``ConfigError`` if ``path`` cannot be written."""
+        self._stream = sys.stdout
+        self._is_open = self._stream is not None
+        if isinstance(self._stream, TextIOWrapper):  # a name that the locale cannot spell is no reason to fail
+            self._stream.reconfigure(errors="backslashreplace")
+        self._path = None if path is None else Path(os.path.realpath(path))
+        self._file: TextIO | None = None
+        self._draft: Path | None = None
+        if self._path is not None:
+            try:
+                self._open_file(self._path)
+            except OSError as error:
+                message = f"cannot write {path!r}: {error.strerror}"
+                raise ConfigError(message, "Nothing was measured, and no file was changed.") from error
+
+    def _open_file(self, path: Path) -> None:
+        if path.exists() and not path.is_file():
+            self._file = path.open("w", encoding="utf-8", errors="backslashreplace")
+            return
+        mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o666 & ~_umask()
+        if path.exists():
+            path.open("a").close()
+        descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.")
+        self._draft = Path(draft)
+        self._draft.chmod(mode)
+        self._file = os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace")
+
+    def __enter__(self) -> Self:
+        """Return this output."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None) -> None:
+        """Put the file in its place; after an error, leave what was there."""
+        try:
+            if self._file is not None:
+                self._file.close()
+            if self._draft is not None and self._path is not None and kind is None:
+                self._draft.replace(self._path)
+                self._draft = None
+        except OSError as error:
+            message = f"cannot write {str(self._path)!r}: {error.strerror}"
+            raise OutputError(message) from error
+        finally:
+            if self._draft is not None:
+                self._draft.unlink(missing_ok=True)
+
+    @property
+    def reader_is_gone(self) -> bool:
+        """Whether standard output was closed by its reader."""
+        return not self._is_open
+
+    def write(self, text: str) -> None:
+        """Write and flush; nothing more goes to a reader that has gone."""
+        if self._file is not None:
+            self._file.write(text)
+        if not self._is_open or self._stream is None:
+            return
+        try:
+            self._stream.write(text)
+            self._stream.flush()
+        except BrokenPipeError:
+            self._abandon()
+        except OSError as error:
+            self._abandon()
+            message = f"cannot write to standard output: {error.strerror}"
+            raise OutputError(message) from error
+
+    def _abandon(self) -> None:
+        """Point standard output nowhere, so that Python's own flush at exit does not fail again."""
+        self._is_open = False
+        if self._stream is not None:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self._stream.fileno())
+            os.close(nowhere)
+
+
+def _umask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,161 @@
+"""Parsers: what all commands share, and which commands there are."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING, NoReturn
+
+from lodiag import __version__
+from lodiag.cli.output import Output, tell
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+COMMANDS = {
+    "ping": ("probe", "does it answer, how fast, how steadily"),
+    "trace": ("probe", "does its traffic stay on this host, and by which hops"),
+    "conns": ("look", "which sockets use the loopback, and who owns them"),
+    "schema": ("more", "print the JSON Schema of what --json prints"),
+}
+"""Group and purpose of each command, which is a module of ``lodiag.cli`` with ``add_arguments`` and ``run``."""
+
+FORMATS = ("table", "json", "jsonl", "csv", "markdown", "prometheus")
+FAMILIES = {"-4": "ipv4", "-6": "ipv6"}
+
+_TOP_HELP = """usage: lodiag COMMAND [OPTIONS]
+
+lodiag shows what is happening on this machine's loopback, and what is wrong with it.
+{groups}
+
+  lodiag COMMAND --help            the options of a command
+  lodiag --version                 the version
+  lodiag --print-completion SHELL  completions, for bash or zsh
+
+exit status: 0 all well, 1 something was found, 2 could not run
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are a usage line, one sentence and a hint, with exit status 2."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong with the arguments, and stop."""
+        self.print_usage(sys.stderr)
+        tell(f"{self.prog}: error [usage]: {message}")
+        tell(f"hint: {self.prog} --help")
+        raise SystemExit(2)
+
+
+def make_top_parser() -> Parser:
+    """Parser of a command line that names no command."""
+    groups: dict[str, list[str]] = {}
+    for name, (group, purpose) in COMMANDS.items():
+        groups.setdefault(group, []).append(f"  {name:<8} {purpose}")
+    shown = "".join(f"\n{group}\n" + "\n".join(lines) + "\n" for group, lines in groups.items())
+    parser = Parser(prog="lodiag", usage="lodiag COMMAND [OPTIONS]", add_help=False, allow_abbrev=False)
+    parser.add_argument(
+        "-h", "--help", action=_Print, text=_TOP_HELP.format(groups=shown.rstrip()), help="print this help"
+    )
+    parser.add_argument("--version", action=_Print, text=f"lodiag {__version__}\n", help="print the version")
+    parser.add_argument(
+        "--print-completion", choices=("bash", "zsh"), help="print completions for a shell", metavar="SHELL"
+    )
+    parser.add_argument("command", nargs="?", type=_unknown_command, help=argparse.SUPPRESS)
+    return parser
+
+
+class _Print(argparse.Action):
+    """Print a text, or else the help of the parser, as every other output is printed, and stop."""
+
+    def __init__(self, option_strings: list[str], dest: str, help: str, text: str | None = None) -> None:  # noqa: A002 - argparse's name
+        super().__init__(option_strings, dest, nargs=0, help=help)
+        self._text = text
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        with Output(None) as output:
+            output.write(parser.format_help() if self._text is None else self._text)
+        raise SystemExit(0)
+
+
+def _unknown_command(text: str) -> NoReturn:
+    from difflib import get_close_matches
+
+    if text in COMMANDS:
+        message = f"the options of {text} go after it: lodiag {text} [OPTIONS]"
+        raise argparse.ArgumentTypeError(message)
+    close = get_close_matches(text, COMMANDS, n=1)
+    guess = f"; did you mean {close[0]}?" if close else f", but one of {', '.join(COMMANDS)} is"
+    message = f"{text[:40]!r} is not a command{guess}"
+    raise argparse.ArgumentTypeError(message)
+
+
+def make_command_parser(name: str) -> Parser:
+    """Parser of one command."""
+    command = import_module(f"lodiag.cli.{name}")
+    parser = Parser(
+        prog=f"lodiag {name}",
+        usage=f"lodiag {name} {command.USAGE}",
+        description=f"{COMMANDS[name][1].capitalize()}.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=command.EXAMPLES,
+        allow_abbrev=False,
+        add_help=False,
+    )
+    parser.add_argument("-h", "--help", action=_Print, help="print this help")
+    command.add_arguments(parser)
+    return parser
+
+
+def make_full_parser() -> Parser:
+    """One parser of everything, for what describes the command line, such as completions."""
+    top = make_top_parser()
+    top._actions = [action for action in top._actions if action.dest != "command"]  # noqa: SLF001 - the commands take its place
+    commands = top.add_subparsers(parser_class=argparse.ArgumentParser)
+    for name, (_, purpose) in COMMANDS.items():
+        import_module(f"lodiag.cli.{name}").add_arguments(commands.add_parser(name, help=purpose))
+    return top
+
+
+def add_output_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of every command that makes a report."""
+    group = parser.add_argument_group("output")
+    group.add_argument("--format", choices=FORMATS, default="table", help="how to print the result (default: table)")
+    group.add_argument("--json", dest="format", action="store_const", const="json", help="the same as --format json")
+    group.add_argument("--output", metavar="FILE", help="write the result to FILE as well, whole or not at all")
+
+
+def add_family_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add -4 and -6, which exclude each other."""
+    group = parser.add_mutually_exclusive_group()
+    for option, family in FAMILIES.items():
+        group.add_argument(
+            option, dest="family", action="store_const", const=family, help=f"IPv{option[1]} only", default=None
+        )
+
+
+def whole(unit: str) -> Callable[[str], int]:
+    """Make a reader of whole numbers."""
+
+    def read(text: str) -> int:
+        try:
+            return int(text)
+        except ValueError as error:
+            message = f"{text[:40]!r} is not a whole number{unit}"
+            raise argparse.ArgumentTypeError(message) from error
+
+    return read
+
+
+def decimal(unit: str) -> Callable[[str], float]:
+    """Make a reader of numbers; whether one is in range is for the command to say."""
+
+    def read(text: str) -> float:
+        try:
+            return float(text)
+        except ValueError as error:
+            message = f"{text[:40]!r} is not a number{unit}"
+            raise argparse.ArgumentTypeError(message) from error
+
+    return read

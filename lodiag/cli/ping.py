@@ -1,0 +1,120 @@
+"""``lodiag ping``."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from lodiag.cli.parsing import add_family_arguments, add_output_arguments, decimal, whole
+from lodiag.cli.progress import show_progress
+
+if TYPE_CHECKING:
+    import argparse
+
+    from lodiag.cli.output import Output
+    from lodiag.ping import PingRun
+
+USAGE = "[OPTIONS] [TARGET ...]"
+EXAMPLES = """examples:
+  lodiag ping                          every address of localhost
+  lodiag ping -c 100 -i 0.01 -q ::1    a hundred probes, statistics only
+  lodiag ping --max-loss 0 --max-rtt 5 --json 127.0.0.1 | jq '.findings'
+"""
+
+_STREAMED = ("table", "jsonl")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what ``ping`` takes; letters are those of ping(8)."""
+    parser.add_argument(
+        "targets", nargs="*", metavar="TARGET", default=["localhost"], help="name or address (default: localhost)"
+    )
+    parser.add_argument("-c", "--count", type=whole(""), default=4, help="probes; 0 goes on until Ctrl-C (default: 4)")
+    seconds = decimal(" of seconds")
+    parser.add_argument(
+        "-i", "--interval", type=seconds, default=0.2, help="seconds between probes (default: 0.2)", metavar="SECONDS"
+    )
+    parser.add_argument(
+        "-W", "--timeout", type=seconds, default=1.0, help="seconds to wait for a reply (default: 1)", metavar="SECONDS"
+    )
+    parser.add_argument("-w", "--deadline", type=seconds, help="seconds after which to stop", metavar="SECONDS")
+    parser.add_argument(
+        "-s", "--size", type=whole(" of bytes"), default=56, help="bytes of payload (default: 56)", metavar="BYTES"
+    )
+    parser.add_argument("-t", "--ttl", type=whole(""), help="TTL or hop limit, 1 to 255")
+    parser.add_argument("-S", "--source", help="loopback address to send from", metavar="ADDRESS")
+    add_family_arguments(parser)
+    parser.add_argument("-q", "--quiet", action="store_true", help="no line for each reply")
+    parser.add_argument("-D", "--timestamps", action="store_true", help="begin each line with the time, in UTC")
+    parser.add_argument("-n", "--numeric", action="store_true", help="accepted for habit; addresses are never named")
+    parser.add_argument(
+        "--max-loss", type=decimal(" of percent"), help="exit with 1 if more is lost", metavar="PERCENT"
+    )
+    parser.add_argument(
+        "--max-rtt", type=decimal(" of milliseconds"), help="exit with 1 if a round trip takes longer", metavar="MS"
+    )
+    parser.add_argument(
+        "--method",
+        choices=("auto", "icmp", "udp"),
+        default="auto",
+        help="auto takes the first that this user may use: ICMP datagram, ICMP raw, UDP to a closed port",
+    )
+    add_output_arguments(parser)
+
+
+def run(options: argparse.Namespace, output: Output) -> int:
+    """Ping, print each reply as it comes, then the report; Ctrl-C ends the run and not the report."""
+    from lodiag.ping import PingOptions, PingRun
+    from lodiag.render import render
+
+    ping_run = PingRun(
+        tuple(options.targets),
+        PingOptions(
+            count=options.count,
+            interval_s=options.interval,
+            timeout_s=options.timeout,
+            deadline_s=options.deadline,
+            size_bytes=options.size,
+            ttl=options.ttl,
+            source=options.source,
+            family=options.family,
+            method=options.method,
+            max_loss_ratio=None if options.max_loss is None else options.max_loss / 100,
+            max_rtt_ms=options.max_rtt,
+            keep_replies=options.format == "json",
+        ),
+    )
+    with suppress(KeyboardInterrupt):  # as with ping(8), what was measured so far is the result
+        _follow(ping_run, options, output)
+    report = ping_run.report()
+    output.write(render(report, options.format))
+    return report.exit_status
+
+
+def _follow(ping_run: PingRun, options: argparse.Namespace, output: Output) -> None:
+    ping_run.open()
+    if options.format == "table":
+        for stream in ping_run.streams:
+            name = stream.address if stream.target == stream.address else f"{stream.target} ({stream.address})"
+            method = f" by {stream.probe.method}" if stream.probe is not None else ""
+            output.write(f"ping {name}{method}: {options.size} bytes every {options.interval:g} s\n")
+    if options.quiet or options.format not in _STREAMED:
+        with show_progress("ping", options.count * len(ping_run.streams)) as advance:
+            for _ in ping_run:
+                advance()
+    else:
+        _print_replies(ping_run, options, output)
+    if options.format == "table":
+        output.write("\n")
+
+
+def _print_replies(ping_run: PingRun, options: argparse.Namespace, output: Output) -> None:
+    from importlib import import_module
+
+    show = import_module(f"lodiag.render.{options.format}").render_reply
+    with_time = options.timestamps and options.format == "table"
+    for event in ping_run:
+        stamp = f"[{event.reply.sent_at}] " if with_time else ""
+        output.write(f"{stamp}{show(event.target, event.address, event.reply)}\n")
+        if output.reader_is_gone:
+            return

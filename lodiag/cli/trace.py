@@ -1,0 +1,80 @@
+"""``lodiag trace``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lodiag.cli.parsing import add_family_arguments, add_output_arguments, decimal, whole
+
+if TYPE_CHECKING:
+    import argparse
+
+    from lodiag.cli.output import Output
+
+USAGE = "[OPTIONS] [TARGET]"
+EXAMPLES = """examples:
+  lodiag trace                     the first address of localhost, by UDP
+  lodiag trace -I ::1              by ICMP echo
+  lodiag trace -T -p 5432 --json   by TCP, to the port of a service
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what ``trace`` takes; letters are those of traceroute(8)."""
+    parser.add_argument(
+        "target", nargs="?", metavar="TARGET", default="localhost", help="name or address (default: localhost)"
+    )
+    methods = parser.add_mutually_exclusive_group()
+    methods.add_argument(
+        "--method",
+        choices=("auto", "icmp", "udp", "tcp"),
+        default="auto",
+        help="auto takes UDP to a closed port, which needs no privilege, and ICMP where that is refused",
+    )
+    for letter, method in (("-I", "icmp"), ("-U", "udp"), ("-T", "tcp")):
+        methods.add_argument(
+            letter, dest="method", action="store_const", const=method, help=f"the same as --method {method}"
+        )
+    parser.add_argument(
+        "-f", "--first-hop", type=whole(""), default=1, help="TTL to begin with (default: 1)", metavar="TTL"
+    )
+    parser.add_argument(
+        "-m", "--max-hops", type=whole(""), default=30, help="TTL to end with (default: 30)", metavar="TTL"
+    )
+    parser.add_argument("-q", "--queries", type=whole(""), default=3, help="probes a hop, 1 to 10 (default: 3)")
+    seconds = decimal(" of seconds")
+    parser.add_argument(
+        "-w",
+        "--timeout",
+        type=seconds,
+        default=1.0,
+        help="seconds to wait for an answer (default: 1)",
+        metavar="SECONDS",
+    )
+    parser.add_argument(
+        "--deadline", type=seconds, default=5.0, help="seconds after which to stop (default: 5)", metavar="SECONDS"
+    )
+    parser.add_argument("-p", "--port", type=whole(""), help="port for udp and tcp (default: one that is closed)")
+    add_family_arguments(parser)
+    parser.add_argument("-n", "--numeric", action="store_true", help="accepted for habit; addresses are never named")
+    add_output_arguments(parser)
+
+
+def run(options: argparse.Namespace, output: Output) -> int:
+    """Trace and print the report."""
+    from lodiag.render import render
+    from lodiag.trace import trace_route
+
+    report = trace_route(
+        options.target,
+        method=options.method,
+        first_hop=options.first_hop,
+        max_hops=options.max_hops,
+        queries=options.queries,
+        timeout_s=options.timeout,
+        deadline_s=options.deadline,
+        port=options.port,
+        family=options.family,
+    )
+    output.write(render(report, options.format))
+    return report.exit_status

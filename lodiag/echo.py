@@ -1,0 +1,249 @@
+"""The bookkeeping of echo probes to one address: which were sent, and what became of each."""
+
+from __future__ import annotations
+
+from array import array
+from typing import TYPE_CHECKING, NamedTuple
+
+from lodiag.clock import NS_PER_S
+from lodiag.model import PingRecord, PingReply, Refusal
+from lodiag.rtt import Jitter, describe_rtts, to_ms
+from lodiag.system.probe import MethodRefusedError, SendError
+from lodiag.targets import family_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from lodiag.ping import PingOptions
+    from lodiag.system import System
+    from lodiag.system.probe import Answer, ProbeSocket
+
+QUICKEST_SILENT_NS = NS_PER_S // 100
+"""With no interval the next probe follows the answer to the last, or comes after 10 ms, as in ping -f."""
+
+_NEVER, _PENDING, _TIMED_OUT, _DONE = range(4)
+
+
+class PingEvent(NamedTuple):
+    """The fate of one probe, told as it happens; a late reply is told after its timeout was."""
+
+    target: str
+    address: str
+    method: str | None
+    reply: PingReply
+
+
+class EchoStream:
+    """Probes to one address on a steady schedule."""
+
+    def __init__(self, target: str, address: str, options: PingOptions, instant: Callable[[int], str]) -> None:
+        """Prepare; nothing is opened yet. ``instant`` writes a monotonic time as RFC 3339."""
+        self.target, self.address, self.family = target, address, family_of(address)
+        self.probe: ProbeSocket | None = None
+        self.refused: list[Refusal] = []
+        self.error: str | None = None
+        self.received = 0
+        self._options, self._instant = options, instant
+        self._attempts = self._sent = self._not_sent = 0
+        self._duplicates = self._corrupted = self._late = 0
+        self._rtts_ns = array("q")
+        self._jitter = Jitter()
+        self._pending: dict[int, int] = {}
+        self._overdue: dict[int, int] = {}
+        self._fates = bytearray(1 << 16)
+        self._replies: dict[int, PingReply] = {}
+        self._due_ns = 0
+
+    def open(self, system: System, methods: tuple[str, ...]) -> None:
+        """Take the first method that opens; without one, ``error`` or ``refused`` says why."""
+        for method in methods:
+            try:
+                self.probe = system.open_probe(
+                    method,
+                    self.family,
+                    self.address,
+                    source=self._options.source,
+                    size_bytes=self._options.size_bytes,
+                )
+            except MethodRefusedError as refusal:
+                self.refused.append(Refusal(method=method, reason=str(refusal)))
+            except SendError as error:
+                self.error = error.code
+                return
+            else:
+                return
+
+    def close(self) -> None:
+        """Close the socket; what is still unanswered is given up."""
+        if self.probe is not None:
+            self.probe.close()
+        for _ in self.give_up(None):
+            pass
+
+    @property
+    def wants_to_send(self) -> bool:
+        """Whether probes are still to be sent."""
+        count = self._options.count
+        return self.probe is not None and (count == 0 or self._attempts < count)
+
+    def start(self, now_ns: int) -> None:
+        """Begin the schedule; an idle read first, so that the first round trip does not pay for cold code."""
+        self._due_ns = now_ns
+        if self.probe is not None:
+            self.probe.receive()
+
+    def next_ns(self) -> int | None:
+        """When something is next to be done, if no answer comes: send a probe, or give one up."""
+        times = []
+        if self.wants_to_send:
+            times.append(self._due_ns)
+        if self._pending:
+            times.append(next(iter(self._pending.values())) + round(self._options.timeout_s * NS_PER_S))
+        return min(times, default=None)
+
+    def send_if_due(self, now_ns: int) -> Iterator[PingEvent]:
+        """Send the next probe if it is time, and take in what came back at once."""
+        if self.probe is None or not self.wants_to_send or now_ns < self._due_ns:
+            return
+        self._attempts += 1
+        seq = self._attempts
+        try:
+            sent_ns = self.probe.send(seq, self._options.ttl)
+        except SendError as error:
+            self._not_sent += 1
+            self.error = error.code
+            self._schedule(now_ns)
+            yield self._tell(seq, now_ns, "not-sent", error=error.code)
+            return
+        self._sent += 1
+        self._pending[seq] = sent_ns
+        self._fates[seq & 0xFFFF] = _PENDING
+        self._schedule(sent_ns)
+        yield from self.collect()
+
+    def _schedule(self, sent_ns: int) -> None:
+        """Keep to the grid of the interval; a stall of more than one interval is not made up for by a burst."""
+        interval_ns = round(self._options.interval_s * NS_PER_S)
+        if interval_ns == 0:
+            self._due_ns = sent_ns + QUICKEST_SILENT_NS
+            return
+        self._due_ns += interval_ns
+        if self._due_ns < sent_ns:
+            self._due_ns = sent_ns + interval_ns
+
+    def collect(self) -> Iterator[PingEvent]:
+        """Take in all answers that have arrived."""
+        while self.probe is not None:
+            answer = self.probe.receive()
+            if answer is None:
+                return
+            event = self._take(answer)
+            if event is not None:
+                yield event
+
+    def _take(self, answer: Answer) -> PingEvent | None:
+        fate = self._fates[answer.seq & 0xFFFF]
+        if fate == _DONE:
+            self._duplicates += answer.is_reply
+            return None
+        if fate == _TIMED_OUT:
+            return self._take_late(answer)
+        if fate == _NEVER:
+            return None
+        sent_ns = self._pending.pop(answer.seq)
+        self._fates[answer.seq & 0xFFFF] = _DONE
+        if self._options.interval_s == 0 and not self._pending:
+            self._due_ns = answer.received_ns
+        rtt_ns = answer.received_ns - sent_ns
+        if not answer.is_reply:
+            self.error = answer.error
+            return self._tell(answer.seq, sent_ns, "unreachable", answer=answer, error=answer.error)
+        if not answer.intact:
+            self._corrupted += 1
+            self.error = "corrupted"
+            return self._tell(answer.seq, sent_ns, "corrupted", rtt_ns=rtt_ns, answer=answer, error="corrupted")
+        self.received += 1
+        self._rtts_ns.append(rtt_ns)
+        self._jitter.add(answer.seq, rtt_ns)
+        return self._tell(answer.seq, sent_ns, "received", rtt_ns=rtt_ns, answer=answer)
+
+    def _take_late(self, answer: Answer) -> PingEvent | None:
+        sent_ns = self._overdue.pop(answer.seq, None)
+        self._fates[answer.seq & 0xFFFF] = _DONE
+        if sent_ns is None or not answer.is_reply:
+            return None
+        self._late += 1
+        rtt_ns = answer.received_ns - sent_ns
+        return self._tell(answer.seq, sent_ns, "late", rtt_ns=rtt_ns, answer=answer, error="timeout")
+
+    def give_up(self, now_ns: int | None) -> Iterator[PingEvent]:
+        """Give up the probes whose timeout is over; all of them if ``now_ns`` is ``None``."""
+        timeout_ns = round(self._options.timeout_s * NS_PER_S)
+        for seq, sent_ns in list(self._pending.items()):
+            if now_ns is not None and now_ns - sent_ns < timeout_ns:
+                return
+            del self._pending[seq]
+            self._fates[seq & 0xFFFF] = _TIMED_OUT
+            self._overdue[seq] = sent_ns
+            self._overdue.pop(seq - 0xFFFF, None)
+            self.error = "timeout"
+            yield self._tell(seq, sent_ns, "timeout", error="timeout")
+
+    def _tell(  # noqa: PLR0913 - it stands for the fields of PingReply
+        self,
+        seq: int,
+        sent_ns: int,
+        status: str,
+        *,
+        rtt_ns: int | None = None,
+        answer: Answer | None = None,
+        error: str | None = None,
+    ) -> PingEvent:
+        reply = PingReply(
+            seq=seq,
+            sent_at=self._instant(sent_ns),
+            rtt_ms=None if rtt_ns is None else to_ms(rtt_ns),
+            reply_ttl=answer.ttl if answer else None,
+            size_bytes=answer.size_bytes if answer else None,
+            status=status,
+            error=error,
+            icmp_type=answer.icmp_type if answer else None,
+            icmp_code=answer.icmp_code if answer else None,
+            reply_from=answer.address if answer else None,
+        )
+        if self._options.keep_replies:
+            self._replies[seq] = reply
+        return PingEvent(self.target, self.address, self.probe.method if self.probe else None, reply)
+
+    def record(self) -> PingRecord:
+        """Describe what has happened so far."""
+        rtts = describe_rtts(self._rtts_ns)
+        lost = self._sent - self.received
+        return PingRecord(
+            target=self.target,
+            address=self.address,
+            family=self.family,
+            method=self.probe.method if self.probe else None,
+            source=self._options.source,
+            interval_s=self._options.interval_s,
+            size_bytes=self._options.size_bytes,
+            sent=self._sent,
+            received=self.received,
+            lost=lost,
+            loss_ratio=lost / self._sent if self._sent else None,
+            not_sent=self._not_sent,
+            duplicates=self._duplicates,
+            corrupted=self._corrupted,
+            late=self._late,
+            rtt_min_ms=rtts.min_ms,
+            rtt_avg_ms=rtts.avg_ms,
+            rtt_max_ms=rtts.max_ms,
+            rtt_stddev_ms=rtts.stddev_ms,
+            rtt_p50_ms=rtts.p50_ms,
+            rtt_p95_ms=rtts.p95_ms,
+            rtt_p99_ms=rtts.p99_ms,
+            jitter_ms=self._jitter.value_ms,
+            error=self.error,
+            refused=tuple(self.refused),
+            replies=tuple(self._replies[seq] for seq in sorted(self._replies)) if self._options.keep_replies else None,
+        )

@@ -1,0 +1,1 @@
+"""Judgements: facts in, findings out. Nothing here touches the machine."""

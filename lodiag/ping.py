@@ -1,0 +1,279 @@
+"""Echo probes to loopback addresses: does it answer, how fast, how steadily."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from lodiag.clock import NS_PER_S
+from lodiag.echo import EchoStream
+from lodiag.errors import ConfigError, PrivilegeError
+from lodiag.judge.ping import judge_ping
+from lodiag.judge.silence import ECHO_SYSCTLS, GROUP_SYSCTL, Surroundings
+from lodiag.limits import require_between, require_choice, require_seconds
+from lodiag.model import PingSummary
+from lodiag.report import ReportMaker
+from lodiag.system import System
+from lodiag.targets import family_of, resolve_source, resolve_target
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lodiag.echo import PingEvent
+    from lodiag.model import Finding, PingRecord, Report
+
+METHODS = {"auto": ("icmp-datagram", "icmp-raw", "udp"), "icmp": ("icmp-datagram", "icmp-raw"), "udp": ("udp",)}
+"""Ladders, best first: each rung is tried by opening it, and the first that opens is used."""
+
+LARGEST_PAYLOAD = {"ipv4": 65_507, "ipv6": 65_527}
+"""65535 less 20 + 8 bytes of headers; IPv6 leaves its own header out of the length (RFC 8200 section 3)."""
+
+MOST_PROBES = 1_000_000_000
+LARGEST_TTL = 255
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PingOptions:
+    """How to ping.
+
+    Attributes:
+        count: Probes per address; 0 goes on until interrupted.
+        interval_s: Seconds from one probe to the next, on a steady schedule. With 0 the next probe follows
+            the answer to the last, or comes after 10 ms.
+        timeout_s: Seconds after which a probe counts as lost; a later reply is counted as late.
+        deadline_s: Seconds after which the whole run ends; ``None`` sets no bound.
+        size_bytes: Bytes of payload.
+        ttl: TTL or hop limit of the probes, 1 to 255; ``None`` leaves the system's default.
+        source: Loopback address to send from.
+        family: ``ipv4``, ``ipv6``, or ``None`` for every address of a name.
+        method: ``auto``, ``icmp`` or ``udp``.
+        max_loss_ratio: Loss above which the run fails, 0 to 1.
+        max_rtt_ms: Round trip above which the run fails.
+        keep_replies: Whether the records hold the fate of every probe.
+
+    """
+
+    count: int = 4
+    interval_s: float = 0.2
+    timeout_s: float = 1.0
+    deadline_s: float | None = None
+    size_bytes: int = 56
+    ttl: int | None = None
+    source: str | None = None
+    family: str | None = None
+    method: str = "auto"
+    max_loss_ratio: float | None = None
+    max_rtt_ms: float | None = None
+    keep_replies: bool = True
+
+    def __post_init__(self) -> None:
+        """Raise ``ConfigError`` for what is out of range, whatever the target."""
+        require_between("count", self.count, 0, MOST_PROBES)
+        require_seconds("interval", self.interval_s, or_zero=True)
+        require_seconds("timeout", self.timeout_s)
+        if self.deadline_s is not None:
+            require_seconds("deadline", self.deadline_s)
+        require_between("size", self.size_bytes, 0, max(LARGEST_PAYLOAD.values()), "bytes")
+        if self.ttl is not None:
+            require_between("ttl", self.ttl, 1, LARGEST_TTL)
+        require_choice("method", self.method, tuple(METHODS))
+        if self.max_loss_ratio is not None:
+            require_between("max-loss", self.max_loss_ratio * 100, 0, 100, "percent")
+        if self.max_rtt_ms is not None:
+            require_between("max-rtt", self.max_rtt_ms, 0, 1e9, "ms")
+
+
+class PingRun:
+    """A ping under way: iterate over it for the fate of each probe, ask for its report at any time.
+
+    Leaving the iteration early (by ``break``, or by an interrupt) ends the run; the report then tells
+    what had happened until then, and probes still unanswered count as lost, as in ping(8).
+    """
+
+    def __init__(self, targets: tuple[str, ...], options: PingOptions, system: System | None = None) -> None:
+        """Check the options and resolve the targets; nothing is sent or opened yet.
+
+        Raises:
+            TargetError: A target is malformed, unknown, or not on the loopback.
+            ConfigError: An option is out of range, or does not fit a target's family.
+
+        """
+        self._system = system or System()
+        if options.source is not None:
+            source = resolve_source(options.source, options.family)
+            options = replace(options, source=source, family=family_of(source))
+        self._options = options
+        self._is_open = False
+        self._maker = ReportMaker("ping", self._system)
+        pairs = dict.fromkeys(
+            (target, address) for target in targets for address in resolve_target(target, options.family, self._system)
+        )
+        for target, address in pairs:
+            largest = LARGEST_PAYLOAD[family_of(address)]
+            if options.size_bytes > largest:
+                message = f"size must be at most {largest} bytes for {address} ({target}), not {options.size_bytes}"
+                raise ConfigError(message)
+        self.streams = tuple(EchoStream(target, address, options, self._maker.instant) for target, address in pairs)
+
+    def __iter__(self) -> Iterator[PingEvent]:
+        """Send the probes and yield the fate of each.
+
+        Raises:
+            PrivilegeError: Every method was refused; nothing was sent.
+
+        """
+        try:
+            self.open()
+            yield from self._run()
+        finally:
+            for stream in self.streams:
+                stream.close()
+
+    def open(self) -> None:
+        """Open a socket for each address, as iterating does if this was not done before.
+
+        Raises:
+            PrivilegeError: Every method was refused; nothing was sent.
+
+        """
+        if self._is_open:
+            return
+        self._is_open = True
+        for stream in self.streams:
+            stream.open(self._system, METHODS[self._options.method])
+        barred = [s for s in self.streams if s.probe is None and s.error is None]
+        if barred:
+            reasons = "; ".join(f"{r.method}: {r.reason}" for r in barred[0].refused)
+            message = f"no socket to probe {barred[0].address} with may be opened: {reasons}"
+            raise PrivilegeError(message, self._privilege_hint())
+
+    def _privilege_hint(self) -> str:
+        groups = self._system.read_sysctl(GROUP_SYSCTL)
+        hint = "Try --method udp, which needs no privilege."
+        if groups is None:
+            return hint
+        return f"{hint} ICMP needs CAP_NET_RAW, or a group of yours within {GROUP_SYSCTL}, which is now '{groups}'."
+
+    def _run(self) -> Iterator[PingEvent]:
+        """Send, wait and collect until every probe has met its fate or the deadline is over."""
+        for stream in self.streams:
+            stream.start(self._system.monotonic_ns())
+        deadline_s = self._options.deadline_s
+        end_ns = None if deadline_s is None else self._maker.started_ns + round(deadline_s * NS_PER_S)
+        while True:
+            now_ns = self._system.monotonic_ns()
+            if end_ns is not None and now_ns >= end_ns:
+                break
+            for stream in self.streams:
+                yield from stream.send_if_due(now_ns)
+                yield from stream.collect()
+                yield from stream.give_up(now_ns)
+            times = [t for t in (stream.next_ns() for stream in self.streams) if t is not None]
+            if not times:
+                break
+            wake_ns = min(times) if end_ns is None else min(*times, end_ns)
+            pause_ns = wake_ns - self._system.monotonic_ns()
+            if pause_ns > 0:
+                self._system.wait([s.probe for s in self.streams if s.probe is not None], pause_ns / NS_PER_S)
+        for stream in self.streams:
+            yield from stream.give_up(None)
+
+    def report(self) -> Report:
+        """Judge what has happened so far and report it."""
+        records = [self._name_silence(stream.record()) for stream in self.streams]
+        methods = dict.fromkeys(record.method for record in records if record.method)
+        return self._maker.make(
+            source="+".join(methods) or None,
+            summary=PingSummary(
+                addresses=len(records),
+                answered=sum(record.received > 0 for record in records),
+                sent=sum(record.sent for record in records),
+                received=sum(record.received for record in records),
+            ),
+            records=records,
+            findings=self._judge(records),
+        )
+
+    def _name_silence(self, record: PingRecord) -> PingRecord:
+        """Tell an ignored echo from a lost one: on the wire both are silence."""
+        silent = record.error == "timeout" and record.received == 0 and (record.method or "").startswith("icmp")
+        if silent and self._system.read_sysctl(ECHO_SYSCTLS[record.family]) == "1":
+            return replace(record, error="icmp-ignored")
+        return record
+
+    def _judge(self, records: list[PingRecord]) -> Iterator[Finding]:
+        troubled = any(record.received == 0 for record in records)
+        surroundings = Surroundings(
+            interfaces=self._system.list_loopback_interfaces() if troubled else None,
+            sysctls={name: self._system.read_sysctl(name) for name in (GROUP_SYSCTL, *ECHO_SYSCTLS.values())},
+        )
+        answered = {record.target for record in records if record.received}
+        for record in records:
+            yield from judge_ping(
+                record,
+                surroundings,
+                others_answered=record.target in answered,
+                max_loss_ratio=self._options.max_loss_ratio,
+                max_rtt_ms=self._options.max_rtt_ms,
+            )
+
+
+def ping_address(  # noqa: PLR0913 - ping has this many options
+    *targets: str,
+    count: int = 4,
+    interval_s: float = 0.2,
+    timeout_s: float = 1.0,
+    deadline_s: float | None = None,
+    size_bytes: int = 56,
+    ttl: int | None = None,
+    source: str | None = None,
+    family: str | None = None,
+    method: str = "auto",
+    max_loss_ratio: float | None = None,
+    max_rtt_ms: float | None = None,
+    system: System | None = None,
+) -> Report:
+    """Ping loopback addresses side by side and report what each answered.
+
+    Args:
+        *targets: Names and addresses; a name stands for every loopback address that it resolves to.
+        count: Probes per address, at least 1 here; see ``PingRun`` for a run without end.
+        interval_s: See ``PingOptions``, as for all that follow.
+        timeout_s: Seconds after which a probe counts as lost.
+        deadline_s: Seconds after which the whole run ends.
+        size_bytes: Bytes of payload.
+        ttl: TTL or hop limit of the probes.
+        source: Loopback address to send from.
+        family: ``ipv4``, ``ipv6``, or ``None`` for both.
+        method: ``auto``, ``icmp`` or ``udp``.
+        max_loss_ratio: Loss above which the run fails, 0 to 1.
+        max_rtt_ms: Round trip above which the run fails.
+        system: The machine; a test's own stands in for it.
+
+    Returns:
+        A report with one ``PingRecord`` per address, in the order of the arguments.
+
+    Raises:
+        TargetError: A target is malformed, unknown, or not on the loopback; nothing was sent.
+        ConfigError: An option is out of range; nothing was sent.
+        PrivilegeError: Every method was refused; nothing was sent.
+
+    """
+    require_between("count", count, 1, MOST_PROBES)
+    options = PingOptions(
+        count=count,
+        interval_s=interval_s,
+        timeout_s=timeout_s,
+        deadline_s=deadline_s,
+        size_bytes=size_bytes,
+        ttl=ttl,
+        source=source,
+        family=family,
+        method=method,
+        max_loss_ratio=max_loss_ratio,
+        max_rtt_ms=max_rtt_ms,
+    )
+    run = PingRun(targets or ("localhost",), options, system)
+    for _ in run:
+        pass
+    return run.report()

@@ -1,0 +1,66 @@
+"""One row a record, with the names of the JSON keys as header."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import fields, is_dataclass
+from io import StringIO
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
+
+from lodiag.model import to_plain
+from lodiag.render.escaping import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lodiag.model import Report
+
+
+def render(report: Report) -> str:
+    """Write the records (RFC 4180): nested fields as ``local.port``, several owners joined by ``;``.
+
+    What was not measured is an empty cell. The probes of a record, and the findings, are in the JSON.
+    """
+    if not report.records:
+        return ""
+    paths = list(_find_paths(type(report.records[0])))
+    out = StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow([".".join(path) for path in paths])
+    for record in report.records:
+        plain = to_plain(record)
+        writer.writerow([_pick(plain, path) for path in paths])
+    return out.getvalue()
+
+
+def _find_paths(kind: type) -> Iterator[tuple[str, ...]]:
+    """Names of the columns of a record: by its type, so that they are the same whatever was measured."""
+    hints = get_type_hints(kind)
+    for item in fields(kind):
+        if item.metadata["role"] == "detail":
+            continue
+        inner = next((found for found in _types_within(hints[item.name]) if is_dataclass(found)), None)
+        if inner is None:
+            yield (item.name,)
+        else:
+            yield from ((item.name, *path) for path in _find_paths(inner))
+
+
+def _types_within(hint: Any) -> Iterator[type]:  # noqa: ANN401 - any annotation
+    arguments = get_args(hint)
+    if not arguments:
+        yield hint
+    for argument in arguments:
+        yield from _types_within(argument)
+
+
+def _pick(value: Any, path: tuple[str, ...]) -> str:  # noqa: ANN401 - any part of a record
+    if isinstance(value, list):
+        return ";".join(_pick(inner, path) for inner in value)
+    if value is None:
+        return ""
+    if path:
+        return _pick(value[path[0]], path[1:])
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return printable(str(value))

@@ -1,0 +1,10 @@
+"""Text from outside, such as a process's name, made harmless for what is going to show it."""
+
+from __future__ import annotations
+
+
+def printable(text: str) -> str:
+    r"""Write control and other unprintable characters as ``\xNN``: no name can clear a terminal or forge a line."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)

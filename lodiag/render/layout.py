@@ -1,0 +1,161 @@
+"""Which columns a person sees of each command's report: shared by the formats that are tables."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from lodiag.render.escaping import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from lodiag.model import ConnRecord, Endpoint, HopRecord, Missing, Owner, PingRecord, Report
+
+
+class Table(NamedTuple):
+    """Headers and rows of text; the columns in ``right`` are numbers, and are aligned so."""
+
+    headers: list[str]
+    rows: list[list[str]]
+    right: frozenset[str]
+
+
+def lay_out(report: Report) -> list[Table]:
+    """Tables for the records of a report; none where there is no record."""
+    return _LAYOUTS[report.command](report.records) if report.records else []
+
+
+def headline(report: Report) -> str | None:
+    """One line above the tables, where the summary says what they do not."""
+    from lodiag.model import TraceSummary
+
+    found = report.summary
+    if not isinstance(found, TraceSummary):
+        return None
+    name = text(found.target) if found.target == found.address else f"{text(found.target)} ({found.address})"
+    port = "" if found.port is None else f" to port {found.port}"
+    end = "not reached" if found.hops is None else f"reached at hop {found.hops}"
+    over = "" if found.interface is None else f"; {text(found.interface)} has mtu {found.mtu_bytes}"
+    return f"trace of {name} by {found.method}{port}: {end}{over}"
+
+
+def note(item: Missing) -> str:
+    """Say what could not be seen."""
+    count = "" if item.count is None else f" of {item.count} sockets"
+    return f"{item.what}{count} cannot be seen: {item.why}"
+
+
+def text(value: object) -> str:
+    """Write a value; what was not measured is a dash."""
+    return "-" if value is None else printable(str(value))
+
+
+def milliseconds(value: float | None) -> str:
+    """Write a time to the microsecond."""
+    return "-" if value is None else f"{value:.3f}"
+
+
+def percent(ratio: float | None) -> str:
+    """Write a ratio as a percentage, with enough digits that a small loss does not look like none."""
+    return "-" if ratio is None else f"{ratio * 100:.4g} %"
+
+
+def endpoint(end: Endpoint | None) -> str:
+    """Write an address and a port as URLs have them."""
+    if end is None:
+        return "-"
+    host = f"[{end.address}]" if ":" in end.address else end.address
+    return f"{host}:{end.port}"
+
+
+def owners(value: Sequence[Owner] | None) -> str:
+    """Write the processes that hold a socket as name[pid]; ``?`` where they may not be seen."""
+    if value is None:
+        return "?"
+    return " ".join(f"{text(owner.process)}[{owner.pid}]" for owner in value) or "-"
+
+
+def _ping(records: Sequence[PingRecord]) -> list[Table]:
+    counts = ["sent", "received", "lost", "loss", "duplicates"]
+    times = ["min", "avg", "max", "stddev", "p50", "p95", "p99", "jitter"]
+    named = any(record.target != record.address for record in records)
+    who = ["target", "address"] if named else ["address"]
+    first = [
+        [
+            *([text(r.target)] if named else []),
+            r.address,
+            text(r.method),
+            str(r.sent),
+            str(r.received),
+            str(r.lost),
+            percent(r.loss_ratio),
+            str(r.duplicates),
+        ]
+        for r in records
+    ]
+    second = [
+        [
+            r.address,
+            *map(
+                milliseconds,
+                (
+                    r.rtt_min_ms,
+                    r.rtt_avg_ms,
+                    r.rtt_max_ms,
+                    r.rtt_stddev_ms,
+                    r.rtt_p50_ms,
+                    r.rtt_p95_ms,
+                    r.rtt_p99_ms,
+                    r.jitter_ms,
+                ),
+            ),
+        ]
+        for r in records
+    ]
+    return [
+        Table([*who, "method", *counts], first, frozenset(counts)),
+        Table(["rtt in ms", *times], second, frozenset(times)),
+    ]
+
+
+def _trace(records: Sequence[HopRecord]) -> list[Table]:
+    times = ["min ms", "avg ms", "max ms"]
+    rows = [
+        [
+            str(r.hop),
+            text(r.address),
+            str(r.sent),
+            str(r.received),
+            percent(r.loss_ratio),
+            milliseconds(r.rtt_min_ms),
+            milliseconds(r.rtt_avg_ms),
+            milliseconds(r.rtt_max_ms),
+            " ".join(dict.fromkeys(p.status if p.error in {None, p.status} else f"{p.error}" for p in r.probes)),
+        ]
+        for r in records
+    ]
+    numbers = ["hop", "sent", "received", "loss", *times]
+    return [Table(["hop", "address", "sent", "received", "loss", *times, "status"], rows, frozenset(numbers))]
+
+
+def _conns(records: Sequence[ConnRecord]) -> list[Table]:
+    with_cmdline = any(owner.cmdline is not None for r in records for owner in r.owners or ())
+    rows = []
+    for r in records:
+        users = dict.fromkeys(text(owner.user) for owner in r.owners or ())
+        row = [
+            f"{r.proto}6" if r.family == "ipv6" else r.proto,
+            r.state,
+            endpoint(r.local),
+            endpoint(r.remote),
+            " ".join(users) or "-",
+            owners(r.owners),
+        ]
+        if with_cmdline:
+            row.append("; ".join(text(owner.cmdline) for owner in r.owners or ()) or "-")
+        rows.append(row)
+    headers = ["proto", "state", "local", "remote", "user", "process"]
+    return [Table(headers + ["cmdline"] * with_cmdline, rows, frozenset())]
+
+
+_LAYOUTS: dict[str, Callable[[Sequence[object]], list[Table]]] = {"ping": _ping, "trace": _trace, "conns": _conns}  # type: ignore[dict-item]  # a command's records are of one kind

@@ -1,0 +1,49 @@
+"""Tables and findings in Markdown, as GitHub shows it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lodiag.render.escaping import printable
+from lodiag.render.layout import headline, lay_out, note
+
+if TYPE_CHECKING:
+    from lodiag.model import Finding, Report
+    from lodiag.render.layout import Table
+
+_SPECIAL = str.maketrans({c: f"\\{c}" for c in "\\`*_[]<>|#~"})
+
+
+def render(report: Report) -> str:
+    """Write the tables, then the findings as a list."""
+    parts = [f"## lodiag {report.command}"]
+    head = headline(report)
+    if head:
+        parts.append(_escape(head))
+    parts += [_draw(table) for table in lay_out(report)] or ["Nothing to show."]
+    if report.findings:
+        parts.append("\n".join(_describe(finding) for finding in report.findings))
+    if report.missing:
+        parts.append("\n".join(f"- note: {_escape(note(item))}" for item in report.missing))
+    return "\n\n".join(parts) + "\n"
+
+
+def _draw(table: Table) -> str:
+    from tabulate import tabulate
+
+    rows = [[_escape(cell) for cell in row] for row in table.rows]
+    alignment = ["right" if header in table.right else "left" for header in table.headers]
+    return tabulate(rows, table.headers, tablefmt="pipe", disable_numparse=True, colalign=alignment)
+
+
+def _describe(finding: Finding) -> str:
+    line = f"- **{finding.severity}** `{finding.code}`: {_escape(finding.message)}"
+    if finding.hint:
+        line += f"  \n  {_escape(finding.hint)}"
+    for command in finding.fix.commands if finding.fix else ():
+        line += f"  \n  Fix: `{printable(command)}`"
+    return line
+
+
+def _escape(text: str) -> str:
+    return printable(text).translate(_SPECIAL)

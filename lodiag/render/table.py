@@ -1,0 +1,82 @@
+"""Tables for a person: the records, then what was found and what to do about it."""
+
+from __future__ import annotations
+
+from textwrap import fill
+from typing import TYPE_CHECKING
+
+from lodiag.render.escaping import printable
+from lodiag.render.layout import headline, lay_out, milliseconds, note
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lodiag.model import Finding, PingReply, Report
+    from lodiag.render.layout import Table
+
+WIDTH = 80
+_MARGIN = 6
+
+
+def render(report: Report) -> str:
+    """Write a report for a terminal of 80 columns."""
+    head = headline(report)
+    parts = [head] if head else []
+    parts += [_draw(table) for table in lay_out(report)] or [f"no {_KINDS[report.command]} to show"]
+    parts += [_describe(finding) for finding in report.findings]
+    for item in report.missing:
+        parts.append(_wrap(f"note: {note(item)}", ""))
+    return "\n\n".join(parts) + "\n"
+
+
+_KINDS = {"ping": "addresses", "trace": "hops", "conns": "sockets"}
+
+
+def _draw(table: Table) -> str:
+    from tabulate import tabulate
+
+    alignment = ["right" if header in table.right else "left" for header in table.headers]
+    # As a row the headers are not padded by two columns each, which tabulate does to headers.
+    drawn = tabulate([table.headers, *table.rows], tablefmt="plain", disable_numparse=True, colalign=alignment)
+    return "\n".join(line.rstrip() for line in drawn.splitlines())
+
+
+def _describe(finding: Finding) -> str:
+    return "\n".join(_lines(finding))
+
+
+def _lines(finding: Finding) -> Iterator[str]:
+    yield _wrap(f"{finding.severity:<4}  {finding.code}: {printable(finding.message)}", " " * _MARGIN)
+    for item in finding.evidence:
+        value = "-" if item.value is None else printable(str(item.value))
+        yield _wrap(f"{' ' * _MARGIN}{item.name}: {value} ({item.source})", " " * (_MARGIN + 2))
+    if finding.hint:
+        yield _wrap(" " * _MARGIN + printable(finding.hint), " " * _MARGIN)
+    if finding.fix:
+        root = " (as root)" if finding.fix.needs_root else ""
+        for command in finding.fix.commands:
+            yield f"{' ' * _MARGIN}fix{root}: {printable(command)}"
+        for command in finding.fix.undo:
+            yield f"{' ' * _MARGIN}undo: {printable(command)}"
+    if finding.see:
+        yield f"{' ' * _MARGIN}see: {', '.join(finding.see)}"
+
+
+def _wrap(text: str, indent: str) -> str:
+    return fill(text, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+
+
+def render_reply(target: str, address: str, reply: PingReply) -> str:
+    """Write the fate of one probe as a line, in the words of ping(8)."""
+    del target
+    if reply.status in {"received", "late", "corrupted"}:
+        size = "" if reply.size_bytes is None else f"{reply.size_bytes} bytes "
+        ttl = "" if reply.reply_ttl is None else f" ttl={reply.reply_ttl}"
+        note = "" if reply.status == "received" else f" ({reply.status})"
+        return f"{size or 'reply '}from {address}: seq={reply.seq}{ttl} time={milliseconds(reply.rtt_ms)} ms{note}"
+    if reply.status == "unreachable":
+        kind = "" if reply.icmp_type is None else f" (ICMP type {reply.icmp_type} code {reply.icmp_code})"
+        return f"from {reply.reply_from or address}: seq={reply.seq} {reply.error}{kind}"
+    if reply.status == "not-sent":
+        return f"{address}: seq={reply.seq} not sent: {reply.error}"
+    return f"{address}: seq={reply.seq} no reply ({reply.error})"

@@ -1,0 +1,59 @@
+"""Putting a report together: what every command's report says of itself."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from lodiag import __version__
+from lodiag.clock import rfc3339
+from lodiag.model import SCHEMA, Report
+from lodiag.rtt import to_ms
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from lodiag.model import Finding, Missing, Record, Summary
+    from lodiag.system import System
+
+_RANKS = {"fail": 0, "warn": 1, "info": 2, "ok": 3}
+
+
+class ReportMaker:
+    """Begins when a command begins, and makes its report when it ends."""
+
+    def __init__(self, command: str, system: System) -> None:
+        """Note when it began."""
+        self._command, self._system = command, system
+        self.started_wall_ns = system.wall_ns()
+        self.started_ns = system.monotonic_ns()
+
+    def instant(self, monotonic_ns: int) -> str:
+        """Wall-clock time of a monotonic one: a clock that is set meanwhile does not reorder what was seen."""
+        return rfc3339(self.started_wall_ns + monotonic_ns - self.started_ns)
+
+    def make(
+        self,
+        *,
+        source: str | None,
+        summary: Summary,
+        records: Sequence[Record],
+        findings: Iterable[Finding] = (),
+        missing: Sequence[Missing] = (),
+    ) -> Report:
+        """Make the report; findings come worst first, each with this machine's fix where one is known."""
+        judged = [replace(f, fix=self._system.find_fix(f)) for f in findings]
+        return Report(
+            schema=SCHEMA,
+            command=self._command,
+            version=__version__,
+            started_at=rfc3339(self.started_wall_ns),
+            duration_ms=to_ms(self._system.monotonic_ns() - self.started_ns),
+            host=self._system.describe_host(),
+            source=source,
+            complete=not missing,
+            missing=tuple(missing),
+            summary=summary,
+            findings=tuple(sorted(judged, key=lambda f: _RANKS[f.severity])),
+            records=tuple(records),
+        )

@@ -1,0 +1,97 @@
+"""What the machine says: the only layer that names icmplib, psutil or /proc, or asks which system this is.
+
+``System`` is what every function of lodiag that touches the machine is handed as ``system``. A test
+passes a subclass in; nothing is ever patched. Each source is loaded when it is first asked.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lodiag.model import Finding, Fix, Host
+    from lodiag.system.facts import Interface, Process, SocketTable
+    from lodiag.system.probe import ProbeSocket
+
+
+class System:
+    """The machine that lodiag runs on."""
+
+    def monotonic_ns(self) -> int:
+        """Nanoseconds of the clock by which probes are timed; it is never set back."""
+        return time.perf_counter_ns()
+
+    def wall_ns(self) -> int:
+        """Nanoseconds since the epoch."""
+        return time.time_ns()
+
+    def describe_host(self) -> Host:
+        """Tell the facts that decide what can be seen from here."""
+        from lodiag.system import host
+
+        return host.describe_host()
+
+    def read_sysctl(self, name: str) -> str | None:
+        """Value of a kernel parameter, such as ``net.ipv4.icmp_echo_ignore_all``; ``None`` if there is none."""
+        from lodiag.system import host
+
+        return host.read_sysctl(name)
+
+    def find_fix(self, finding: Finding) -> Fix | None:
+        """Commands that repair on this machine what was found; ``None`` if none is known."""
+        from lodiag.system import fixes
+
+        return fixes.find_fix(finding)
+
+    def resolve(self, name: str, family: str | None) -> tuple[str, ...]:
+        """Addresses of a name in the resolver's order, each once; ``TargetError`` if it has none."""
+        from lodiag.system import names
+
+        return names.resolve(name, family)
+
+    def open_probe(  # noqa: PLR0913 - what decides a probe socket
+        self, method: str, family: str, address: str, *, source: str | None, size_bytes: int, port: int | None = None
+    ) -> ProbeSocket:
+        """Open a socket that probes ``address`` (a literal) by icmp-datagram, icmp-raw, udp or tcp.
+
+        Raises ``MethodRefusedError`` where the machine refuses the method and ``SendError`` where the address
+        or ``source`` cannot be used.
+        """
+        if method == "udp":
+            from lodiag.system.udp import UdpProbe
+
+            return UdpProbe(family, address, source=source, size_bytes=size_bytes, port=port)
+        if method == "tcp":
+            from lodiag.system.tcp import TcpProbe
+
+            return TcpProbe(family, address, source=source, port=port)
+        from lodiag.system.icmp import IcmpProbe
+
+        return IcmpProbe(family, address, method, source=source, size_bytes=size_bytes)
+
+    def wait(self, probes: Sequence[ProbeSocket], timeout_s: float) -> None:
+        """Sleep until an answer may have arrived at one of the probes, or the time is over."""
+        from lodiag.system import waiting
+
+        waiting.wait(probes, timeout_s)
+
+    def list_sockets(self) -> SocketTable:
+        """Read the socket table of this network namespace."""
+        from lodiag.system import portable
+
+        return portable.list_sockets()
+
+    def describe_process(self, pid: int, *, with_cmdline: bool) -> Process:
+        """Tell what may be known of a process."""
+        from lodiag.system import portable
+
+        return portable.describe_process(pid, with_cmdline=with_cmdline)
+
+    def list_loopback_interfaces(self) -> tuple[Interface, ...] | None:
+        """Find the loopback interfaces, by their flag and not by their name; ``None`` if none can be read."""
+        from lodiag.system import portable
+
+        return portable.list_loopback_interfaces()

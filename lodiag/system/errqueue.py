@@ -1,0 +1,81 @@
+"""The Linux error queue: ICMP errors about our own probes, told at once and without privilege.
+
+Where the mechanism is absent, ``enable`` says so and the caller does without. Constants that Python
+3.11 does not name are those of Linux's include/uapi/linux/in.h and in6.h; see also ip(7), ipv6(7).
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+from time import perf_counter_ns
+from typing import NamedTuple
+
+from lodiag.system.packets import QueuedError, decode_extended_err
+
+IP_RECVERR = 11
+IP_RECVTTL = 12
+IPV6_RECVERR = 25
+ANCILLARY_BYTES = 512
+QUOTE_BYTES = 2048
+"""Room for what an ICMP error quotes: at most 576 bytes (RFC 1812 4.3.2.3) or 1280 (RFC 4443 2.4)."""
+
+
+class Caught(NamedTuple):
+    """An entry of the error queue: what we had sent, what was wrong with it, when it was read."""
+
+    quoted: bytes
+    error: QueuedError
+    ttl: int | None
+    received_ns: int
+
+
+def enable(sock: socket.socket, family: str) -> bool:
+    """Ask for the error queue on this socket; whether it is to be had."""
+    if not hasattr(socket, "MSG_ERRQUEUE"):
+        return False
+    level, option = (socket.IPPROTO_IP, IP_RECVERR) if family == "ipv4" else (socket.IPPROTO_IPV6, IPV6_RECVERR)
+    try:
+        sock.setsockopt(level, option, 1)
+    except OSError:  # a kernel that only looks like Linux, such as gVisor
+        return False
+    return True
+
+
+def enable_ttl(sock: socket.socket, family: str) -> None:
+    """Ask for the TTL of what arrives; it stays unknown where the system does not tell."""
+    try:
+        if family == "ipv6":
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVHOPLIMIT, 1)
+        elif hasattr(socket, "MSG_ERRQUEUE"):
+            sock.setsockopt(socket.IPPROTO_IP, IP_RECVTTL, 1)
+    except (OSError, AttributeError):  # then reply_ttl is None
+        return
+
+
+def find_ttl(ancillary: list[tuple[int, int, bytes]]) -> int | None:
+    """TTL or hop limit among control messages."""
+    for level, kind, data in ancillary:
+        if (level, kind) in {(socket.IPPROTO_IP, socket.IP_TTL), (socket.IPPROTO_IPV6, socket.IPV6_HOPLIMIT)}:
+            return int.from_bytes(data[:4], sys.byteorder)
+    return None
+
+
+def read(sock: socket.socket, family: str) -> Caught | None:
+    """Take the next ICMP error off the queue; ``None`` when there is none."""
+    while True:
+        try:
+            quoted, ancillary, _, _ = sock.recvmsg(QUOTE_BYTES, ANCILLARY_BYTES, socket.MSG_ERRQUEUE)
+        except BlockingIOError:
+            return None
+        received_ns = perf_counter_ns()
+        for level, kind, data in ancillary:
+            if (level, kind) in {(socket.IPPROTO_IP, IP_RECVERR), (socket.IPPROTO_IPV6, IPV6_RECVERR)}:
+                error = decode_extended_err(family, data)
+                if error is not None:
+                    return Caught(quoted, error, find_ttl(ancillary), received_ns)
+
+
+def clear_pending(sock: socket.socket) -> None:
+    """Take the pending error off the socket; the next send would otherwise fail with it and send nothing."""
+    sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)

@@ -1,0 +1,28 @@
+"""Who is asking, from where, and what the kernel is set to."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from lodiag.model import Host
+
+
+def describe_host() -> Host:
+    """Tell platform, user and network namespace; the latter two are ``None`` where the system has none."""
+    uid = os.geteuid() if hasattr(os, "geteuid") else None
+    try:
+        netns = Path("/proc/self/ns/net").stat().st_ino
+    except OSError:  # not Linux, or /proc is hidden
+        netns = None
+    return Host(platform=sys.platform, uid=uid, netns=netns)
+
+
+def read_sysctl(name: str) -> str | None:
+    """Read a kernel parameter from /proc/sys; ``None`` if this kernel has none by that name."""
+    try:
+        text = Path("/proc/sys", *name.split(".")).read_text(encoding="ascii")
+    except (OSError, UnicodeError):  # not Linux, hidden, or not there
+        return None
+    return " ".join(text.split())

@@ -1,0 +1,159 @@
+"""ICMP echo over icmplib's sockets, with own packets and an own receive path.
+
+icmplib opens and binds the socket and knows what the systems differ in. What it offers to send and
+receive with is not used: it times by the wall clock, reads at most 1024 bytes, takes a firewall's
+EPERM for a broadcast, and matches replies by identifier and number alone.
+"""
+
+from __future__ import annotations
+
+import os
+from time import perf_counter_ns
+from typing import TYPE_CHECKING
+
+from icmplib import ICMPv4Socket, ICMPv6Socket
+from icmplib.exceptions import ICMPSocketError
+
+from lodiag.system import errqueue
+from lodiag.system.packets import (
+    ECHO_HEADER,
+    ECHO_REPLY,
+    QueuedError,
+    decode_echo,
+    encode_echo,
+    make_payload,
+    name_error,
+    resembles,
+)
+from lodiag.system.probe import Answer, SendError, unwrap_seq
+from lodiag.system.sockopts import refuse_echo_requests, set_ttl, translate_open_error
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Iterable
+
+    from lodiag.system.packets import EchoMessage
+
+BESIDES_PAYLOAD_BYTES = 1_024
+"""Room for the headers of a reply, or for an ICMP error with what it quotes: at most 576 bytes (RFC 1812 4.3.2.3)."""
+
+FOREIGN_AT_ONCE = 64
+"""Other programs' messages skipped in one go, lest their flood keep us from our schedule."""
+
+
+class IcmpProbe:
+    """Echo requests to one address from one socket."""
+
+    port = None
+
+    def __init__(self, family: str, address: str, method: str, *, source: str | None, size_bytes: int) -> None:
+        """Open the socket: ``MethodRefusedError`` without permission, ``SendError`` if ``source`` is unusable."""
+        kind = ICMPv4Socket if family == "ipv4" else ICMPv6Socket
+        try:
+            self._icmp = kind(address=source, privileged=method == "icmp-raw")
+        except ICMPSocketError as error:
+            cause = error.__context__
+            raise translate_open_error(cause if isinstance(cause, OSError) else OSError(str(error))) from error
+        self.method = "icmp-raw" if self._icmp.is_privileged else "icmp-datagram"
+        self._sock: socket.socket = self._icmp.sock
+        self._sock.settimeout(0)
+        self._family, self._address, self._size = family, address, size_bytes
+        self._room = size_bytes + BESIDES_PAYLOAD_BYTES
+        self._ident = int.from_bytes(os.urandom(2), "big")
+        self._key = os.urandom(8)
+        self._last_seq = 0
+        self._ttl: int | None = None
+        self._has_queue = not self._icmp.is_privileged and errqueue.enable(self._sock, family)
+        errqueue.enable_ttl(self._sock, family)
+        if self._icmp.is_privileged:
+            refuse_echo_requests(self._sock, family)
+
+    def send(self, seq: int, ttl: int | None = None) -> int:
+        """Send echo request ``seq``."""
+        if ttl is not None and ttl != self._ttl:
+            set_ttl(self._sock, self._family, ttl)
+            self._ttl = ttl
+        packet = encode_echo(self._family, self._ident, seq, make_payload(self._key, seq, self._size))
+        self._last_seq = seq
+        if self._has_queue:
+            errqueue.clear_pending(self._sock)
+        sent_ns = perf_counter_ns()
+        try:
+            self._sock.sendto(packet, (self._address, 0))
+        except OSError as error:
+            raise SendError(error) from error
+        if not self._icmp.is_privileged:
+            # Linux replaces the identifier of a datagram socket by its port, which it chooses at the first send.
+            self._ident = self._sock.getsockname()[1] or self._ident
+        return sent_ns
+
+    def receive(self) -> Answer | None:
+        """Return the next reply to, or error about, an echo request of this socket."""
+        for _ in range(FOREIGN_AT_ONCE):
+            try:
+                packet, source, ttl = self._read()
+            except OSError:  # nothing there, or the notice of an entry in the error queue
+                return self._receive_queued() if self._has_queue else None
+            received_ns = perf_counter_ns()
+            message = decode_echo(self._family, packet, ttl)
+            if message is not None and message.ident == self._ident:
+                answer = self._to_answer(message, source, received_ns)
+                if answer is not None:
+                    return answer
+        return None
+
+    def _read(self) -> tuple[bytes, str, int | None]:
+        if not hasattr(self._sock, "recvmsg"):
+            packet, source = self._sock.recvfrom(self._room)
+            return packet, source[0], None
+        packet, ancillary, _, source = self._sock.recvmsg(self._room, errqueue.ANCILLARY_BYTES)
+        return packet, source[0], errqueue.find_ttl(ancillary)
+
+    def _to_answer(self, message: EchoMessage, source: str, received_ns: int) -> Answer | None:
+        """Judge one message under our identifier; ``None`` if it answers another process's probe after all."""
+        seq = unwrap_seq(message.seq, self._last_seq)
+        expected = make_payload(self._key, seq, self._size)
+        if message.icmp_type != ECHO_REPLY[self._family]:
+            # An error quotes as much as it likes of what we sent.
+            ours = expected.startswith(message.payload[: len(expected)])
+            error = QueuedError(message.icmp_type, message.icmp_code, source)
+            return self._to_error(seq, error, message.ttl, received_ns) if ours else None
+        if source != self._address or not resembles(message.payload, expected):
+            return None
+        return Answer(
+            seq=seq,
+            received_ns=received_ns,
+            intact=message.checksum_good and message.payload == expected,
+            address=source,
+            ttl=message.ttl,
+            size_bytes=len(message.payload),
+            icmp_type=message.icmp_type,
+            icmp_code=message.icmp_code,
+        )
+
+    def _receive_queued(self) -> Answer | None:
+        caught = errqueue.read(self._sock, self._family)
+        if caught is None or len(caught.quoted) < ECHO_HEADER.size:
+            return None
+        seq = unwrap_seq(ECHO_HEADER.unpack_from(caught.quoted)[4], self._last_seq)
+        return self._to_error(seq, caught.error, caught.ttl, caught.received_ns)
+
+    def _to_error(self, seq: int, error: QueuedError, ttl: int | None, received_ns: int) -> Answer:
+        return Answer(
+            seq=seq,
+            received_ns=received_ns,
+            is_reply=False,
+            address=error.offender,
+            ttl=ttl,
+            icmp_type=error.icmp_type,
+            icmp_code=error.icmp_code,
+            error=name_error(self._family, error.icmp_type, error.icmp_code, echo=True),
+        )
+
+    def waits_for(self) -> Iterable[tuple[socket.socket, bool]]:
+        """Wait for the one socket to be readable."""
+        yield self._sock, False
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._icmp.close()

@@ -1,0 +1,24 @@
+"""Names to addresses, by the system's resolver."""
+
+from __future__ import annotations
+
+import socket
+
+from lodiag.errors import TargetError
+
+_FAMILIES = {None: socket.AF_UNSPEC, "ipv4": socket.AF_INET, "ipv6": socket.AF_INET6}
+
+
+def resolve(name: str, family: str | None) -> tuple[str, ...]:
+    """Addresses of ``name`` in the resolver's order, each once.
+
+    AI_ADDRCONFIG is never set: glibc then hides ::1 on a machine without another IPv6 address.
+    """
+    try:
+        found = socket.getaddrinfo(name, None, _FAMILIES[family], socket.SOCK_DGRAM)
+    except (socket.gaierror, UnicodeError, ValueError) as error:
+        reason = error.strerror if isinstance(error, socket.gaierror) else "not a valid host name"
+        wanted = {"ipv4": " to an IPv4 address", "ipv6": " to an IPv6 address"}.get(family or "", "")
+        message = f"cannot resolve {name[:80]!r}{wanted}: {reason}"
+        raise TargetError(message, "See /etc/hosts, or give the address itself.") from error
+    return tuple(dict.fromkeys(str(entry[4][0]) for entry in found))

@@ -1,0 +1,111 @@
+"""What psutil tells on every system: sockets with their owners, processes, loopback interfaces."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING, Any
+
+import psutil
+
+from lodiag.errors import UnsupportedError
+from lodiag.system.facts import Interface, Process, Socket, SocketTable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_FAMILIES = {socket.AF_INET: "ipv4", socket.AF_INET6: "ipv6"}
+_STATES = {
+    psutil.CONN_ESTABLISHED: "established",
+    psutil.CONN_SYN_SENT: "syn-sent",
+    psutil.CONN_SYN_RECV: "syn-recv",
+    psutil.CONN_FIN_WAIT1: "fin-wait-1",
+    psutil.CONN_FIN_WAIT2: "fin-wait-2",
+    psutil.CONN_TIME_WAIT: "time-wait",
+    psutil.CONN_CLOSE: "close",
+    psutil.CONN_CLOSE_WAIT: "close-wait",
+    psutil.CONN_LAST_ACK: "last-ack",
+    psutil.CONN_LISTEN: "listen",
+    psutil.CONN_CLOSING: "closing",
+    "DELETE_TCB": "close",
+    "IDLE": "close",
+    "BOUND": "bound",
+}
+"""psutil's words to those of RFC 9293; the last three are those of Windows and SunOS."""
+
+
+def list_sockets() -> SocketTable:
+    """Read all TCP and UDP sockets, with one owner each where it may be seen.
+
+    macOS tells all of them to root only: there, those of the caller's own processes come back, with
+    ``partial`` saying so.
+    """
+    try:
+        return SocketTable("psutil", tuple(_translate(psutil.net_connections("inet"))), None)
+    except psutil.AccessDenied:
+        return SocketTable("psutil", tuple(_own_sockets()), "only the sockets of this user's own processes are shown")
+    except OSError as error:
+        message = f"the socket table cannot be read: {error.strerror or error}"
+        raise UnsupportedError(message, "On Linux it is in /proc/net; is /proc mounted?") from error
+
+
+def _own_sockets() -> Iterator[Socket]:
+    for process in psutil.process_iter():
+        try:
+            found = process.net_connections("inet")
+        except (psutil.Error, OSError):  # another user's, or gone
+            continue
+        yield from _translate(found, process.pid)
+
+
+def _translate(rows: list[Any], pid: int | None = None) -> Iterator[Socket]:
+    for row in rows:
+        family = _FAMILIES.get(row.family)
+        if family is None or not row.laddr:
+            continue
+        proto = "tcp" if row.type == socket.SOCK_STREAM else "udp"
+        remote = (row.raddr.ip, row.raddr.port) if row.raddr else None
+        unbound = "established" if remote else "unconnected"
+        state = unbound if proto == "udp" else _STATES.get(row.status, row.status.lower())
+        owner = getattr(row, "pid", None) or pid
+        yield Socket(proto, family, state, (row.laddr.ip, row.laddr.port), remote, (owner,) if owner else ())
+
+
+def describe_process(pid: int, *, with_cmdline: bool) -> Process:
+    """Name, user and command line of a process; ``None`` for what it hides, or if it has ended."""
+    try:
+        process = psutil.Process(pid)
+    except psutil.Error:
+        return Process(pid, None, None, None)
+    return Process(
+        pid,
+        _ask(process.name),
+        _ask(process.username),
+        _ask(lambda: " ".join(process.cmdline())) if with_cmdline else None,
+    )
+
+
+def _ask(question: Callable[[], str]) -> str | None:
+    r"""Ask a process that may end, or forbid the answer, at any moment.
+
+    The kernel does not ask that a name be text: bytes that are not UTF-8 become \xNN.
+    """
+    try:
+        answer = question()
+    except (psutil.Error, OSError, KeyError):
+        return None
+    return answer.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def list_loopback_interfaces() -> tuple[Interface, ...] | None:
+    """Find the interfaces that carry the LOOPBACK flag or, where flags are not told, a loopback address."""
+    try:
+        addresses, states = psutil.net_if_addrs(), psutil.net_if_stats()
+    except OSError:  # /proc is hidden
+        return None
+    found = []
+    for name, stats in states.items():
+        own = tuple(a.address for a in addresses.get(name, ()) if a.family in _FAMILIES)
+        by_address = not stats.flags and any(a == "::1" or a.startswith("127.") for a in own)
+        if "loopback" in stats.flags.split(",") or by_address:
+            found.append(Interface(name, stats.isup, stats.mtu, own))
+    return tuple(found)

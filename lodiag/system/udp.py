@@ -1,0 +1,104 @@
+"""UDP probes to a closed port: the target's "port unreachable" is the reply, and no privilege is needed."""
+
+from __future__ import annotations
+
+import os
+import socket
+from time import perf_counter_ns
+from typing import TYPE_CHECKING
+
+from lodiag.system import errqueue
+from lodiag.system.packets import PAYLOAD_KEY, PORT_UNREACHABLE, UNREACHABLE, make_payload, name_error
+from lodiag.system.probe import Answer, SendError
+from lodiag.system.sockopts import UDP_TRACEROUTE_PORT, hold_closed_port, open_socket, set_ttl
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class UdpProbe:
+    """Datagrams to one port of one address from one connected socket.
+
+    With the error queue every answer names its probe, its sender and its TTL. Without it the kernel
+    reports only that the port refused, and that is taken for the answer to the latest probe: on the
+    loopback it arrives before send() returns.
+    """
+
+    method = "udp"
+
+    def __init__(self, family: str, address: str, *, source: str | None, size_bytes: int, port: int | None) -> None:
+        """Open the socket; without ``port``, reserve one that nothing listens on."""
+        self._sock = open_socket(family, socket.SOCK_DGRAM, source)
+        self._holder = hold_closed_port(family, socket.SOCK_DGRAM, address) if port is None else None
+        self.port = port or (self._holder.getsockname()[1] if self._holder else UDP_TRACEROUTE_PORT)
+        self._family, self._address, self._size = family, address, size_bytes
+        self._key = os.urandom(8)
+        self._last_seq = 0
+        self._ttl: int | None = None
+        self._connected = False
+        self._has_queue = errqueue.enable(self._sock, family)
+        errqueue.enable_ttl(self._sock, family)
+
+    def send(self, seq: int, ttl: int | None = None) -> int:
+        """Send datagram ``seq``."""
+        if ttl is not None and ttl != self._ttl:
+            set_ttl(self._sock, self._family, ttl)
+            self._ttl = ttl
+        payload = make_payload(self._key, seq, self._size)
+        self._last_seq = seq
+        errqueue.clear_pending(self._sock)
+        try:
+            if not self._connected:
+                self._sock.connect((self._address, self.port))
+                self._connected = True
+            sent_ns = perf_counter_ns()
+            self._sock.send(payload)
+        except OSError as error:
+            raise SendError(error) from error
+        return sent_ns
+
+    def receive(self) -> Answer | None:
+        """Return the next answer: an ICMP error, or a datagram where something does listen."""
+        if not self._connected:
+            return None
+        if self._has_queue:
+            caught = errqueue.read(self._sock, self._family)
+            if caught is not None:
+                return self._from_queue(caught)
+        try:
+            size = len(self._sock.recv(65_536))
+        except ConnectionRefusedError:
+            return Answer(seq=self._last_seq, received_ns=perf_counter_ns(), address=self._address)
+        except OSError:  # nothing there
+            return None
+        return Answer(seq=self._last_seq, received_ns=perf_counter_ns(), address=self._address, size_bytes=size)
+
+    def _from_queue(self, caught: errqueue.Caught) -> Answer:
+        seq, intact = self._last_seq, True
+        if len(caught.quoted) >= PAYLOAD_KEY.size and self._size >= PAYLOAD_KEY.size:
+            key, seq = PAYLOAD_KEY.unpack_from(caught.quoted)
+            intact = key == self._key and make_payload(key, seq, self._size).startswith(caught.quoted[: self._size])
+        error = caught.error
+        refused = (error.icmp_type, error.icmp_code) == (UNREACHABLE[self._family], PORT_UNREACHABLE[self._family])
+        is_reply = refused and error.offender == self._address
+        return Answer(
+            seq=seq,
+            received_ns=caught.received_ns,
+            is_reply=is_reply,
+            intact=intact,
+            address=error.offender,
+            ttl=caught.ttl,
+            icmp_type=error.icmp_type,
+            icmp_code=error.icmp_code,
+            error=None if is_reply else name_error(self._family, error.icmp_type, error.icmp_code, echo=False),
+        )
+
+    def waits_for(self) -> Iterable[tuple[socket.socket, bool]]:
+        """Wait for the one socket to be readable, as it also is when its error queue is not empty."""
+        yield self._sock, False
+
+    def close(self) -> None:
+        """Close the socket and release the port."""
+        self._sock.close()
+        if self._holder is not None:
+            self._holder.close()

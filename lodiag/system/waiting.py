@@ -1,0 +1,24 @@
+"""Waiting for the first of many probes."""
+
+from __future__ import annotations
+
+import time
+from selectors import EVENT_READ, EVENT_WRITE, DefaultSelector
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lodiag.system.probe import ProbeSocket
+
+
+def wait(probes: Sequence[ProbeSocket], timeout_s: float) -> None:
+    """Sleep until one of the probes has something to read, or until ``timeout_s`` seconds are over."""
+    with DefaultSelector() as selector:
+        for probe in probes:
+            for sock, is_write in probe.waits_for():
+                selector.register(sock, EVENT_WRITE if is_write else EVENT_READ)
+        if selector.get_map():
+            selector.select(timeout_s)
+        else:  # Windows' select() takes no empty list
+            time.sleep(max(timeout_s, 0))

@@ -1,0 +1,123 @@
+"""What is loopback, and what is not: every address is judged here before a socket sees it."""
+
+from __future__ import annotations
+
+import re
+import socket
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import TYPE_CHECKING
+
+from lodiag.errors import TargetError
+
+if TYPE_CHECKING:
+    from lodiag.system import System
+
+BROADCAST = IPv4Address("127.255.255.255")
+"""Linux routes the last address of 127.0.0.0/8 as a broadcast (table local)."""
+
+_LONGEST_NAME = 253
+"""Characters of a host name: RFC 1035 2.3.4, without the root's dot."""
+
+_OLD_IPV4 = re.compile(r"(0x[0-9a-f]+|[0-9]+)(\.(0x[0-9a-f]+|[0-9]+)){0,3}", re.IGNORECASE | re.ASCII)
+"""Forms that inet_aton(3) takes: 127.1, 2130706433, 0x7f.1, 0177.0.0.1."""
+
+_HINT = "lodiag probes 127.0.0.0/8 and ::1 only; nothing was sent."
+_WORDS = {"ipv4": "IPv4", "ipv6": "IPv6"}
+
+
+def unmap(address: str) -> tuple[str, bool]:
+    """Give an IPv4-mapped address (::ffff:a.b.c.d) as IPv4, and whether it was one."""
+    if address.startswith("::ffff:") and "." in address:
+        return address[7:], True
+    return address, False
+
+
+def is_loopback(address: str) -> bool:
+    """Whether an address, after unmapping, is in 127.0.0.0/8 or is ::1."""
+    plain, _ = unmap(address)
+    return plain == "::1" or plain.startswith("127.")
+
+
+def is_wildcard(address: str) -> bool:
+    """Whether a socket bound to this address answers on every address."""
+    return address in {"0.0.0.0", "::"}  # noqa: S104 - compared with, not bound to
+
+
+def family_of(address: str) -> str:
+    """Return ``ipv4`` or ``ipv6`` for a literal."""
+    return "ipv6" if ":" in address else "ipv4"
+
+
+def resolve_target(target: str, family: str | None, system: System) -> tuple[str, ...]:
+    """Loopback addresses of a target, as literals in the resolver's order.
+
+    A name is resolved once, and refused if *any* of its addresses is off the loopback.
+
+    Raises:
+        TargetError: The target is malformed, unknown, of another family, or not on the loopback.
+
+    """
+    if not target or len(target) > _LONGEST_NAME or not target.isprintable() or any(c.isspace() for c in target):
+        message = f"{target[:40]!r} is not an address or a host name"
+        raise TargetError(message, "Give localhost, an address in 127.0.0.0/8, or ::1.")
+    literal = _parse_literal(target)
+    if literal is None:
+        addresses = system.resolve(target, family)
+        for address in addresses:
+            _require_loopback(f"{target!r} resolves to {address}, which", address)
+        return addresses
+    _require_loopback(target, literal)
+    if family not in {None, family_of(literal)}:
+        message = f"{target} is not an {_WORDS[str(family)]} address"
+        raise TargetError(message, "Leave out -4 and -6, or give an address of that family.")
+    return (literal,)
+
+
+def resolve_source(source: str, family: str | None) -> str:
+    """Check a source address: a loopback literal, of ``family`` if that is given; ``TargetError`` otherwise."""
+    literal = _parse_literal(source) if source.isprintable() else None
+    if literal is None:
+        message = f"the source {source[:40]!r} is not an address"
+        raise TargetError(message, "Give an address in 127.0.0.0/8, or ::1.")
+    _require_loopback(f"the source {source}", literal)
+    if family not in {None, family_of(literal)}:
+        message = f"the source {source} is not an {_WORDS[str(family)]} address, but the target is"
+        raise TargetError(message, "Source and target must be of one family.")
+    return literal
+
+
+def _parse_literal(text: str) -> str | None:
+    """Normalise an address; ``None`` if the text is a name. Old IPv4 forms become the address they stand for."""
+    if _OLD_IPV4.fullmatch(text):
+        try:
+            return socket.inet_ntoa(socket.inet_aton(text))
+        except OSError as error:
+            message = f"{text[:40]!r} is not an IPv4 address"
+            raise TargetError(message, _HINT) from error
+    try:
+        return str(ip_address(text))
+    except ValueError as error:
+        if ":" in text or text.replace(".", "").isdigit():
+            message = f"{text[:80]!r} is not an address"
+            raise TargetError(message, _HINT) from error
+        return None
+
+
+def _require_loopback(subject: str, literal: str) -> None:
+    address = ip_address(literal)
+    hint = _HINT
+    if isinstance(address, IPv6Address):
+        if address.scope_id is not None:
+            good, why = False, "has a zone, which ::1 does not need"
+        elif address.ipv4_mapped is not None:
+            good, why = False, "is an IPv4-mapped address, which leaves the loopback by the IPv6 default route"
+            hint = f"Give {address.ipv4_mapped} itself. {_HINT}"
+        else:
+            good, why = literal == "::1", "is not on the loopback"
+    elif address == BROADCAST:
+        good, why = False, "is the broadcast address of the loopback, which answers nobody"
+    else:
+        good, why = literal.startswith("127."), "is not on the loopback"
+    if not good:
+        message = f"{subject} {why}"
+        raise TargetError(message, hint)

@@ -1,0 +1,201 @@
+"""The way to a loopback address: does its traffic stay on this host, and by which hops does it go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lodiag.clock import NS_PER_S
+from lodiag.errors import ConfigError, PrivilegeError
+from lodiag.hops import HopWalk, describe_unsent
+from lodiag.judge.silence import ECHO_SYSCTLS, Surroundings
+from lodiag.judge.trace import judge_trace
+from lodiag.limits import require_between, require_choice, require_seconds
+from lodiag.model import Refusal, TraceSummary
+from lodiag.report import ReportMaker
+from lodiag.system import System
+from lodiag.system.probe import MethodRefusedError, SendError
+from lodiag.targets import family_of, is_loopback, resolve_target
+
+if TYPE_CHECKING:
+    from lodiag.model import HopRecord, Report
+    from lodiag.system.facts import Interface
+    from lodiag.system.probe import ProbeSocket
+
+METHODS = {
+    "auto": ("udp", "icmp-datagram", "icmp-raw"),
+    "icmp": ("icmp-datagram", "icmp-raw"),
+    "udp": ("udp",),
+    "tcp": ("tcp",),
+}
+"""Ladders, best first. UDP leads: it needs no privilege, and no setting makes the kernel ignore it."""
+
+PAYLOAD_BYTES = 32
+MOST_HOPS = 255
+MOST_QUERIES = 10
+"""As in traceroute(8)."""
+LAST_PORT = 65_535
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TraceOptions:
+    """How to trace.
+
+    Attributes:
+        method: ``auto``, ``icmp``, ``udp`` or ``tcp``.
+        first_hop: TTL to begin with, 1 to 255.
+        max_hops: TTL to end with, 1 to 255.
+        queries: Probes per hop, 1 to 10.
+        timeout_s: Seconds to wait for an answer.
+        deadline_s: Seconds after which the whole trace ends.
+        port: Destination port of udp and tcp probes; ``None`` reserves one that nothing listens on.
+        family: ``ipv4``, ``ipv6``, or ``None`` for whichever the resolver gives first.
+
+    """
+
+    method: str = "auto"
+    first_hop: int = 1
+    max_hops: int = 30
+    queries: int = 3
+    timeout_s: float = 1.0
+    deadline_s: float = 5.0
+    port: int | None = None
+    family: str | None = None
+
+    def __post_init__(self) -> None:
+        """Raise ``ConfigError`` for what is out of range."""
+        require_choice("method", self.method, tuple(METHODS))
+        require_between("first-hop", self.first_hop, 1, MOST_HOPS)
+        require_between("max-hops", self.max_hops, 1, MOST_HOPS)
+        if self.first_hop > self.max_hops:
+            message = f"first-hop must not exceed max-hops: {self.first_hop} is more than {self.max_hops}"
+            raise ConfigError(message)
+        require_between("queries", self.queries, 1, MOST_QUERIES)
+        require_seconds("timeout", self.timeout_s)
+        require_seconds("deadline", self.deadline_s)
+        if self.port is not None:
+            require_between("port", self.port, 1, LAST_PORT)
+            if self.method == "icmp":
+                message = "port has no meaning for icmp probes"
+                raise ConfigError(message, "Leave it out, or choose --method udp or tcp.")
+
+    @property
+    def ladder(self) -> tuple[str, ...]:
+        """Methods to try; a port that was asked for must not be lost by falling back to ICMP."""
+        return ("udp",) if self.method == "auto" and self.port is not None else METHODS[self.method]
+
+
+@dataclass(slots=True)
+class _Path:
+    """What was learned on the way to an address."""
+
+    method: str
+    port: int | None
+    refused: list[Refusal]
+    records: list[HopRecord]
+
+
+def trace_route(  # noqa: PLR0913 - traceroute has this many options
+    target: str = "localhost",
+    *,
+    method: str = "auto",
+    first_hop: int = 1,
+    max_hops: int = 30,
+    queries: int = 3,
+    timeout_s: float = 1.0,
+    deadline_s: float = 5.0,
+    port: int | None = None,
+    family: str | None = None,
+    system: System | None = None,
+) -> Report:
+    """Trace the way to a loopback address and report each hop.
+
+    Args:
+        target: A name or an address; of a name the first address that the resolver gives is traced.
+        method: See ``TraceOptions``, as for all that follow.
+        first_hop: TTL to begin with.
+        max_hops: TTL to end with.
+        queries: Probes per hop.
+        timeout_s: Seconds to wait for an answer.
+        deadline_s: Seconds after which the whole trace ends.
+        port: Destination port of udp and tcp probes.
+        family: ``ipv4``, ``ipv6``, or ``None`` for either.
+        system: The machine; a test's own stands in for it.
+
+    Returns:
+        A report with one ``HopRecord`` per hop. Silent hops are kept, with a null address. A target that
+        was not reached, and any hop that is not the target, are failed findings.
+
+    Raises:
+        TargetError: The target is malformed, unknown, or not on the loopback; nothing was sent.
+        ConfigError: An option is out of range; nothing was sent.
+        PrivilegeError: Every method was refused; nothing was sent.
+
+    """
+    options = TraceOptions(
+        method=method,
+        first_hop=first_hop,
+        max_hops=max_hops,
+        queries=queries,
+        timeout_s=timeout_s,
+        deadline_s=deadline_s,
+        port=port,
+        family=family,
+    )
+    machine = system or System()
+    address = resolve_target(target, family, machine)[0]
+    maker = ReportMaker("trace", machine)
+    path = _walk(machine, address, options, maker.started_ns + round(deadline_s * NS_PER_S))
+    interfaces = machine.list_loopback_interfaces()
+    interface = _find_interface(interfaces, address)
+    reached = next((r.hop for r in path.records if any(p.status == "reached" for p in r.probes)), None)
+    summary = TraceSummary(
+        target=target,
+        address=address,
+        method=path.method,
+        reached=reached is not None,
+        hops=reached,
+        interface=interface.name if interface else None,
+        mtu_bytes=interface.mtu_bytes if interface else None,
+        port=path.port,
+        refused=tuple(path.refused),
+    )
+    sysctls = {name: machine.read_sysctl(name) for name in ECHO_SYSCTLS.values()}
+    surroundings = Surroundings(interfaces=interfaces, sysctls=sysctls)
+    findings = judge_trace(summary, path.records, first_hop, surroundings)
+    return maker.make(source=path.method, summary=summary, records=path.records, findings=findings)
+
+
+def _walk(system: System, address: str, options: TraceOptions, end_ns: int) -> _Path:
+    """Walk by the first method that is not refused."""
+    refused: list[Refusal] = []
+    for method in options.ladder:
+        try:
+            probe = _open(system, method, address, options.port)
+        except MethodRefusedError as refusal:
+            refused.append(Refusal(method=method, reason=str(refusal)))
+        except SendError as error:
+            unsent = describe_unsent(options.first_hop, method, options.queries, error.code)
+            return _Path(method, options.port, refused, [unsent])
+        else:
+            walk = HopWalk(probe, system, queries=options.queries, timeout_s=options.timeout_s, end_ns=end_ns)
+            try:
+                walk.walk(options.first_hop, options.max_hops)
+            finally:
+                probe.close()
+            return _Path(probe.method, probe.port, refused, walk.records())
+    reasons = "; ".join(f"{r.method}: {r.reason}" for r in refused)
+    message = f"no socket to trace {address} with may be opened: {reasons}"
+    raise PrivilegeError(message, "Try --method udp or tcp, which need no privilege.")
+
+
+def _open(system: System, method: str, address: str, port: int | None) -> ProbeSocket:
+    return system.open_probe(method, family_of(address), address, source=None, size_bytes=PAYLOAD_BYTES, port=port)
+
+
+def _find_interface(interfaces: tuple[Interface, ...] | None, address: str) -> Interface | None:
+    """Loopback interface that has a loopback address of this family."""
+    for interface in interfaces or ():
+        if any(is_loopback(own) and family_of(own) == family_of(address) for own in interface.addresses):
+            return interface
+    return None
