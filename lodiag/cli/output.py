@@ -25,10 +25,6 @@ def tell(text: str) -> None:
             sys.stderr.flush()
 
 
-class ReaderGoneError(Exception):
-    """Whoever read our standard output has closed it, as ``head`` does; that is no fault."""
-
-
 class OutputError(LodiagError):
     """A result could not be written."""
 
@@ -46,7 +42,7 @@ class Output:
     def __init__(self, path: str | None) -> None:
         """Open; ``ConfigError`` if ``path`` cannot be written."""
         self._stream = sys.stdout
-        self._is_open = self._stream is not None
+        self._reader_is_gone = False
         if isinstance(self._stream, TextIOWrapper):  # a name that the locale cannot spell is no reason to fail
             self._stream.reconfigure(errors="backslashreplace")
         self._path = None if path is None else Path(os.path.realpath(path))
@@ -91,15 +87,15 @@ class Output:
                 self._draft.unlink(missing_ok=True)
 
     @property
-    def reader_is_gone(self) -> bool:
-        """Whether standard output was closed by its reader."""
-        return not self._is_open
+    def is_in_vain(self) -> bool:
+        """Whether whoever wanted the result has gone away."""
+        return self._reader_is_gone and self._file is None
 
     def write(self, text: str) -> None:
         """Write and flush; nothing more goes to a reader that has gone."""
         if self._file is not None:
             self._file.write(text)
-        if not self._is_open or self._stream is None:
+        if self._reader_is_gone or self._stream is None:
             return
         try:
             self._stream.write(text)
@@ -113,7 +109,7 @@ class Output:
 
     def _abandon(self) -> None:
         """Point standard output nowhere, so that Python's own flush at exit does not fail again."""
-        self._is_open = False
+        self._reader_is_gone = True
         if self._stream is not None:
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, self._stream.fileno())

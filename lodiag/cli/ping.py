@@ -87,6 +87,8 @@ def run(options: argparse.Namespace, output: Output) -> int:
     with suppress(KeyboardInterrupt):  # as with ping(8), what was measured so far is the result
         _follow(ping_run, options, output)
     report = ping_run.report()
+    if options.format == "table":
+        output.write("\n")
     output.write(render(report, options.format))
     return report.exit_status
 
@@ -104,8 +106,6 @@ def _follow(ping_run: PingRun, options: argparse.Namespace, output: Output) -> N
                 advance()
     else:
         _print_replies(ping_run, options, output)
-    if options.format == "table":
-        output.write("\n")
 
 
 def _print_replies(ping_run: PingRun, options: argparse.Namespace, output: Output) -> None:
@@ -116,5 +116,5 @@ def _print_replies(ping_run: PingRun, options: argparse.Namespace, output: Outpu
     for event in ping_run:
         stamp = f"[{event.reply.sent_at}] " if with_time else ""
         output.write(f"{stamp}{show(event.target, event.address, event.reply)}\n")
-        if output.reader_is_gone:
+        if output.is_in_vain:
             return

@@ -119,12 +119,12 @@ ADVICE = {
 
 def judge_silence(silence: Silence, around: Surroundings, severity: str) -> Finding:
     """Name the cause of silence: what the machine says of itself goes before what the probes met."""
-    met = Evidence(name="error", value=silence.error, source="probe")
-    evidence = (*silence.evidence, met)
+    evidence = silence.evidence
     found = _judge_interfaces(silence, around.interfaces or ())
     if found is not None:
         code, subject, state = found
-        return make_finding(code, severity, silence.address, (*evidence, *state), subject)
+        met = Evidence(name="error", value=silence.error, source="probe")
+        return make_finding(code, severity, silence.address, (*evidence, met, *state), subject)
     if silence.error == "icmp-ignored":
         name = ECHO_SYSCTLS[silence.family]
         read = Evidence(name=name, value=around.sysctls.get(name), source=f"/proc/sys/{name.replace('.', '/')}")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
 from lodiag.render.escaping import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from lodiag.model import ConnRecord, Endpoint, HopRecord, Missing, Owner, PingRecord, Report
 
@@ -112,10 +113,10 @@ def _ping(records: Sequence[PingRecord]) -> list[Table]:
         ]
         for r in records
     ]
-    return [
-        Table([*who, "method", *counts], first, frozenset(counts)),
-        Table(["rtt in ms", *times], second, frozenset(times)),
-    ]
+    tables = [Table([*who, "method", *counts], first, frozenset(counts))]
+    if any(r.rtt_min_ms is not None for r in records):
+        tables.append(Table(["rtt in ms", *times], second, frozenset(times)))
+    return tables
 
 
 def _trace(records: Sequence[HopRecord]) -> list[Table]:
@@ -135,7 +136,15 @@ def _trace(records: Sequence[HopRecord]) -> list[Table]:
         for r in records
     ]
     numbers = ["hop", "sent", "received", "loss", *times]
+    rows = list(_fold(rows))
     return [Table(["hop", "address", "sent", "received", "loss", *times, "status"], rows, frozenset(numbers))]
+
+
+def _fold(rows: list[list[str]]) -> Iterator[list[str]]:
+    """Write successive hops that differ in nothing but their number as one row, as in 2-30."""
+    for cells, alike in groupby(rows, key=lambda row: row[1:]):
+        hops = [row[0] for row in alike]
+        yield [hops[0] if len(hops) == 1 else f"{hops[0]}-{hops[-1]}", *cells]
 
 
 def _conns(records: Sequence[ConnRecord]) -> list[Table]:

@@ -1,0 +1,137 @@
+"""Machines that cannot be had: passed in as ``system``, never patched in."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from lodiag.system import System
+from lodiag.system.probe import Answer, SendError
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Iterable, Sequence
+
+    from lodiag.system.facts import Interface
+    from lodiag.system.probe import ProbeSocket
+
+NS_PER_S = 1_000_000_000
+
+
+class FakeSystem(System):
+    """A machine whose time passes only when lodiag waits, and whose sockets answer by ``behave``."""
+
+    def __init__(
+        self, behave: Callable[[FakeProbe, int], None], *, addresses: tuple[str, ...] = ("127.0.0.1",)
+    ) -> None:
+        """``behave(probe, seq)`` is called at each send; it may call ``probe.answer`` or raise."""
+        self.now_ns = 0
+        self.probes: list[FakeProbe] = []
+        self.sysctls: dict[str, str] = {}
+        self.interfaces: tuple[Interface, ...] | None = None
+        self._behave, self._addresses = behave, addresses
+
+    def monotonic_ns(self) -> int:
+        """Tell the fake time."""
+        return self.now_ns
+
+    def wall_ns(self) -> int:
+        """A fixed beginning."""
+        return 1_700_000_000 * NS_PER_S
+
+    def resolve(self, name: str, family: str | None) -> tuple[str, ...]:
+        """Every name has the addresses of this machine."""
+        del name
+        return tuple(a for a in self._addresses if family in {None, "ipv6" if ":" in a else "ipv4"})
+
+    def open_probe(  # noqa: PLR0913 - as System has it
+        self, method: str, family: str, address: str, *, source: str | None, size_bytes: int, port: int | None = None
+    ) -> ProbeSocket:
+        """Give a socket that answers by ``behave``."""
+        del family, source, port
+        probe = FakeProbe(self, method, address, size_bytes, self._behave)
+        self.probes.append(probe)
+        return probe
+
+    def wait(self, probes: Sequence[ProbeSocket], timeout_s: float) -> None:
+        """Let the time pass until the first answer is due, or until the end."""
+        due = [at for probe in probes if isinstance(probe, FakeProbe) for at, _ in probe.under_way]
+        self.now_ns = max(self.now_ns, min([self.now_ns + round(timeout_s * NS_PER_S), *due]))
+
+    def read_sysctl(self, name: str) -> str | None:
+        """Read ``sysctls``."""
+        return self.sysctls.get(name)
+
+    def list_loopback_interfaces(self) -> tuple[Interface, ...] | None:
+        """Give ``interfaces``."""
+        return self.interfaces
+
+
+class FakeProbe:
+    """A socket whose answers arrive when the test says."""
+
+    port = None
+
+    def __init__(
+        self, system: FakeSystem, method: str, address: str, size_bytes: int, behave: Callable[[FakeProbe, int], None]
+    ) -> None:
+        """Keep what was asked for."""
+        self.method, self.address, self.size_bytes = method, address, size_bytes
+        self.sent: list[tuple[int, int]] = []
+        self.under_way: deque[tuple[int, Answer]] = deque()
+        self.is_closed = False
+        self._system, self._behave = system, behave
+
+    def send(self, seq: int, ttl: int | None = None) -> int:
+        """Note the probe and let the test decide its fate."""
+        del ttl
+        self._behave(self, seq)
+        self.sent.append((seq, self._system.now_ns))
+        return self._system.now_ns
+
+    def answer(  # noqa: PLR0913 - what an answer can be
+        self,
+        seq: int,
+        *,
+        after_s: float = 0.00001,
+        is_reply: bool = True,
+        intact: bool = True,
+        address: str | None = None,
+        error: str | None = None,
+        ttl: int | None = 64,
+    ) -> None:
+        """Let an answer arrive ``after_s`` seconds from now."""
+        at = self._system.now_ns + round(after_s * NS_PER_S)
+        answer = Answer(
+            seq=seq,
+            received_ns=at,
+            address=address or self.address,
+            is_reply=is_reply,
+            intact=intact,
+            ttl=ttl,
+            size_bytes=self.size_bytes,
+            icmp_type=0 if is_reply else 3,
+            icmp_code=0,
+            error=error,
+        )
+        self.under_way.append((at, answer))
+        self.under_way = deque(sorted(self.under_way, key=lambda entry: entry[0]))
+
+    def receive(self) -> Answer | None:
+        """Hand over the next answer that has arrived."""
+        if self.under_way and self.under_way[0][0] <= self._system.now_ns:
+            return self.under_way.popleft()[1]
+        return None
+
+    def waits_for(self) -> Iterable[tuple[socket.socket, bool]]:
+        """There is no real socket."""
+        return ()
+
+    def close(self) -> None:
+        """Note it."""
+        self.is_closed = True
+
+
+def refuse(code: int) -> SendError:
+    """Make the error of a send that the kernel refuses with this errno."""
+    return SendError(OSError(code, "refused"))

@@ -1,0 +1,124 @@
+"""Running lodiag as its users do, and building broken worlds for it in network namespaces."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+NOBODY = ("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "--bounding-set=-all")
+UNPRIVILEGED_HERE = ("setpriv", "--bounding-set=-all")
+LO_UP = "ip link set lo up"
+REQUIRE_WORLDS = "LODIAG_TEST_REQUIRE_WORLDS"
+"""Set by CI where it is root on Linux: a test that needs a namespace then fails instead of being skipped."""
+
+Done = subprocess.CompletedProcess[str]
+
+
+def environment(**changes: str) -> dict[str, str]:
+    """Environment for a run: this checkout first, nothing that changes Python's behaviour."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
+    return {**kept, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", **changes}
+
+
+def run_lodiag(*arguments: str, timeout_s: float = 30, env: dict[str, str] | None = None) -> Done:
+    """Run ``lodiag`` with these arguments in a process of its own."""
+    return _run([sys.executable, "-m", "lodiag", *arguments], timeout_s, env)
+
+
+def run_json(*arguments: str) -> dict[str, Any]:
+    """Run ``lodiag ... --json`` and parse what it prints, whatever its exit status."""
+    done = run_lodiag(*arguments, "--json")
+    return parse(done)
+
+
+def parse(done: Done) -> dict[str, Any]:
+    """Parse the report that a run printed; nothing else may be on standard output."""
+    assert done.returncode in {0, 1}, done.stderr
+    report: dict[str, Any] = json.loads(done.stdout)
+    return report
+
+
+def run_in_world(
+    setup: str, *arguments: str, as_nobody: bool = False, timeout_s: float = 30, command: tuple[str, ...] | None = None
+) -> Done:
+    """Run lodiag (or ``command``) in a fresh network namespace, after the shell lines of ``setup``.
+
+    In a fresh namespace ``lo`` is down and there is nothing else. ``as_nobody`` drops every capability, and
+    the user too where we are root. Skips the test, with the reason, where the machine has no such namespaces.
+    """
+    for program in ("unshare", "ip", *(["nft"] if "nft " in setup else []), *(["setpriv"] if as_nobody else [])):
+        if shutil.which(program) is None:
+            skip_world(f"{program} is not installed")
+    reason = why_no_namespaces()
+    if reason:
+        skip_world(reason)
+    wanted = command or (sys.executable, "-m", "lodiag", *arguments)
+    if as_nobody:
+        if os.geteuid() == 0:
+            require_readable_python()
+        wanted = (*(NOBODY if os.geteuid() == 0 else UNPRIVILEGED_HERE), *wanted)
+    script = f"set -e\n{setup}\nexec {shlex.join(wanted)}"
+    return _run([*_unshare(), "sh", "-c", script], timeout_s, None)
+
+
+def run_as_nobody(*arguments: str, timeout_s: float = 30) -> Done:
+    """Run lodiag without any capability, and as another user where we are root."""
+    if shutil.which("setpriv") is None:
+        skip_world("setpriv is not installed")
+    if os.geteuid() == 0:
+        require_readable_python()
+    prefix = NOBODY if os.geteuid() == 0 else ()
+    return _run([*prefix, sys.executable, "-m", "lodiag", *arguments], timeout_s, None)
+
+
+def skip_world(reason: str) -> None:
+    """Skip the test, or fail it where CI says that nothing may be skipped."""
+    if os.environ.get(REQUIRE_WORLDS):
+        pytest.fail(f"must run here, but: {reason}")
+    pytest.skip(reason)
+
+
+@cache
+def why_no_namespaces() -> str | None:
+    """Why no network namespace can be made here; ``None`` if one can."""
+    done = subprocess.run([*_unshare(), "sh", "-c", LO_UP], capture_output=True, text=True, check=False)
+    return None if done.returncode == 0 else f"no network namespace: {done.stderr.strip()}"
+
+
+@cache
+def _can_nobody_run_python() -> bool:
+    command = [*NOBODY, sys.executable, "-c", "import lodiag, psutil"]
+    return subprocess.run(command, capture_output=True, env=environment(), check=False).returncode == 0
+
+
+def require_readable_python() -> None:
+    """Skip the test if another user cannot run this Python or read this checkout."""
+    if not _can_nobody_run_python():
+        skip_world(f"uid 65534 cannot run {sys.executable} or read {ROOT}")
+
+
+def _unshare() -> tuple[str, ...]:
+    return ("unshare", "-n") if os.geteuid() == 0 else ("unshare", "-Urn")
+
+
+def _run(command: list[str], timeout_s: float, env: dict[str, str] | None) -> Done:
+    return subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        env=env or environment(),
+        stdin=subprocess.DEVNULL,
+        cwd="/",
+        check=False,
+    )
