@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from lodiag.errors import ConfigError
 from lodiag.limits import require_between, require_choice
-from lodiag.model import ConnCount, ConnRecord, ConnsSummary, Endpoint, Missing, Owner
+from lodiag.model import Missing
+from lodiag.model.conns import ConnCount, ConnRecord, ConnsSummary, Endpoint, Owner
 from lodiag.report import ReportMaker
 from lodiag.system import System
 from lodiag.targets import is_loopback, is_wildcard, unmap
@@ -82,7 +83,7 @@ def list_connections(  # noqa: PLR0913 - netstat has this many options
     with_cmdline: bool = False,
     sort: str = "state",
     system: System | None = None,
-) -> Report:
+) -> Report[ConnRecord, ConnsSummary]:
     """List the TCP and UDP sockets of which an end is on the loopback, and the wildcard ones that answer on it.
 
     Args:

@@ -6,7 +6,8 @@ from array import array
 from typing import TYPE_CHECKING, NamedTuple
 
 from lodiag.clock import NS_PER_S
-from lodiag.model import PingRecord, PingReply, Refusal
+from lodiag.model import Refusal
+from lodiag.model.ping import PingRecord, PingReply
 from lodiag.rtt import Jitter, describe_rtts, to_ms
 from lodiag.system.probe import MethodRefusedError, SendError
 from lodiag.targets import family_of

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lodiag.clock import NS_PER_S
-from lodiag.model import HopProbe, HopRecord
+from lodiag.model.trace import HopProbe, HopRecord
 from lodiag.rtt import describe_rtts, to_ms
 from lodiag.system.probe import SendError
 

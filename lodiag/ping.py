@@ -11,7 +11,7 @@ from lodiag.errors import ConfigError, PrivilegeError
 from lodiag.judge.ping import judge_ping
 from lodiag.judge.silence import ECHO_SYSCTLS, GROUP_SYSCTL, Surroundings
 from lodiag.limits import require_between, require_choice, require_seconds
-from lodiag.model import PingSummary
+from lodiag.model.ping import PingSummary
 from lodiag.report import ReportMaker
 from lodiag.system import System
 from lodiag.targets import family_of, resolve_source, resolve_target
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from lodiag.echo import PingEvent
-    from lodiag.model import Finding, PingRecord, Report
+    from lodiag.model import Finding, Report
+    from lodiag.model.ping import PingRecord
 
 METHODS = {"auto": ("icmp-datagram", "icmp-raw", "udp"), "icmp": ("icmp-datagram", "icmp-raw"), "udp": ("udp",)}
 """Ladders, best first: each rung is tried by opening it, and the first that opens is used."""
@@ -178,7 +179,7 @@ class PingRun:
         for stream in self.streams:
             yield from stream.give_up(None)
 
-    def report(self) -> Report:
+    def report(self) -> Report[PingRecord, PingSummary]:
         """Judge what has happened so far and report it."""
         records = [self._name_silence(stream.record()) for stream in self.streams]
         methods = dict.fromkeys(record.method for record in records if record.method)
@@ -232,7 +233,7 @@ def ping_address(  # noqa: PLR0913 - ping has this many options
     max_loss_ratio: float | None = None,
     max_rtt_ms: float | None = None,
     system: System | None = None,
-) -> Report:
+) -> Report[PingRecord, PingSummary]:
     """Ping loopback addresses side by side and report what each answered.
 
     Args:

@@ -13,7 +13,7 @@ from lodiag.rtt import to_ms
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from lodiag.model import Finding, Missing, Record, Summary
+    from lodiag.model import Finding, Missing, RecordT, SummaryT
     from lodiag.system import System
 
 _RANKS = {"fail": 0, "warn": 1, "info": 2, "ok": 3}
@@ -36,11 +36,11 @@ class ReportMaker:
         self,
         *,
         source: str | None,
-        summary: Summary,
-        records: Sequence[Record],
+        summary: SummaryT,
+        records: Sequence[RecordT],
         findings: Iterable[Finding] = (),
         missing: Sequence[Missing] = (),
-    ) -> Report:
+    ) -> Report[RecordT, SummaryT]:
         """Make the report; findings come worst first, each with this machine's fix where one is known."""
         judged = [replace(f, fix=self._system.find_fix(f)) for f in findings]
         return Report(

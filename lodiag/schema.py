@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from dataclasses import fields, is_dataclass
 from types import NoneType, UnionType
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from lodiag import model
+from lodiag.model.conns import ConnRecord, ConnsSummary
+from lodiag.model.ping import PingRecord, PingSummary
+from lodiag.model.trace import HopRecord, TraceSummary
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 SHAPES = {
-    "ping": (model.PingRecord, model.PingSummary),
-    "trace": (model.HopRecord, model.TraceSummary),
-    "conns": (model.ConnRecord, model.ConnsSummary),
+    "ping": (PingRecord, PingSummary),
+    "trace": (HopRecord, TraceSummary),
+    "conns": (ConnRecord, ConnsSummary),
 }
 """Record and summary of each command's report."""
 
@@ -81,4 +84,6 @@ def _translate(hint: Any, definitions: dict[str, Any]) -> dict[str, Any]:  # noq
         return {"type": "array", "items": _translate(get_args(hint)[0], definitions)}
     if is_dataclass(hint) and isinstance(hint, type):
         return _refer(hint, definitions)
+    if isinstance(hint, TypeVar):  # what it stands for depends on the command
+        return {}
     return {"type": _SCALARS[hint]}

@@ -11,14 +11,16 @@ from lodiag.hops import HopWalk, describe_unsent
 from lodiag.judge.silence import ECHO_SYSCTLS, Surroundings
 from lodiag.judge.trace import judge_trace
 from lodiag.limits import require_between, require_choice, require_seconds
-from lodiag.model import Refusal, TraceSummary
+from lodiag.model import Refusal
+from lodiag.model.trace import TraceSummary
 from lodiag.report import ReportMaker
 from lodiag.system import System
 from lodiag.system.probe import MethodRefusedError, SendError
 from lodiag.targets import family_of, is_loopback, resolve_target
 
 if TYPE_CHECKING:
-    from lodiag.model import HopRecord, Report
+    from lodiag.model import Report
+    from lodiag.model.trace import HopRecord
     from lodiag.system.facts import Interface
     from lodiag.system.probe import ProbeSocket
 
@@ -107,7 +109,7 @@ def trace_route(  # noqa: PLR0913 - traceroute has this many options
     port: int | None = None,
     family: str | None = None,
     system: System | None = None,
-) -> Report:
+) -> Report[HopRecord, TraceSummary]:
     """Trace the way to a loopback address and report each hop.
 
     Args:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import os
-import stat
 import sys
-import tempfile
 from contextlib import suppress
 from io import TextIOWrapper
-from pathlib import Path
 from typing import TYPE_CHECKING, Self, TextIO
 
 from lodiag.errors import ConfigError, LodiagError
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from types import TracebackType
 
 
@@ -45,17 +43,22 @@ class Output:
         self._reader_is_gone = False
         if isinstance(self._stream, TextIOWrapper):  # a name that the locale cannot spell is no reason to fail
             self._stream.reconfigure(errors="backslashreplace")
-        self._path = None if path is None else Path(os.path.realpath(path))
         self._file: TextIO | None = None
+        self._path: Path | None = None
         self._draft: Path | None = None
-        if self._path is not None:
+        if path is not None:
             try:
-                self._open_file(self._path)
-            except OSError as error:
-                message = f"cannot write {path!r}: {error.strerror}"
+                self._open_file(path)
+            except (OSError, ValueError) as error:
+                message = f"cannot write {path[:200]!r}: {getattr(error, 'strerror', None) or error}"
                 raise ConfigError(message, "Nothing was measured, and no file was changed.") from error
 
-    def _open_file(self, path: Path) -> None:
+    def _open_file(self, name: str) -> None:
+        import stat
+        import tempfile
+        from pathlib import Path
+
+        path = self._path = Path(os.path.realpath(name))
         if path.exists() and not path.is_file():
             self._file = path.open("w", encoding="utf-8", errors="backslashreplace")
             return

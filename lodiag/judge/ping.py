@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from lodiag.judge.silence import Surroundings
-    from lodiag.model import PingRecord
+    from lodiag.model.ping import PingRecord
 
 
 def judge_ping(

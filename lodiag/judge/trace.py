@@ -11,7 +11,7 @@ from lodiag.targets import family_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from lodiag.model import HopRecord, TraceSummary
+    from lodiag.model.trace import HopRecord, TraceSummary
 
 
 def judge_trace(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from lodiag.model import Report
 
 
-def render(report: Report) -> str:
+def render(report: Report[Any, Any]) -> str:
     """Write the records (RFC 4180): nested fields as ``local.port``, several owners joined by ``;``.
 
     What was not measured is an empty cell. The probes of a record, and the findings, are in the JSON.

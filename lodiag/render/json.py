@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lodiag.model import to_plain
 
@@ -11,6 +11,6 @@ if TYPE_CHECKING:
     from lodiag.model import Report
 
 
-def render(report: Report) -> str:
+def render(report: Report[Any, Any]) -> str:
     """Write the report as the schema has it, in ASCII: no locale can garble it."""
     return json.dumps(to_plain(report), indent=2, allow_nan=False) + "\n"

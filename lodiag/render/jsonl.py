@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lodiag.model import to_plain
 
 if TYPE_CHECKING:
-    from lodiag.model import PingReply, Report
+    from lodiag.model import Report
+    from lodiag.model.ping import PingReply
 
 
-def render(report: Report) -> str:
+def render(report: Report[Any, Any]) -> str:
     """Write a line per record, one per finding, and one of type ``report``: without that, the rest is cut short."""
     plain = to_plain(report)
     records, findings = plain.pop("records"), plain.pop("findings")

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from itertools import groupby
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lodiag.render.escaping import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from lodiag.model import ConnRecord, Endpoint, HopRecord, Missing, Owner, PingRecord, Report
+    from lodiag.model import Missing, Report
+    from lodiag.model.conns import ConnRecord, Endpoint, Owner
+    from lodiag.model.ping import PingRecord
+    from lodiag.model.trace import HopRecord
 
 
 class Table(NamedTuple):
@@ -21,18 +24,16 @@ class Table(NamedTuple):
     right: frozenset[str]
 
 
-def lay_out(report: Report) -> list[Table]:
+def lay_out(report: Report[Any, Any]) -> list[Table]:
     """Tables for the records of a report; none where there is no record."""
     return _LAYOUTS[report.command](report.records) if report.records else []
 
 
-def headline(report: Report) -> str | None:
+def headline(report: Report[Any, Any]) -> str | None:
     """One line above the tables, where the summary says what they do not."""
-    from lodiag.model import TraceSummary
-
-    found = report.summary
-    if not isinstance(found, TraceSummary):
+    if report.command != "trace":
         return None
+    found = report.summary
     name = text(found.target) if found.target == found.address else f"{text(found.target)} ({found.address})"
     port = "" if found.port is None else f" to port {found.port}"
     end = "not reached" if found.hops is None else f"reached at hop {found.hops}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lodiag.render.escaping import printable
 from lodiag.render.layout import headline, lay_out, note
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _SPECIAL = str.maketrans({c: f"\\{c}" for c in "\\`*_[]<>|#~"})
 
 
-def render(report: Report) -> str:
+def render(report: Report[Any, Any]) -> str:
     """Write the tables, then the findings as a list."""
     parts = [f"## lodiag {report.command}"]
     head = headline(report)

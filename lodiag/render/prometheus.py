@@ -22,7 +22,7 @@ class _Family:
         self.samples: list[str] = []
 
 
-def render(report: Report) -> str:
+def render(report: Report[Any, Any]) -> str:
     """Write every measured number; what was not measured has no sample."""
     families: dict[str, _Family] = {}
     stem = f"lodiag_{report.command}"

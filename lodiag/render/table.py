@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from textwrap import fill
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lodiag.render.escaping import printable
 from lodiag.render.layout import headline, lay_out, milliseconds, note
@@ -11,14 +11,15 @@ from lodiag.render.layout import headline, lay_out, milliseconds, note
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lodiag.model import Finding, PingReply, Report
+    from lodiag.model import Finding, Report
+    from lodiag.model.ping import PingReply
     from lodiag.render.layout import Table
 
 WIDTH = 80
 _MARGIN = 6
 
 
-def render(report: Report) -> str:
+def render(report: Report[Any, Any]) -> str:
     """Write a report for a terminal of 80 columns."""
     head = headline(report)
     parts = [head] if head else []

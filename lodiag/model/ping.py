@@ -1,0 +1,65 @@
+"""Records of ``ping``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lodiag.model import Refusal, detail, fact, label, metric
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PingReply:
+    """The fate of one probe."""
+
+    seq: int = fact("Number of the probe, from 1; it does not wrap at 65536.")
+    sent_at: str = fact("When it was sent: RFC 3339, UTC.")
+    rtt_ms: float | None = fact("Round trip in milliseconds, by a monotonic clock; null unless a reply came.")
+    reply_ttl: int | None = fact("TTL or hop limit of what came back.")
+    size_bytes: int | None = fact("Bytes of payload that came back.")
+    status: str = fact("received, timeout, late, corrupted, unreachable or not-sent.")
+    error: str | None = fact("Code of what went wrong; null when received.")
+    icmp_type: int | None = fact("Type of the ICMP message that came back.")
+    icmp_code: int | None = fact("Code of the ICMP message that came back.")
+    reply_from: str | None = fact("Address that the message came from.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PingRecord:
+    """All that one address answered."""
+
+    target: str = label("The target as it was given.")
+    address: str = label("The loopback address that was probed.")
+    family: str = label("ipv4 or ipv6.")
+    method: str | None = label("icmp-datagram, icmp-raw or udp; null if no socket could be had.")
+    source: str | None = fact("Source address asked for; null leaves it to the kernel.")
+    interval_s: float = fact("Seconds from one probe to the next.")
+    size_bytes: int = fact("Bytes of payload in each probe.")
+    sent: int = metric("Probes that were sent.")
+    received: int = metric("Probes whose intact reply came in time.")
+    lost: int = metric("Probes that were sent and not received.")
+    loss_ratio: float | None = metric("Lost of sent, 0 to 1; null when nothing was sent.")
+    not_sent: int = metric("Probes that the system refused to send.")
+    duplicates: int = metric("Further replies to a probe that had one.")
+    corrupted: int = metric("Replies whose payload or checksum was wrong; not received.")
+    late: int = metric("Replies after the timeout; not received.")
+    rtt_min_ms: float | None = metric("Shortest round trip of the received probes.")
+    rtt_avg_ms: float | None = metric("Arithmetic mean of the round trips.")
+    rtt_max_ms: float | None = metric("Longest round trip.")
+    rtt_stddev_ms: float | None = metric("Population standard deviation of the round trips.")
+    rtt_p50_ms: float | None = metric("Median round trip, by nearest rank.")
+    rtt_p95_ms: float | None = metric("95th percentile round trip, by nearest rank.")
+    rtt_p99_ms: float | None = metric("99th percentile round trip, by nearest rank.")
+    jitter_ms: float | None = metric("Mean absolute difference of the round trips of consecutive probes.")
+    error: str | None = fact("Code of the last thing that kept a probe from being sent or answered; null if none.")
+    refused: tuple[Refusal, ...] = detail("Better methods that were refused, best first.")
+    replies: tuple[PingReply, ...] | None = detail("The fate of each probe; null where it was not kept.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PingSummary:
+    """Totals over all addresses."""
+
+    addresses: int = metric("Addresses that were probed.")
+    answered: int = metric("Addresses of which at least one reply was received.")
+    sent: int = fact("Probes sent to all of them.")
+    received: int = fact("Probes received from all of them.")
