@@ -1,0 +1,205 @@
+"""One suite for every probe socket: real sockets, real kernel, both families."""
+
+from __future__ import annotations
+
+import socket
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from running import LO_UP, run_in_world
+
+from lodiag.system import System
+from lodiag.system.probe import MethodRefusedError, SendError, unwrap_seq
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lodiag.system.probe import Answer, ProbeSocket
+
+SYSTEM = System()
+METHODS = ("icmp-datagram", "icmp-raw", "udp", "tcp")
+ADDRESSES = {"ipv4": "127.0.0.1", "ipv6": "::1"}
+
+
+class Opener:
+    """Opens probes by one method over one family, and closes them."""
+
+    def __init__(self, method: str, family: str) -> None:
+        """Keep what to open by."""
+        self.method, self.family = method, family
+        self._opened: list[ProbeSocket] = []
+
+    def __call__(self, *, source: str | None = None, size_bytes: int = 56) -> ProbeSocket:
+        """Open a probe; skips the test where this user may not."""
+        address = ADDRESSES[self.family]
+        try:
+            probe = SYSTEM.open_probe(self.method, self.family, address, source=source, size_bytes=size_bytes)
+        except MethodRefusedError as refusal:
+            pytest.skip(f"{self.method} is refused here: {refusal}")
+        self._opened.append(probe)
+        return probe
+
+    def close(self) -> None:
+        """Close all that was opened."""
+        for probe in self._opened:
+            probe.close()
+
+
+@pytest.fixture(params=[(m, f) for m in METHODS for f in ADDRESSES], ids=lambda p: f"{p[0]}-{p[1]}")
+def opener(request: pytest.FixtureRequest) -> Iterator[Opener]:
+    """Give an opener for each method and family."""
+    found = Opener(*request.param)
+    yield found
+    found.close()
+
+
+def ask(probe: ProbeSocket, seq: int, ttl: int | None = None) -> tuple[int, Answer]:
+    """Send a probe and wait, within a bound, for its answer."""
+    sent_ns = probe.send(seq, ttl)
+    until = time.monotonic() + 10
+    while time.monotonic() < until:
+        answer = probe.receive()
+        if answer is not None:
+            return sent_ns, answer
+        SYSTEM.wait([probe], 0.1)
+    pytest.fail("no answer within 10 s")
+
+
+def test_the_target_answers(opener: Opener) -> None:
+    sent_ns, answer = ask(opener(), 1)
+    assert answer.seq == 1
+    assert answer.is_reply
+    assert answer.intact
+    assert answer.error is None
+    assert answer.received_ns > sent_ns
+
+
+def test_answers_name_their_probes(opener: Opener) -> None:
+    probe = opener()
+    assert [ask(probe, seq)[1].seq for seq in (1, 2, 3)] == [1, 2, 3]
+
+
+def test_sequence_numbers_do_not_wrap(opener: Opener) -> None:
+    probe = opener()
+    assert [ask(probe, seq)[1].seq for seq in (0xFFFF, 0x10000, 0x10001)] == [0xFFFF, 0x10000, 0x10001]
+
+
+@pytest.mark.parametrize("ttl", [1, 255])
+def test_any_ttl_reaches_the_loopback(opener: Opener, ttl: int) -> None:
+    assert ask(opener(), 1, ttl)[1].is_reply
+
+
+@pytest.mark.parametrize("size", [0, 1, 15, 16, 1400, 9000])
+def test_sizes(opener: Opener, size: int) -> None:
+    probe = opener(size_bytes=size)
+    answer = ask(probe, 1)[1]
+    assert answer.is_reply
+    assert answer.intact
+    assert answer.size_bytes == (size if probe.method.startswith("icmp") else None)
+
+
+def test_the_largest_size(opener: Opener) -> None:
+    probe = opener(size_bytes=65_507)
+    answer = ask(probe, 1)[1]
+    assert answer.is_reply
+    assert answer.intact
+
+
+def test_nothing_is_received_before_something_is_sent(opener: Opener) -> None:
+    assert opener().receive() is None
+
+
+def test_a_reply_tells_its_ttl(opener: Opener) -> None:
+    probe = opener()
+    if probe.method == "tcp":
+        pytest.skip("TCP tells no TTL")
+    assert ask(probe, 1)[1].ttl == 64
+
+
+def test_two_sockets_do_not_take_each_others_answers(opener: Opener) -> None:
+    first, second = opener(), opener()
+    ask(first, 1)
+    assert second.receive() is None
+    ask(second, 1)
+    assert first.receive() is None
+
+
+def test_a_source_is_bound(opener: Opener) -> None:
+    assert ask(opener(source="127.0.0.5" if opener.family == "ipv4" else "::1"), 1)[1].is_reply
+
+
+def test_a_source_of_another_host_cannot_be_had(opener: Opener) -> None:
+    with pytest.raises(SendError) as caught:
+        opener(source="192.0.2.1")
+    assert caught.value.code in {"address-not-available", "send-failed"}
+
+
+def test_a_closed_probe_gives_its_descriptors_back(opener: Opener) -> None:
+    descriptors = Path("/proc/self/fd")
+    if not descriptors.is_dir():
+        pytest.skip("no /proc to count descriptors in")
+    before = len(list(descriptors.iterdir()))
+    probe = opener()
+    ask(probe, 1)
+    probe.close()
+    assert len(list(descriptors.iterdir())) == before
+
+
+def test_datagram_sockets_where_the_group_may_open_them() -> None:
+    """The same suite by ICMP datagram, in a namespace whose setting allows it to everybody."""
+    setup = f"{LO_UP}; sysctl -qw net.ipv4.ping_group_range='0 2147483647'"
+    suite = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__, "-k", "icmp-datagram")
+    done = run_in_world(setup, command=suite, as_nobody=True, timeout_s=120)
+    assert done.returncode == 0, done.stdout
+    assert "passed" in done.stdout
+    assert "skipped" not in done.stdout
+
+
+@pytest.mark.parametrize("family", ADDRESSES)
+def test_tcp_reaches_a_port_that_listens(family: str) -> None:
+    listener = socket.create_server(
+        (ADDRESSES[family], 0), family=socket.AF_INET if family == "ipv4" else socket.AF_INET6
+    )
+    with listener:
+        port = listener.getsockname()[1]
+        probe = SYSTEM.open_probe("tcp", family, ADDRESSES[family], source=None, size_bytes=0, port=port)
+        try:
+            assert ask(probe, 1)[1].is_reply
+        finally:
+            probe.close()
+
+
+def test_udp_to_a_port_that_answers_is_a_reply_too() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 0))
+        port = server.getsockname()[1]
+        probe = SYSTEM.open_probe("udp", "ipv4", "127.0.0.1", source=None, size_bytes=16, port=port)
+        try:
+            probe.send(1)
+            data, peer = server.recvfrom(100)
+            server.sendto(data, peer)
+            SYSTEM.wait([probe], 5)
+            answer = probe.receive()
+        finally:
+            probe.close()
+    assert answer is not None
+    assert (answer.seq, answer.is_reply, answer.size_bytes) == (1, True, 16)
+
+
+def test_the_port_held_for_udp_cannot_be_taken() -> None:
+    probe = SYSTEM.open_probe("udp", "ipv4", "127.0.0.1", source=None, size_bytes=16)
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other, pytest.raises(OSError, match="in use"):
+            other.bind(("127.0.0.1", probe.port or 0))
+    finally:
+        probe.close()
+
+
+@pytest.mark.parametrize(
+    ("wire", "last_sent", "whole"), [(1, 1, 1), (0xFFFF, 0x10000, 0xFFFF), (0, 0x10000, 0x10000), (5, 0x20004, 0x10005)]
+)
+def test_wire_numbers_are_unwrapped(wire: int, last_sent: int, whole: int) -> None:
+    assert unwrap_seq(wire, last_sent) == whole

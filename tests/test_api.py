@@ -1,0 +1,76 @@
+"""The public names, and that a user's type checker and shell see them."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import subprocess
+import sys
+
+import pytest
+from running import ROOT, environment
+
+import lodiag
+from lodiag import ConfigError, LodiagError, PrivilegeError, TargetError, UnsupportedError
+
+PUBLIC = {
+    "ConfigError",
+    "Finding",
+    "LodiagError",
+    "PingOptions",
+    "PingRun",
+    "PrivilegeError",
+    "Report",
+    "System",
+    "TargetError",
+    "UnsupportedError",
+    "__version__",
+    "list_connections",
+    "ping_address",
+    "trace_route",
+}
+
+
+def test_public_names() -> None:
+    assert set(lodiag.__all__) == PUBLIC
+    assert set(dir(lodiag)) == PUBLIC
+
+
+@pytest.mark.parametrize("name", sorted(PUBLIC - {"__version__"}))
+def test_each_is_documented(name: str) -> None:
+    assert inspect.getdoc(getattr(lodiag, name))
+
+
+@pytest.mark.parametrize("name", ["ping_address", "trace_route", "list_connections"])
+def test_each_parameter_is_documented(name: str) -> None:
+    function = getattr(lodiag, name)
+    text = inspect.getdoc(function) or ""
+    for parameter in inspect.signature(function).parameters:
+        assert re.search(rf"^    \*?{parameter}:", text, re.MULTILINE), parameter
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'pong'"):
+        lodiag.pong  # noqa: B018 - asked for on purpose
+
+
+def test_modules_stay_importable_by_name() -> None:
+    code = "import lodiag.ping, lodiag.trace, lodiag.conns, types; assert isinstance(lodiag.ping, types.ModuleType)"
+    subprocess.run([sys.executable, "-c", code], env=environment(), check=True)
+
+
+@pytest.mark.parametrize("kind", [TargetError, PrivilegeError, UnsupportedError, ConfigError])
+def test_errors_have_one_base_a_code_and_a_hint(kind: type[LodiagError]) -> None:
+    error = kind("It is so.", "Do this.")
+    assert isinstance(error, LodiagError)
+    assert (str(error), error.hint) == ("It is so.", "Do this.")
+    assert re.fullmatch(r"[a-z]+(-[a-z]+)*", error.code)
+
+
+def test_codes_of_errors_differ() -> None:
+    kinds = [LodiagError, TargetError, PrivilegeError, UnsupportedError, ConfigError]
+    assert len({kind.code for kind in kinds}) == len(kinds)
+
+
+def test_the_package_is_marked_as_typed() -> None:
+    assert (ROOT / "lodiag" / "py.typed").is_file()

@@ -1,0 +1,63 @@
+"""Start-up is part of the product: which modules each command may load."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from running import environment
+
+HEAVY = set(
+    ["icmplib", "psutil", "tabulate", "rich", "shtab", "asyncio", "json", "dataclasses", "logging", "tempfile", "csv"]
+)
+
+PROBE = """
+import io, sys
+out, sys.stdout = sys.stdout, io.StringIO()
+{code}
+sys.stdout = out
+print(" ".join(sorted(set({heavy!r}) & set(sys.modules))))
+"""
+
+MAIN = "from lodiag.cli import main; main({arguments!r})"
+JSON_MODULES = {"dataclasses", "json"}
+PSUTIL = {"psutil"}
+TABULATE = {"tabulate", "csv", "tempfile"}
+ICMPLIB = {"icmplib", "asyncio", "logging"}
+
+
+def loaded_by(code: str) -> set[str]:
+    """Names among HEAVY that a fresh Python has loaded after running ``code``."""
+    program = PROBE.format(code=code, heavy=sorted(HEAVY))
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment(), check=True)
+    return set(done.stdout.split())
+
+
+def test_importing_lodiag_costs_nothing() -> None:
+    assert loaded_by("import lodiag") == set()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "allowed"),
+    [
+        (["--help"], set()),
+        (["--version"], set()),
+        (["ping", "--help"], set()),
+        (["trace", "--help"], set()),
+        (["conns", "--help"], set()),
+        (["ping", "192.0.2.1"], {"dataclasses"}),
+        (["schema"], JSON_MODULES),
+        (["ping", "-c1", "--json", "127.0.0.1"], JSON_MODULES | ICMPLIB),
+        (["ping", "-c1", "--json", "--method", "udp", "127.0.0.1"], JSON_MODULES),
+        (["ping", "-c1", "--method", "udp", "127.0.0.1"], {"dataclasses"} | TABULATE),
+        (["trace", "--json", "127.0.0.1"], JSON_MODULES | PSUTIL),
+        (["conns", "--json"], JSON_MODULES | PSUTIL),
+        (["conns", "--format", "csv"], {"dataclasses", "csv", "json"} | PSUTIL),
+        (["conns"], {"dataclasses"} | TABULATE | PSUTIL),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_command_loads_only_what_it_uses(arguments: list[str], allowed: set[str]) -> None:
+    assert loaded_by(MAIN.format(arguments=arguments)) <= allowed
