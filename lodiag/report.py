@@ -41,8 +41,14 @@ class ReportMaker:
         findings: Iterable[Finding] = (),
         missing: Sequence[Missing] = (),
     ) -> Report[RecordT, SummaryT]:
-        """Make the report; findings come worst first, each with this machine's fix where one is known."""
-        judged = [replace(f, fix=self._system.find_fix(f)) for f in findings]
+        """Make the report; findings come worst first, each with this machine's fix where one is known.
+
+        Of findings with the same code and subject, such as two addresses that one interface keeps silent,
+        the worst is kept.
+        """
+        judged: dict[tuple[str, str], Finding] = {}
+        for finding in sorted(findings, key=lambda found: _RANKS[found.severity]):
+            judged.setdefault((finding.code, finding.subject), finding)
         return Report(
             schema=SCHEMA,
             command=self._command,
@@ -54,6 +60,6 @@ class ReportMaker:
             complete=not missing,
             missing=tuple(missing),
             summary=summary,
-            findings=tuple(sorted(judged, key=lambda f: _RANKS[f.severity])),
+            findings=tuple(replace(found, fix=self._system.find_fix(found)) for found in judged.values()),
             records=tuple(records),
         )

@@ -8,9 +8,19 @@ import sys
 import pytest
 from running import environment
 
-HEAVY = set(
-    ["icmplib", "psutil", "tabulate", "rich", "shtab", "asyncio", "json", "dataclasses", "logging", "tempfile", "csv"]
-)
+HEAVY = {
+    "asyncio",
+    "csv",
+    "dataclasses",
+    "icmplib",
+    "json",
+    "logging",
+    "psutil",
+    "rich",
+    "shtab",
+    "tabulate",
+    "tempfile",
+}
 
 PROBE = """
 import io, sys

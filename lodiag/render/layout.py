@@ -35,10 +35,9 @@ def headline(report: Report[Any, Any]) -> str | None:
         return None
     found = report.summary
     name = text(found.target) if found.target == found.address else f"{text(found.target)} ({found.address})"
-    port = "" if found.port is None else f" to port {found.port}"
-    end = "not reached" if found.hops is None else f"reached at hop {found.hops}"
+    port = "" if found.port is None else f", port {found.port}"
     over = "" if found.interface is None else f"; {text(found.interface)} has mtu {found.mtu_bytes}"
-    return f"trace of {name} by {found.method}{port}: {end}{over}"
+    return f"trace of {name} by {found.method}{port}{over}"
 
 
 def note(item: Missing) -> str:

@@ -1,0 +1,110 @@
+"""Every format of every command, against golden files and against what may never happen in any.
+
+``LODIAG_TEST_UPDATE_GOLDEN=1 pytest tests/render`` writes the golden files anew; read the difference before
+you commit it.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from samples import CONNS, EMPTY, HOSTILE, PING, SAMPLES, make_ping_record, make_reply, make_report
+
+from lodiag.render import FORMATS, render
+from lodiag.render.escaping import printable
+from lodiag.render.layout import percent
+from lodiag.render.table import render_reply
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+@pytest.mark.parametrize("format_name", FORMATS)
+@pytest.mark.parametrize("name", SAMPLES)
+def test_golden(name: str, format_name: str) -> None:
+    path = GOLDEN / f"{name}.{format_name}"
+    text = render(SAMPLES[name], format_name)
+    if os.environ.get("LODIAG_TEST_UPDATE_GOLDEN"):
+        path.write_text(text, encoding="utf-8")
+    assert text == path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("format_name", FORMATS)
+@pytest.mark.parametrize("name", SAMPLES)
+def test_no_format_lets_a_control_character_through(name: str, format_name: str) -> None:
+    text = render(SAMPLES[name], format_name)
+    assert all(character.isprintable() or character == "\n" for character in text)
+
+
+@pytest.mark.parametrize("format_name", ["json", "jsonl"])
+def test_json_gives_back_what_was_there(format_name: str) -> None:
+    first = json.loads(render(CONNS, "json"))["records"][1]
+    if format_name == "jsonl":
+        first = json.loads(render(CONNS, "jsonl").splitlines()[1])
+    assert first["owners"][0]["process"] == HOSTILE
+
+
+def test_tables_fit_80_columns() -> None:
+    lines = render(PING, "table").splitlines()
+    assert max(map(len, lines)) <= 80
+
+
+@pytest.mark.parametrize(
+    ("ratio", "text"),
+    [(None, "-"), (0.0, "0 %"), (0.25, "25 %"), (0.001, "0.1 %"), (0.00001, "0.001 %"), (1.0, "100 %")],
+)
+def test_a_small_loss_does_not_look_like_none(ratio: float | None, text: str) -> None:
+    assert percent(ratio) == text
+
+
+def test_csv_has_the_same_columns_whatever_was_measured() -> None:
+    header = render(CONNS, "csv").splitlines()[0]
+    alone = make_report("conns", CONNS.summary, CONNS.records[2:3])
+    assert render(alone, "csv").splitlines()[0] == header
+    assert "owners.pid" in header
+
+
+def test_csv_rows_are_as_long_as_the_header() -> None:
+    rows = list(csv.reader(StringIO(render(CONNS, "csv"))))
+    assert {len(row) for row in rows} == {len(rows[0])}
+
+
+def test_what_was_not_measured_has_no_sample() -> None:
+    text = render(make_report("ping", PING.summary, (make_ping_record(rtt_min_ms=None),)), "prometheus")
+    assert "lodiag_ping_rtt_min_seconds" not in text
+    assert "lodiag_ping_rtt_max_seconds{" in text
+
+
+def test_nothing_to_show_is_said() -> None:
+    assert render(EMPTY, "table") == "no sockets to show\n"
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({}, "56 bytes from 127.0.0.1: seq=1 ttl=64 time=0.035 ms"),
+        ({"reply_ttl": None, "size_bytes": None}, "reply from 127.0.0.1: seq=1 time=0.035 ms"),
+        ({"status": "late"}, "56 bytes from 127.0.0.1: seq=1 ttl=64 time=0.035 ms (late)"),
+        ({"status": "corrupted"}, "56 bytes from 127.0.0.1: seq=1 ttl=64 time=0.035 ms (corrupted)"),
+        ({"status": "timeout", "error": "timeout"}, "127.0.0.1: seq=1 no reply (timeout)"),
+        ({"status": "not-sent", "error": "blocked-by-firewall"}, "127.0.0.1: seq=1 not sent: blocked-by-firewall"),
+        (
+            {"status": "unreachable", "error": "rejected-by-firewall", "icmp_type": 3, "icmp_code": 13},
+            "from 127.0.0.1: seq=1 rejected-by-firewall (ICMP type 3 code 13)",
+        ),
+    ],
+)
+def test_the_line_of_a_probe(changes: dict[str, object], line: str) -> None:
+    assert render_reply("localhost", "127.0.0.1", make_reply(**changes)) == line
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [("plain \N{SNOWMAN}", "plain \N{SNOWMAN}"), ("\x1b[2J", r"\x1b[2J"), ("a\nb", r"a\nb"), ("\u202e", r"\u202e")],
+)
+def test_escaping(text: str, shown: str) -> None:
+    assert printable(text) == shown

@@ -1,0 +1,239 @@
+"""Reports made by hand: one a command, each with everything that a format must cope with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lodiag.model import SCHEMA, Evidence, Finding, Fix, Host, Missing, Refusal, Report
+from lodiag.model.conns import ConnCount, ConnRecord, ConnsSummary, Endpoint, Owner
+from lodiag.model.ping import PingRecord, PingReply, PingSummary
+from lodiag.model.trace import HopProbe, HopRecord, TraceSummary
+
+HOSTILE = 'evil\x1b[2J"|<b>\\\n\u202e'
+
+
+def make_report(
+    command: str, summary: Any, records: tuple[Any, ...], findings: tuple[Finding, ...] = (), **changes: Any
+) -> Report[Any, Any]:
+    """Put a report together; all that is not said is fixed."""
+    settings: dict[str, Any] = {
+        "schema": SCHEMA,
+        "command": command,
+        "version": "0.0.0",
+        "started_at": "2026-01-02T03:04:05.000006Z",
+        "duration_ms": 12.5,
+        "host": Host(platform="linux", uid=1000, netns=4026531840),
+        "source": "test",
+        "complete": True,
+        "missing": (),
+        "summary": summary,
+        "findings": findings,
+        "records": records,
+    }
+    return Report(**{**settings, **changes})
+
+
+def make_finding(**changes: Any) -> Finding:
+    """Make a finding with evidence, a hint, a fix and something to read."""
+    settings: dict[str, Any] = {
+        "code": "icmp-ignored",
+        "severity": "fail",
+        "subject": "net.ipv4.icmp_echo_ignore_all",
+        "message": "the kernel is set to ignore echo requests, so 127.0.0.1 cannot answer them",
+        "evidence": (
+            Evidence(name="net.ipv4.icmp_echo_ignore_all", value="1", source="/proc/sys/net/ipv4/icmp_echo_ignore_all"),
+        ),
+        "hint": "No other protocol is touched: lodiag ping --method udp 127.0.0.1",
+        "fix": Fix(
+            commands=("sysctl -w net.ipv4.icmp_echo_ignore_all=0",),
+            needs_root=True,
+            undo=("sysctl -w net.ipv4.icmp_echo_ignore_all=1",),
+        ),
+        "see": ("icmp(7)",),
+    }
+    return Finding(**{**settings, **changes})
+
+
+def make_ping_record(**changes: Any) -> PingRecord:
+    """Make a record of three replies of which one is missing."""
+    settings: dict[str, Any] = {
+        "target": "localhost",
+        "address": "127.0.0.1",
+        "family": "ipv4",
+        "method": "icmp-datagram",
+        "source": None,
+        "interval_s": 0.2,
+        "size_bytes": 56,
+        "sent": 4,
+        "received": 3,
+        "lost": 1,
+        "loss_ratio": 0.25,
+        "not_sent": 0,
+        "duplicates": 0,
+        "corrupted": 0,
+        "late": 0,
+        "rtt_min_ms": 0.021,
+        "rtt_avg_ms": 0.034567,
+        "rtt_max_ms": 0.051,
+        "rtt_stddev_ms": 0.012,
+        "rtt_p50_ms": 0.031,
+        "rtt_p95_ms": 0.051,
+        "rtt_p99_ms": 0.051,
+        "jitter_ms": 0.0101,
+        "error": "timeout",
+        "refused": (),
+        "replies": (make_reply(), make_reply(seq=2, rtt_ms=None, reply_ttl=None, status="timeout", error="timeout")),
+    }
+    return PingRecord(**{**settings, **changes})
+
+
+def make_silent_record(**changes: Any) -> PingRecord:
+    """Make a record of an address to which nothing could be sent."""
+    nothing = dict.fromkeys(
+        ("rtt_min_ms", "rtt_avg_ms", "rtt_max_ms", "rtt_stddev_ms", "rtt_p50_ms", "rtt_p95_ms", "rtt_p99_ms")
+    )
+    settings: dict[str, Any] = {
+        "address": "::1",
+        "family": "ipv6",
+        "sent": 0,
+        "received": 0,
+        "lost": 0,
+        "loss_ratio": None,
+        "not_sent": 4,
+        "jitter_ms": None,
+        "error": "address-not-available",
+        "replies": (),
+        "method": "icmp-raw",
+        "refused": (Refusal(method="icmp-datagram", reason="EACCES (Permission denied)"),),
+        **nothing,
+    }
+    return make_ping_record(**{**settings, **changes})
+
+
+def make_reply(**changes: Any) -> PingReply:
+    """Make a reply that was received."""
+    settings: dict[str, Any] = {
+        "seq": 1,
+        "sent_at": "2026-01-02T03:04:05.000106Z",
+        "rtt_ms": 0.034567,
+        "reply_ttl": 64,
+        "size_bytes": 56,
+        "status": "received",
+        "error": None,
+        "icmp_type": 0,
+        "icmp_code": 0,
+        "reply_from": "127.0.0.1",
+    }
+    return PingReply(**{**settings, **changes})
+
+
+def make_hop(hop: int, address: str | None = None, **changes: Any) -> HopRecord:
+    """Make a hop that answered, or without an address a silent one."""
+    silent = address is None
+    probe = HopProbe(
+        address=address,
+        rtt_ms=None if silent else 0.02,
+        status="timeout" if silent else "reached",
+        icmp_type=None if silent else 3,
+        icmp_code=None if silent else 3,
+        error="timeout" if silent else None,
+    )
+    settings: dict[str, Any] = {
+        "hop": hop,
+        "address": address,
+        "method": "udp",
+        "probes": (probe, probe),
+        "sent": 2,
+        "received": 0 if silent else 2,
+        "loss_ratio": 1.0 if silent else 0.0,
+        "rtt_min_ms": None if silent else 0.02,
+        "rtt_avg_ms": None if silent else 0.02,
+        "rtt_max_ms": None if silent else 0.02,
+    }
+    return HopRecord(**{**settings, **changes})
+
+
+def make_trace_summary(**changes: Any) -> TraceSummary:
+    """Make the summary of a trace that reached its target."""
+    settings: dict[str, Any] = {
+        "target": "localhost",
+        "address": "127.0.0.1",
+        "method": "udp",
+        "reached": True,
+        "hops": 4,
+        "interface": "lo",
+        "mtu_bytes": 65536,
+        "port": 33434,
+        "refused": (),
+    }
+    return TraceSummary(**{**settings, **changes})
+
+
+def make_connection(**changes: Any) -> ConnRecord:
+    """Make a listener with one owner."""
+    settings: dict[str, Any] = {
+        "proto": "tcp",
+        "family": "ipv4",
+        "state": "listen",
+        "local": Endpoint(address="127.0.0.1", port=5432),
+        "remote": None,
+        "mapped": False,
+        "scope": "loopback",
+        "owners": (Owner(pid=812, process="postgres", user="postgres", cmdline=None),),
+    }
+    return ConnRecord(**{**settings, **changes})
+
+
+PING = make_report(
+    "ping",
+    PingSummary(addresses=2, answered=1, sent=4, received=3),
+    (make_ping_record(), make_silent_record()),
+    (
+        make_finding(),
+        make_finding(
+            code="loss",
+            severity="warn",
+            subject="127.0.0.1",
+            message="1 of 4 probes to 127.0.0.1 were lost",
+            evidence=(),
+            hint=None,
+            fix=None,
+            see=(),
+        ),
+    ),
+)
+TRACE = make_report(
+    "trace", make_trace_summary(), (make_hop(1), make_hop(2), make_hop(3, "192.0.2.9"), make_hop(4, "127.0.0.1"))
+)
+CONNS = make_report(
+    "conns",
+    ConnsSummary(sockets=4, counts=(ConnCount(proto="tcp", state="listen", sockets=1),)),
+    (
+        make_connection(),
+        make_connection(
+            owners=(
+                Owner(pid=1, process=HOSTILE, user=HOSTILE, cmdline=None),
+                Owner(pid=22, process=None, user=None, cmdline=None),
+            )
+        ),
+        make_connection(
+            family="ipv6",
+            state="established",
+            remote=Endpoint(address="127.0.0.1", port=40000),
+            mapped=True,
+            owners=None,
+        ),
+        make_connection(
+            proto="udp",
+            family="ipv6",
+            state="unconnected",
+            local=Endpoint(address="::", port=53),
+            scope="wildcard",
+            owners=(),
+        ),
+    ),
+    complete=False,
+    missing=(Missing(what="owners", count=1, why="they belong to another user"),),
+)
+EMPTY = make_report("conns", ConnsSummary(sockets=0, counts=()), ())
+SAMPLES = {"ping": PING, "trace": TRACE, "conns": CONNS, "empty": EMPTY}
