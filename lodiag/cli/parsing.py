@@ -94,10 +94,11 @@ def _unknown_command(text: str) -> NoReturn:
 def make_command_parser(name: str) -> Parser:
     """Parser of one command."""
     command = import_module(f"lodiag.cli.{name}")
+    purpose = COMMANDS[name][1]
     parser = Parser(
         prog=f"lodiag {name}",
-        usage=f"lodiag {name} {command.USAGE}",
-        description=f"{COMMANDS[name][1].capitalize()}.",
+        usage=f"lodiag {name} {command.USAGE}".rstrip(),
+        description=f"{purpose[0].upper()}{purpose[1:]}.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog=command.EXAMPLES,
         allow_abbrev=False,

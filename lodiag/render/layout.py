@@ -42,7 +42,8 @@ def headline(report: Report[Any, Any]) -> str | None:
 
 def note(item: Missing) -> str:
     """Say what could not be seen."""
-    count = "" if item.count is None else f" of {item.count} sockets"
+    sockets = "socket" if item.count == 1 else "sockets"
+    count = "" if item.count is None else f" of {item.count} {sockets}"
     return f"{item.what}{count} cannot be seen: {item.why}"
 
 
