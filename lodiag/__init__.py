@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from lodiag.conns import list_connections
     from lodiag.errors import ConfigError, LodiagError, PrivilegeError, TargetError, UnsupportedError
     from lodiag.model import Finding, Report
-    from lodiag.ping import PingOptions, PingRun, ping_address
+    from lodiag.options import PingOptions
+    from lodiag.ping import PingRun, ping_address
     from lodiag.system import System
     from lodiag.trace import trace_route
 
@@ -19,7 +20,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "ping_address": "ping",
     "PingRun": "ping",
-    "PingOptions": "ping",
+    "PingOptions": "options",
     "trace_route": "trace",
     "list_connections": "conns",
     "Report": "model",

@@ -15,12 +15,14 @@ from lodiag.targets import family_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from lodiag.ping import PingOptions
+    from lodiag.options import PingOptions
     from lodiag.system import System
     from lodiag.system.probe import Answer, ProbeSocket
 
 QUICKEST_SILENT_NS = NS_PER_S // 100
 """With no interval the next probe follows the answer to the last, or comes after 10 ms, as in ping -f."""
+
+ANSWERS_AT_ONCE = 256
 
 _NEVER, _PENDING, _TIMED_OUT, _DONE = range(4)
 
@@ -133,9 +135,9 @@ class EchoStream:
             self._due_ns = sent_ns + interval_ns
 
     def collect(self) -> Iterator[PingEvent]:
-        """Take in all answers that have arrived."""
-        while self.probe is not None:
-            answer = self.probe.receive()
+        """Take in the answers that have arrived; not so many at once that a storm of duplicates stops the clock."""
+        for _ in range(ANSWERS_AT_ONCE):
+            answer = self.probe.receive() if self.probe is not None else None
             if answer is None:
                 return
             event = self._take(answer)
@@ -151,7 +153,9 @@ class EchoStream:
             return self._take_late(answer)
         if fate == _NEVER:
             return None
-        sent_ns = self._pending.pop(answer.seq)
+        sent_ns = self._pending.pop(answer.seq, None)
+        if sent_ns is None:
+            return None
         self._fates[answer.seq & 0xFFFF] = _DONE
         if self._options.interval_s == 0 and not self._pending:
             self._due_ns = answer.received_ns

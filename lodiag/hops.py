@@ -71,8 +71,11 @@ class HopWalk:
             hops = range(hop, max_hops + 1) if silent else range(hop, hop + 1)
             self._ask(hops)
             if self._last_hop() is not None:
-                return
+                break
             hop = hops.stop
+        if not any(p.answer for p in self._probes if p.hop == first_hop) and self._last_hop() not in {None, first_hop}:
+            # All probes of a near hop lost, and the target reached from afar: loss, or a router that keeps silent?
+            self._ask(range(first_hop, first_hop + 1))
 
     def _last_hop(self) -> int | None:
         """Nearest hop beyond which there is nothing to ask: the target's, a refusal's, or one never sent to."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lodiag.clock import NS_PER_S
@@ -10,8 +10,9 @@ from lodiag.echo import EchoStream
 from lodiag.errors import ConfigError, PrivilegeError
 from lodiag.judge.ping import judge_ping
 from lodiag.judge.silence import ECHO_SYSCTLS, GROUP_SYSCTL, Surroundings
-from lodiag.limits import require_between, require_choice, require_seconds
+from lodiag.limits import require_between
 from lodiag.model.ping import PingSummary
+from lodiag.options import LARGEST_PAYLOAD, MOST_PROBES, PingOptions
 from lodiag.report import ReportMaker
 from lodiag.system import System
 from lodiag.targets import family_of, resolve_source, resolve_target
@@ -22,66 +23,6 @@ if TYPE_CHECKING:
     from lodiag.echo import PingEvent
     from lodiag.model import Finding, Report
     from lodiag.model.ping import PingRecord
-
-METHODS = {"auto": ("icmp-datagram", "icmp-raw", "udp"), "icmp": ("icmp-datagram", "icmp-raw"), "udp": ("udp",)}
-"""Ladders, best first: each rung is tried by opening it, and the first that opens is used."""
-
-LARGEST_PAYLOAD = {"ipv4": 65_507, "ipv6": 65_527}
-"""65535 less 20 + 8 bytes of headers; IPv6 leaves its own header out of the length (RFC 8200 section 3)."""
-
-MOST_PROBES = 1_000_000_000
-LARGEST_TTL = 255
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PingOptions:
-    """How to ping.
-
-    Attributes:
-        count: Probes per address; 0 goes on until interrupted.
-        interval_s: Seconds from one probe to the next, on a steady schedule. With 0 the next probe follows
-            the answer to the last, or comes after 10 ms.
-        timeout_s: Seconds after which a probe counts as lost; a later reply is counted as late.
-        deadline_s: Seconds after which the whole run ends; ``None`` sets no bound.
-        size_bytes: Bytes of payload.
-        ttl: TTL or hop limit of the probes, 1 to 255; ``None`` leaves the system's default.
-        source: Loopback address to send from.
-        family: ``ipv4``, ``ipv6``, or ``None`` for every address of a name.
-        method: ``auto``, ``icmp`` or ``udp``.
-        max_loss_ratio: Loss above which the run fails, 0 to 1.
-        max_rtt_ms: Round trip above which the run fails.
-        keep_replies: Whether the records hold the fate of every probe.
-
-    """
-
-    count: int = 4
-    interval_s: float = 0.2
-    timeout_s: float = 1.0
-    deadline_s: float | None = None
-    size_bytes: int = 56
-    ttl: int | None = None
-    source: str | None = None
-    family: str | None = None
-    method: str = "auto"
-    max_loss_ratio: float | None = None
-    max_rtt_ms: float | None = None
-    keep_replies: bool = True
-
-    def __post_init__(self) -> None:
-        """Raise ``ConfigError`` for what is out of range, whatever the target."""
-        require_between("count", self.count, 0, MOST_PROBES)
-        require_seconds("interval", self.interval_s, or_zero=True)
-        require_seconds("timeout", self.timeout_s)
-        if self.deadline_s is not None:
-            require_seconds("deadline", self.deadline_s)
-        require_between("size", self.size_bytes, 0, max(LARGEST_PAYLOAD.values()), "bytes")
-        if self.ttl is not None:
-            require_between("ttl", self.ttl, 1, LARGEST_TTL)
-        require_choice("method", self.method, tuple(METHODS))
-        if self.max_loss_ratio is not None:
-            require_between("max-loss", self.max_loss_ratio * 100, 0, 100, "percent")
-        if self.max_rtt_ms is not None:
-            require_between("max-rtt", self.max_rtt_ms, 0, 1e9, "ms")
 
 
 class PingRun:
@@ -141,7 +82,7 @@ class PingRun:
             return
         self._is_open = True
         for stream in self.streams:
-            stream.open(self._system, METHODS[self._options.method])
+            stream.open(self._system, self._options.ladder)
         barred = [s for s in self.streams if s.probe is None and s.error is None]
         if barred:
             reasons = "; ".join(f"{r.method}: {r.reason}" for r in barred[0].refused)

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lodiag.clock import NS_PER_S
-from lodiag.errors import ConfigError, PrivilegeError
+from lodiag.errors import PrivilegeError
 from lodiag.hops import HopWalk, describe_unsent
 from lodiag.judge.silence import ECHO_SYSCTLS, Surroundings
 from lodiag.judge.trace import judge_trace
-from lodiag.limits import require_between, require_choice, require_seconds
 from lodiag.model import Refusal
 from lodiag.model.trace import TraceSummary
+from lodiag.options import TraceOptions
 from lodiag.report import ReportMaker
 from lodiag.system import System
 from lodiag.system.probe import MethodRefusedError, SendError
@@ -24,67 +24,7 @@ if TYPE_CHECKING:
     from lodiag.system.facts import Interface
     from lodiag.system.probe import ProbeSocket
 
-METHODS = {
-    "auto": ("udp", "icmp-datagram", "icmp-raw"),
-    "icmp": ("icmp-datagram", "icmp-raw"),
-    "udp": ("udp",),
-    "tcp": ("tcp",),
-}
-"""Ladders, best first. UDP leads: it needs no privilege, and no setting makes the kernel ignore it."""
-
 PAYLOAD_BYTES = 32
-MOST_HOPS = 255
-MOST_QUERIES = 10
-"""As in traceroute(8)."""
-LAST_PORT = 65_535
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TraceOptions:
-    """How to trace.
-
-    Attributes:
-        method: ``auto``, ``icmp``, ``udp`` or ``tcp``.
-        first_hop: TTL to begin with, 1 to 255.
-        max_hops: TTL to end with, 1 to 255.
-        queries: Probes per hop, 1 to 10.
-        timeout_s: Seconds to wait for an answer.
-        deadline_s: Seconds after which the whole trace ends.
-        port: Destination port of udp and tcp probes; ``None`` reserves one that nothing listens on.
-        family: ``ipv4``, ``ipv6``, or ``None`` for whichever the resolver gives first.
-
-    """
-
-    method: str = "auto"
-    first_hop: int = 1
-    max_hops: int = 30
-    queries: int = 3
-    timeout_s: float = 1.0
-    deadline_s: float = 5.0
-    port: int | None = None
-    family: str | None = None
-
-    def __post_init__(self) -> None:
-        """Raise ``ConfigError`` for what is out of range."""
-        require_choice("method", self.method, tuple(METHODS))
-        require_between("first-hop", self.first_hop, 1, MOST_HOPS)
-        require_between("max-hops", self.max_hops, 1, MOST_HOPS)
-        if self.first_hop > self.max_hops:
-            message = f"first-hop must not exceed max-hops: {self.first_hop} is more than {self.max_hops}"
-            raise ConfigError(message)
-        require_between("queries", self.queries, 1, MOST_QUERIES)
-        require_seconds("timeout", self.timeout_s)
-        require_seconds("deadline", self.deadline_s)
-        if self.port is not None:
-            require_between("port", self.port, 1, LAST_PORT)
-            if self.method == "icmp":
-                message = "port has no meaning for icmp probes"
-                raise ConfigError(message, "Leave it out, or choose --method udp or tcp.")
-
-    @property
-    def ladder(self) -> tuple[str, ...]:
-        """Methods to try; a port that was asked for must not be lost by falling back to ICMP."""
-        return ("udp",) if self.method == "auto" and self.port is not None else METHODS[self.method]
 
 
 @dataclass(slots=True)

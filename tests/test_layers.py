@@ -17,6 +17,7 @@ LAYERS = (
     ("errors", "__init__"),
     ("model",),
     ("clock", "rtt", "limits"),
+    ("options",),
     ("system",),
     ("targets",),
     ("judge",),

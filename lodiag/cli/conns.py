@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lodiag.cli.parsing import add_family_arguments, add_output_arguments, whole
+from lodiag.cli.parsing import add_family_arguments, add_output_arguments, number
 
 if TYPE_CHECKING:
     import argparse
@@ -29,8 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-l", "--listening", action="store_true", help="sockets that listen")
     parser.add_argument("-e", "--established", action="store_true", help="sockets that are connected")
     parser.add_argument("--state", metavar="STATE[,STATE]", help="sockets in these states, as in listen,time-wait")
-    parser.add_argument("--port", type=whole(""), help="sockets of which either end has this port")
-    parser.add_argument("--pid", type=whole(""), help="sockets of this process")
+    parser.add_argument("--port", type=number(int), help="sockets of which either end has this port")
+    parser.add_argument("--pid", type=number(int), help="sockets of this process")
     parser.add_argument("--process", metavar="TEXT", help="sockets of processes whose name contains this")
     parser.add_argument("--no-wildcard", action="store_true", help="without sockets bound to every address")
     parser.add_argument("--no-process", action="store_true", help="do not look up who owns them")

@@ -136,27 +136,15 @@ def add_family_arguments(parser: argparse.ArgumentParser) -> None:
         )
 
 
-def whole(unit: str) -> Callable[[str], int]:
-    """Make a reader of whole numbers."""
-
-    def read(text: str) -> int:
-        try:
-            return int(text)
-        except ValueError as error:
-            message = f"{text[:40]!r} is not a whole number{unit}"
-            raise argparse.ArgumentTypeError(message) from error
-
-    return read
-
-
-def decimal(unit: str) -> Callable[[str], float]:
+def number(kind: type[int | float], unit: str = "") -> Callable[[str], float]:
     """Make a reader of numbers; whether one is in range is for the command to say."""
+    name = "a whole number" if kind is int else "a number"
 
     def read(text: str) -> float:
         try:
-            return float(text)
+            return kind(text)
         except ValueError as error:
-            message = f"{text[:40]!r} is not a number{unit}"
+            message = f"{text[:40]!r} is not {name}{unit}"
             raise argparse.ArgumentTypeError(message) from error
 
     return read

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from lodiag.cli.parsing import add_family_arguments, add_output_arguments, decimal, whole
+from lodiag.cli.parsing import add_family_arguments, add_output_arguments, number
 from lodiag.cli.progress import show_progress
 
 if TYPE_CHECKING:
@@ -29,8 +29,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "targets", nargs="*", metavar="TARGET", default=["localhost"], help="name or address (default: localhost)"
     )
-    parser.add_argument("-c", "--count", type=whole(""), default=4, help="probes; 0 goes on until Ctrl-C (default: 4)")
-    seconds = decimal(" of seconds")
+    parser.add_argument(
+        "-c", "--count", type=number(int), default=4, help="probes; 0 goes on until Ctrl-C (default: 4)"
+    )
+    seconds = number(float, " of seconds")
     parser.add_argument(
         "-i", "--interval", type=seconds, default=0.2, help="seconds between probes (default: 0.2)", metavar="SECONDS"
     )
@@ -39,19 +41,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("-w", "--deadline", type=seconds, help="seconds after which to stop", metavar="SECONDS")
     parser.add_argument(
-        "-s", "--size", type=whole(" of bytes"), default=56, help="bytes of payload (default: 56)", metavar="BYTES"
+        "-s",
+        "--size",
+        type=number(int, " of bytes"),
+        default=56,
+        help="bytes of payload (default: 56)",
+        metavar="BYTES",
     )
-    parser.add_argument("-t", "--ttl", type=whole(""), help="TTL or hop limit, 1 to 255")
+    parser.add_argument("-t", "--ttl", type=number(int), help="TTL or hop limit, 1 to 255")
     parser.add_argument("-S", "--source", help="loopback address to send from", metavar="ADDRESS")
     add_family_arguments(parser)
     parser.add_argument("-q", "--quiet", action="store_true", help="no line for each reply")
     parser.add_argument("-D", "--timestamps", action="store_true", help="begin each line with the time, in UTC")
     parser.add_argument("-n", "--numeric", action="store_true", help="accepted for habit; addresses are never named")
     parser.add_argument(
-        "--max-loss", type=decimal(" of percent"), help="exit with 1 if more is lost", metavar="PERCENT"
+        "--max-loss", type=number(float, " of percent"), help="exit with 1 if more is lost", metavar="PERCENT"
     )
     parser.add_argument(
-        "--max-rtt", type=decimal(" of milliseconds"), help="exit with 1 if a round trip takes longer", metavar="MS"
+        "--max-rtt",
+        type=number(float, " of milliseconds"),
+        help="exit with 1 if a round trip takes longer",
+        metavar="MS",
     )
     parser.add_argument(
         "--method",
@@ -64,7 +74,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, output: Output) -> int:
     """Ping, print each reply as it comes, then the report; Ctrl-C ends the run and not the report."""
-    from lodiag.ping import PingOptions, PingRun
+    from lodiag.options import PingOptions
+    from lodiag.ping import PingRun
     from lodiag.render import render
 
     ping_run = PingRun(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lodiag.cli.parsing import add_family_arguments, add_output_arguments, decimal, whole
+from lodiag.cli.parsing import add_family_arguments, add_output_arguments, number
 
 if TYPE_CHECKING:
     import argparse
@@ -36,13 +36,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             letter, dest="method", action="store_const", const=method, help=f"the same as --method {method}"
         )
     parser.add_argument(
-        "-f", "--first-hop", type=whole(""), default=1, help="TTL to begin with (default: 1)", metavar="TTL"
+        "-f", "--first-hop", type=number(int), default=1, help="TTL to begin with (default: 1)", metavar="TTL"
     )
     parser.add_argument(
-        "-m", "--max-hops", type=whole(""), default=30, help="TTL to end with (default: 30)", metavar="TTL"
+        "-m", "--max-hops", type=number(int), default=30, help="TTL to end with (default: 30)", metavar="TTL"
     )
-    parser.add_argument("-q", "--queries", type=whole(""), default=3, help="probes a hop, 1 to 10 (default: 3)")
-    seconds = decimal(" of seconds")
+    parser.add_argument("-q", "--queries", type=number(int), default=3, help="probes a hop, 1 to 10 (default: 3)")
+    seconds = number(float, " of seconds")
     parser.add_argument(
         "-w",
         "--timeout",
@@ -54,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--deadline", type=seconds, default=5.0, help="seconds after which to stop (default: 5)", metavar="SECONDS"
     )
-    parser.add_argument("-p", "--port", type=whole(""), help="port for udp and tcp (default: one that is closed)")
+    parser.add_argument("-p", "--port", type=number(int), help="port for udp and tcp (default: one that is closed)")
     add_family_arguments(parser)
     parser.add_argument("-n", "--numeric", action="store_true", help="accepted for habit; addresses are never named")
     add_output_arguments(parser)

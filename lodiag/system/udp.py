@@ -75,9 +75,10 @@ class UdpProbe:
 
     def _from_queue(self, caught: errqueue.Caught) -> Answer:
         seq, intact = self._last_seq, True
-        if len(caught.quoted) >= PAYLOAD_KEY.size and self._size >= PAYLOAD_KEY.size:
-            key, seq = PAYLOAD_KEY.unpack_from(caught.quoted)
-            intact = key == self._key and make_payload(key, seq, self._size).startswith(caught.quoted[: self._size])
+        if len(caught.quoted) >= PAYLOAD_KEY.size:
+            key, number = PAYLOAD_KEY.unpack_from(caught.quoted)
+            intact = key == self._key and make_payload(key, number, self._size).startswith(caught.quoted)
+            seq = number if intact else seq
         error = caught.error
         refused = (error.icmp_type, error.icmp_code) == (UNREACHABLE[self._family], PORT_UNREACHABLE[self._family])
         is_reply = refused and error.offender == self._address

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import selectors
 import time
-from selectors import EVENT_READ, EVENT_WRITE, DefaultSelector
+from selectors import EVENT_READ, EVENT_WRITE
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,9 +13,13 @@ if TYPE_CHECKING:
     from lodiag.system.probe import ProbeSocket
 
 
+Selector = getattr(selectors, "PollSelector", selectors.DefaultSelector)
+"""poll() needs no descriptor of its own, and so still works when there is none left."""
+
+
 def wait(probes: Sequence[ProbeSocket], timeout_s: float) -> None:
     """Sleep until one of the probes has something to read, or until ``timeout_s`` seconds are over."""
-    with DefaultSelector() as selector:
+    with Selector() as selector:
         for probe in probes:
             for sock, is_write in probe.waits_for():
                 selector.register(sock, EVENT_WRITE if is_write else EVENT_READ)

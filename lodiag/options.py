@@ -1,0 +1,134 @@
+"""How to probe: what a caller may choose, checked before anything is opened."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lodiag.errors import ConfigError
+from lodiag.limits import require_between, require_choice, require_seconds
+
+PING_METHODS = {"auto": ("icmp-datagram", "icmp-raw", "udp"), "icmp": ("icmp-datagram", "icmp-raw"), "udp": ("udp",)}
+"""Ladders, best first: each rung is tried by opening it, and the first that opens is used."""
+
+LARGEST_PAYLOAD = {"ipv4": 65_507, "ipv6": 65_527}
+"""65535 less 20 + 8 bytes of headers; IPv6 leaves its own header out of the length (RFC 8200 section 3)."""
+
+MOST_PROBES = 1_000_000_000
+LARGEST_TTL = 255
+
+TRACE_METHODS = {
+    "auto": ("udp", "icmp-datagram", "icmp-raw"),
+    "icmp": ("icmp-datagram", "icmp-raw"),
+    "udp": ("udp",),
+    "tcp": ("tcp",),
+}
+"""Ladders, best first. UDP leads: it needs no privilege, and no setting makes the kernel ignore it."""
+
+MOST_HOPS = 255
+MOST_QUERIES = 10
+"""As in traceroute(8)."""
+LAST_PORT = 65_535
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PingOptions:
+    """How to ping.
+
+    Attributes:
+        count: Probes per address; 0 goes on until interrupted.
+        interval_s: Seconds from one probe to the next, on a steady schedule. With 0 the next probe follows
+            the answer to the last, or comes after 10 ms.
+        timeout_s: Seconds after which a probe counts as lost; a later reply is counted as late.
+        deadline_s: Seconds after which the whole run ends; ``None`` sets no bound.
+        size_bytes: Bytes of payload.
+        ttl: TTL or hop limit of the probes, 1 to 255; ``None`` leaves the system's default.
+        source: Loopback address to send from.
+        family: ``ipv4``, ``ipv6``, or ``None`` for every address of a name.
+        method: ``auto``, ``icmp`` or ``udp``.
+        max_loss_ratio: Loss above which the run fails, 0 to 1.
+        max_rtt_ms: Round trip above which the run fails.
+        keep_replies: Whether the records hold the fate of every probe.
+
+    """
+
+    count: int = 4
+    interval_s: float = 0.2
+    timeout_s: float = 1.0
+    deadline_s: float | None = None
+    size_bytes: int = 56
+    ttl: int | None = None
+    source: str | None = None
+    family: str | None = None
+    method: str = "auto"
+    max_loss_ratio: float | None = None
+    max_rtt_ms: float | None = None
+    keep_replies: bool = True
+
+    def __post_init__(self) -> None:
+        """Raise ``ConfigError`` for what is out of range, whatever the target."""
+        require_between("count", self.count, 0, MOST_PROBES)
+        require_seconds("interval", self.interval_s, or_zero=True)
+        require_seconds("timeout", self.timeout_s)
+        if self.deadline_s is not None:
+            require_seconds("deadline", self.deadline_s)
+        require_between("size", self.size_bytes, 0, max(LARGEST_PAYLOAD.values()), "bytes")
+        if self.ttl is not None:
+            require_between("ttl", self.ttl, 1, LARGEST_TTL)
+        require_choice("method", self.method, tuple(PING_METHODS))
+        if self.max_loss_ratio is not None:
+            require_between("max-loss", self.max_loss_ratio * 100, 0, 100, "percent")
+        if self.max_rtt_ms is not None:
+            require_between("max-rtt", self.max_rtt_ms, 0, 1e9, "ms")
+
+    @property
+    def ladder(self) -> tuple[str, ...]:
+        """Methods to try, best first."""
+        return PING_METHODS[self.method]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TraceOptions:
+    """How to trace.
+
+    Attributes:
+        method: ``auto``, ``icmp``, ``udp`` or ``tcp``.
+        first_hop: TTL to begin with, 1 to 255.
+        max_hops: TTL to end with, 1 to 255.
+        queries: Probes per hop, 1 to 10.
+        timeout_s: Seconds to wait for an answer.
+        deadline_s: Seconds after which the whole trace ends.
+        port: Destination port of udp and tcp probes; ``None`` reserves one that nothing listens on.
+        family: ``ipv4``, ``ipv6``, or ``None`` for whichever the resolver gives first.
+
+    """
+
+    method: str = "auto"
+    first_hop: int = 1
+    max_hops: int = 30
+    queries: int = 3
+    timeout_s: float = 1.0
+    deadline_s: float = 5.0
+    port: int | None = None
+    family: str | None = None
+
+    def __post_init__(self) -> None:
+        """Raise ``ConfigError`` for what is out of range."""
+        require_choice("method", self.method, tuple(TRACE_METHODS))
+        require_between("first-hop", self.first_hop, 1, MOST_HOPS)
+        require_between("max-hops", self.max_hops, 1, MOST_HOPS)
+        if self.first_hop > self.max_hops:
+            message = f"first-hop must not exceed max-hops: {self.first_hop} is more than {self.max_hops}"
+            raise ConfigError(message)
+        require_between("queries", self.queries, 1, MOST_QUERIES)
+        require_seconds("timeout", self.timeout_s)
+        require_seconds("deadline", self.deadline_s)
+        if self.port is not None:
+            require_between("port", self.port, 1, LAST_PORT)
+            if self.method == "icmp":
+                message = "port has no meaning for icmp probes"
+                raise ConfigError(message, "Leave it out, or choose --method udp or tcp.")
+
+    @property
+    def ladder(self) -> tuple[str, ...]:
+        """Methods to try; a port that was asked for must not be lost by falling back to ICMP."""
+        return ("udp",) if self.method == "auto" and self.port is not None else TRACE_METHODS[self.method]
