@@ -14,10 +14,10 @@ from lodiag.system import System
 from lodiag.targets import is_loopback, is_wildcard, unmap
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
     from lodiag.model import Report
-    from lodiag.system.facts import Socket
+    from lodiag.system.facts import Socket, SocketTable
 
 STATES = (
     "listen",
@@ -43,6 +43,8 @@ OWNERLESS = frozenset({"syn-recv", "time-wait", "fin-wait-1", "fin-wait-2", "las
 """States in which a socket may have no process any more, or not yet."""
 
 LAST_PORT = 65_535
+LAST_PID = 2**32 - 1
+"""A pid of Windows is a DWORD; elsewhere they are smaller."""
 _ALIASES = {"listening": "listen", "estab": "established", "unconn": "unconnected", "closed": "close"}
 
 
@@ -108,28 +110,27 @@ def list_connections(  # noqa: PLR0913 - netstat has this many options
         UnsupportedError: The socket table cannot be read.
 
     """
-    _check(proto, family, port, sort, asks_process=pid is not None or process is not None, with_process=with_process)
+    _check(proto, family, port, pid, sort)
+    if not with_process and (pid is not None or process is not None):
+        message = "sockets cannot be chosen by their process when processes are not to be looked up"
+        raise ConfigError(message, "Leave out --no-process, or --pid and --process.")
     wanted = None if states is None else {parse_state(state) for state in states}
     machine = system or System()
     maker = ReportMaker("conns", machine)
     table = machine.list_sockets()
-    rows = [
-        row
+    owners = _Owners(machine, with_process=with_process, with_cmdline=with_cmdline)
+    records = [
+        _describe(row, owners)
         for row in table.sockets
         if proto in {None, row.proto}
         and family in {None, row.family}
         and (wanted is None or row.state in wanted)
         and (port is None or port in {row.local[1], row.remote[1] if row.remote else None})
-        and (pid is None or pid in row.pids)
-        and (_touches_loopback(row) or (wildcard and is_wildcard(row.local[0]) and row.state in LISTENING))
+        and (_touches_loopback(row) or (wildcard and _answers_everywhere(row)))
     ]
-    owners = _Owners(machine, with_process=with_process, with_cmdline=with_cmdline)
-    records = [_describe(row, owners) for row in rows]
-    missing = [Missing(what="other users' sockets", count=None, why=table.partial)] if table.partial else []
-    hidden = sum(record.owners is None for record in records) if with_process else 0
-    if hidden:
-        why = "they belong to another user, to another container, or to the kernel; root sees more"
-        missing.append(Missing(what="owners", count=hidden, why=why))
+    missing = list(_find_missing(table, records)) if with_process else []
+    if pid is not None:
+        records = [r for r in records if any(o.pid == pid for o in r.owners or ())]
     if process is not None:
         needle = process.casefold()
         records = [r for r in records if any(needle in (o.process or "").casefold() for o in r.owners or ())]
@@ -138,19 +139,16 @@ def list_connections(  # noqa: PLR0913 - netstat has this many options
     return maker.make(source=table.source, summary=_count(records), records=records, missing=missing)
 
 
-def _check(  # noqa: PLR0913 - all filters at once
-    proto: str | None, family: str | None, port: int | None, sort: str, *, asks_process: bool, with_process: bool
-) -> None:
+def _check(proto: str | None, family: str | None, port: int | None, pid: int | None, sort: str) -> None:
     if proto is not None:
         require_choice("proto", proto, ("tcp", "udp"))
     if family is not None:
         require_choice("family", family, ("ipv4", "ipv6"))
     if port is not None:
         require_between("port", port, 0, LAST_PORT)
+    if pid is not None:
+        require_between("pid", pid, 1, LAST_PID)
     require_choice("sort", sort, tuple(SORT_KEYS))
-    if asks_process and not with_process:
-        message = "sockets cannot be chosen by their process when processes are not to be looked up"
-        raise ConfigError(message, "Leave out --no-process, or --pid and --process.")
 
 
 def parse_state(text: str) -> str:
@@ -163,6 +161,20 @@ def parse_state(text: str) -> str:
         message = f"{text[:40]!r} is not a state of a socket"
         raise ConfigError(message, f"Known states: {', '.join(STATES)}.")
     return found
+
+
+def _find_missing(table: SocketTable, records: list[ConnRecord]) -> Iterator[Missing]:
+    """Say what the source could not see; before a search by owner, which hidden owners would falsify."""
+    if table.partial:
+        yield Missing(what="other users' sockets", count=None, why=table.partial)
+    hidden = sum(record.owners is None for record in records)
+    if hidden:
+        why = "they belong to another user, to another container, or to the kernel; root sees more"
+        yield Missing(what="owners", count=hidden, why=why)
+
+
+def _answers_everywhere(row: Socket) -> bool:
+    return is_wildcard(unmap(row.local[0])[0]) and row.state in LISTENING
 
 
 def _touches_loopback(row: Socket) -> bool:

@@ -86,8 +86,8 @@ class EchoStream:
     @property
     def wants_to_send(self) -> bool:
         """Whether probes are still to be sent."""
-        count = self._options.count
-        return self.probe is not None and (count == 0 or self._attempts < count)
+        most = self._options.most_probes
+        return self.probe is not None and (most is None or self._attempts < most)
 
     def start(self, now_ns: int) -> None:
         """Begin the schedule; an idle read first, so that the first round trip does not pay for cold code."""
@@ -146,23 +146,19 @@ class EchoStream:
 
     def _take(self, answer: Answer) -> PingEvent | None:
         fate = self._fates[answer.seq & 0xFFFF]
-        if fate == _DONE:
-            self._duplicates += answer.is_reply
-            return None
         if fate == _TIMED_OUT:
             return self._take_late(answer)
-        if fate == _NEVER:
-            return None
         sent_ns = self._pending.pop(answer.seq, None)
         if sent_ns is None:
+            self._duplicates += fate == _DONE and answer.is_reply
             return None
         self._fates[answer.seq & 0xFFFF] = _DONE
         if self._options.interval_s == 0 and not self._pending:
             self._due_ns = answer.received_ns
-        rtt_ns = answer.received_ns - sent_ns
         if not answer.is_reply:
             self.error = answer.error
             return self._tell(answer.seq, sent_ns, "unreachable", answer=answer, error=answer.error)
+        rtt_ns = answer.received_ns - sent_ns
         if not answer.intact:
             self._corrupted += 1
             self.error = "corrupted"

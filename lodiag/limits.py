@@ -1,8 +1,6 @@
-"""Checking numbers that a caller gave: one clear sentence for each that is out of range."""
+"""Checking values that a caller gave: one clear sentence for each that is out of range."""
 
 from __future__ import annotations
-
-from math import isfinite
 
 from lodiag.errors import ConfigError
 
@@ -11,20 +9,20 @@ LONGEST_S = 86_400.0
 
 
 def require_between(name: str, value: float, least: float, most: float, unit: str = "") -> None:
-    """Raise ``ConfigError`` unless ``value`` is a finite number from ``least`` to ``most``."""
-    if isfinite(value) and least <= value <= most:
+    """Raise ``ConfigError`` unless ``value`` is a number from ``least`` to ``most``; nan is in no range."""
+    if least <= value <= most:
         return
     suffix = f" {unit}" if unit else ""
-    message = f"{name} must be from {least:g} to {most:g}{suffix}, not {value:g}"
+    message = f"{name} must be from {least} to {most}{suffix}, not {_shorten(value)}"
     raise ConfigError(message)
 
 
 def require_seconds(name: str, value: float, *, or_zero: bool = False) -> None:
     """Raise ``ConfigError`` unless ``value`` is more than 0 (or 0, where that is allowed) and at most a day."""
-    if isfinite(value) and (0 < value <= LONGEST_S or (or_zero and value == 0)):
+    if 0 < value <= LONGEST_S or (or_zero and value == 0):
         return
     least = "0 or more" if or_zero else "more than 0"
-    message = f"{name} must be {least} and at most {LONGEST_S:g} seconds, not {value:g}"
+    message = f"{name} must be {least} and at most {LONGEST_S:g} seconds, not {_shorten(value)}"
     raise ConfigError(message)
 
 
@@ -33,3 +31,8 @@ def require_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
         message = f"{name} must be one of {', '.join(choices)}, not {value!r}"
         raise ConfigError(message)
+
+
+def _shorten(value: float) -> str:
+    digits = str(value)
+    return digits if len(digits) <= 20 else f"{digits[:20]}..."  # noqa: PLR2004 - enough to recognise it by

@@ -13,6 +13,7 @@ PING_METHODS = {"auto": ("icmp-datagram", "icmp-raw", "udp"), "icmp": ("icmp-dat
 LARGEST_PAYLOAD = {"ipv4": 65_507, "ipv6": 65_527}
 """65535 less 20 + 8 bytes of headers; IPv6 leaves its own header out of the length (RFC 8200 section 3)."""
 
+USUAL_COUNT = 4
 MOST_PROBES = 1_000_000_000
 LARGEST_TTL = 255
 
@@ -35,7 +36,7 @@ class PingOptions:
     """How to ping.
 
     Attributes:
-        count: Probes per address; 0 goes on until interrupted.
+        count: Probes per address; 0 goes on until interrupted. ``None`` means 4, or with a deadline as many as fit.
         interval_s: Seconds from one probe to the next, on a steady schedule. With 0 the next probe follows
             the answer to the last, or comes after 10 ms.
         timeout_s: Seconds after which a probe counts as lost; a later reply is counted as late.
@@ -51,7 +52,7 @@ class PingOptions:
 
     """
 
-    count: int = 4
+    count: int | None = None
     interval_s: float = 0.2
     timeout_s: float = 1.0
     deadline_s: float | None = None
@@ -66,7 +67,8 @@ class PingOptions:
 
     def __post_init__(self) -> None:
         """Raise ``ConfigError`` for what is out of range, whatever the target."""
-        require_between("count", self.count, 0, MOST_PROBES)
+        if self.count is not None:
+            require_between("count", self.count, 0, MOST_PROBES)
         require_seconds("interval", self.interval_s, or_zero=True)
         require_seconds("timeout", self.timeout_s)
         if self.deadline_s is not None:
@@ -79,6 +81,13 @@ class PingOptions:
             require_between("max-loss", self.max_loss_ratio * 100, 0, 100, "percent")
         if self.max_rtt_ms is not None:
             require_between("max-rtt", self.max_rtt_ms, 0, 1e9, "ms")
+
+    @property
+    def most_probes(self) -> int | None:
+        """Probes to send to each address; ``None`` if there is no bound."""
+        if self.count is None:
+            return USUAL_COUNT if self.deadline_s is None else None
+        return self.count or None
 
     @property
     def ladder(self) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from lodiag.clock import NS_PER_S
 from lodiag.echo import EchoStream
 from lodiag.errors import ConfigError, PrivilegeError
-from lodiag.judge.ping import judge_ping
+from lodiag.judge.ping import judge_deadline, judge_ping
 from lodiag.judge.silence import ECHO_SYSCTLS, GROUP_SYSCTL, Surroundings
 from lodiag.limits import require_between
 from lodiag.model.ping import PingSummary
@@ -45,7 +45,7 @@ class PingRun:
             source = resolve_source(options.source, options.family)
             options = replace(options, source=source, family=family_of(source))
         self._options = options
-        self._is_open = False
+        self._is_open = self._was_cut = False
         self._maker = ReportMaker("ping", self._system)
         pairs = dict.fromkeys(
             (target, address) for target in targets for address in resolve_target(target, options.family, self._system)
@@ -105,6 +105,7 @@ class PingRun:
         while True:
             now_ns = self._system.monotonic_ns()
             if end_ns is not None and now_ns >= end_ns:
+                self._was_cut = any(stream.wants_to_send for stream in self.streams)
                 break
             for stream in self.streams:
                 yield from stream.send_if_due(now_ns)
@@ -158,11 +159,14 @@ class PingRun:
                 max_loss_ratio=self._options.max_loss_ratio,
                 max_rtt_ms=self._options.max_rtt_ms,
             )
+            wanted = self._options.most_probes
+            if self._was_cut and wanted is not None:
+                yield judge_deadline(record, wanted)
 
 
 def ping_address(  # noqa: PLR0913 - ping has this many options
     *targets: str,
-    count: int = 4,
+    count: int | None = None,
     interval_s: float = 0.2,
     timeout_s: float = 1.0,
     deadline_s: float | None = None,
@@ -179,7 +183,7 @@ def ping_address(  # noqa: PLR0913 - ping has this many options
 
     Args:
         *targets: Names and addresses; a name stands for every loopback address that it resolves to.
-        count: Probes per address, at least 1 here; see ``PingRun`` for a run without end.
+        count: Probes per address, at least 1 here; by default 4, or with a deadline as many as fit.
         interval_s: See ``PingOptions``, as for all that follow.
         timeout_s: Seconds after which a probe counts as lost.
         deadline_s: Seconds after which the whole run ends.
@@ -201,7 +205,8 @@ def ping_address(  # noqa: PLR0913 - ping has this many options
         PrivilegeError: Every method was refused; nothing was sent.
 
     """
-    require_between("count", count, 1, MOST_PROBES)
+    if count is not None:
+        require_between("count", count, 1, MOST_PROBES)
     options = PingOptions(
         count=count,
         interval_s=interval_s,

@@ -35,8 +35,7 @@ def main(argv: list[str] | None = None) -> int:
     except LodiagError as error:
         name = arguments[0] if arguments and arguments[0] in COMMANDS else ""
         tell(f"lodiag {name}".rstrip() + f": error [{error.code}]: {error}")
-        if error.hint:
-            tell(f"hint: {error.hint}")
+        tell(f"hint: {error.hint or f'lodiag {name} --help'}")
         return USAGE_STATUS
     except Terminated:
         return SIGNAL_STATUS + signal.SIGTERM

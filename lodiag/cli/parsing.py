@@ -142,7 +142,8 @@ def number(kind: type[int | float], unit: str = "") -> Callable[[str], float]:
 
     def read(text: str) -> float:
         try:
-            return kind(text)
+            # Python alone knows numbers such as 1_000, and digits of other scripts.
+            return kind(text if text.isascii() and "_" not in text else "")
         except ValueError as error:
             message = f"{text[:40]!r} is not {name}{unit}"
             raise argparse.ArgumentTypeError(message) from error

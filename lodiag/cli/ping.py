@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "targets", nargs="*", metavar="TARGET", default=["localhost"], help="name or address (default: localhost)"
     )
     parser.add_argument(
-        "-c", "--count", type=number(int), default=4, help="probes; 0 goes on until Ctrl-C (default: 4)"
+        "-c", "--count", type=number(int), help="probes; 0 goes on until Ctrl-C (default: 4, or with -w what fits)"
     )
     seconds = number(float, " of seconds")
     parser.add_argument(
@@ -112,7 +112,7 @@ def _follow(ping_run: PingRun, options: argparse.Namespace, output: Output) -> N
             method = f" by {stream.probe.method}" if stream.probe is not None else ""
             output.write(f"ping {name}{method}: {options.size} bytes every {options.interval:g} s\n")
     if options.quiet or options.format not in _STREAMED:
-        with show_progress("ping", options.count * len(ping_run.streams)) as advance:
+        with show_progress("ping", (options.count or 0) * len(ping_run.streams)) as advance:
             for _ in ping_run:
                 advance()
     else:

@@ -42,6 +42,13 @@ def judge_ping(
         yield _judge_refusal(record, surroundings)
 
 
+def judge_deadline(record: PingRecord, wanted: int) -> Finding:
+    """Judge a run that the deadline ended before all the probes that were asked for were sent."""
+    tried = record.sent + record.not_sent
+    message = f"{record.address}: the deadline came when {tried} of {wanted} probes were sent"
+    return _plain("deadline-reached", "fail", record, message, "Give it more time, or fewer probes.")
+
+
 def _judge_oddities(record: PingRecord) -> Iterator[Finding]:
     corrupted = record.corrupted if record.received else 0
     odd = (
