@@ -53,10 +53,7 @@ def _judge_unreached(summary: TraceSummary, records: Sequence[HopRecord], around
         error = "icmp-ignored"
     sent = sum(record.sent for record in records)
     received = sum(record.received for record in records)
-    counts = Evidence(
-        name="probes",
-        value=f"{sent} sent over {len(records)} hops, {received} answered",
-        source=f"{summary.method} probe",
-    )
+    value = f"{sent} sent, {received} answered, {len(probes) - sent} not sent"
+    counts = Evidence(name="probes", value=value, source=f"{summary.method} socket")
     silence = Silence(address=summary.address, family=family, error=error, evidence=(counts,))
     return judge_silence(silence, around, "fail")
