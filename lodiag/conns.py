@@ -128,7 +128,7 @@ def list_connections(  # noqa: PLR0913 - netstat has this many options
         and (port is None or port in {row.local[1], row.remote[1] if row.remote else None})
         and (_touches_loopback(row) or (wildcard and _answers_everywhere(row)))
     ]
-    missing = list(_find_missing(table, records)) if with_process else []
+    missing = list(_find_missing(table, records, with_process=with_process))
     if pid is not None:
         records = [r for r in records if any(o.pid == pid for o in r.owners or ())]
     if process is not None:
@@ -163,11 +163,11 @@ def parse_state(text: str) -> str:
     return found
 
 
-def _find_missing(table: SocketTable, records: list[ConnRecord]) -> Iterator[Missing]:
+def _find_missing(table: SocketTable, records: list[ConnRecord], *, with_process: bool) -> Iterator[Missing]:
     """Say what the source could not see; before a search by owner, which hidden owners would falsify."""
     if table.partial:
         yield Missing(what="other users' sockets", count=None, why=table.partial)
-    hidden = sum(record.owners is None for record in records)
+    hidden = sum(record.owners is None for record in records) if with_process else 0
     if hidden:
         why = "they belong to another user, to another container, or to the kernel; root sees more"
         yield Missing(what="owners", count=hidden, why=why)

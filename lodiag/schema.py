@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import fields, is_dataclass
+from importlib import import_module
 from types import NoneType, UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from lodiag import model
-from lodiag.model.conns import ConnRecord, ConnsSummary
-from lodiag.model.ping import PingRecord, PingSummary
-from lodiag.model.trace import HopRecord, TraceSummary
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-SHAPES = {
-    "ping": (PingRecord, PingSummary),
-    "trace": (HopRecord, TraceSummary),
-    "conns": (ConnRecord, ConnsSummary),
-}
-"""Record and summary of each command's report."""
+COMMANDS = ("ping", "trace", "conns")
+"""Each has its record and its summary in the module of ``lodiag.model`` that bears its name."""
 
 _SCALARS: dict[type, str] = {str: "string", bool: "boolean", int: "integer", float: "number", NoneType: "null"}
 
@@ -31,19 +25,8 @@ def build_schema() -> dict[str, Any]:
     definitions: dict[str, Any] = {}
     report = _describe(model.Report, definitions)
     report["properties"]["schema"]["const"] = model.SCHEMA
-    report["properties"]["command"]["enum"] = list(SHAPES)
-    report["allOf"] = [
-        {
-            "if": {"properties": {"command": {"const": command}}},
-            "then": {
-                "properties": {
-                    "records": {"type": "array", "items": _refer(record, definitions)},
-                    "summary": _refer(summary, definitions),
-                }
-            },
-        }
-        for command, (record, summary) in SHAPES.items()
-    ]
+    report["properties"]["command"]["enum"] = list(COMMANDS)
+    report["allOf"] = [_bind(command, definitions) for command in COMMANDS]
     return {
         "$schema": DIALECT,
         "$id": f"urn:lodiag:schema:{model.SCHEMA.rpartition('/')[2]}",
@@ -51,6 +34,14 @@ def build_schema() -> dict[str, Any]:
         **report,
         "$defs": definitions,
     }
+
+
+def _bind(command: str, definitions: dict[str, Any]) -> dict[str, Any]:
+    """Say what the records and the summary of one command are."""
+    shapes = import_module(f"lodiag.model.{command}")
+    records = {"type": "array", "items": _refer(shapes.RECORD, definitions)}
+    properties = {"records": records, "summary": _refer(shapes.SUMMARY, definitions)}
+    return {"if": {"properties": {"command": {"const": command}}}, "then": {"properties": properties}}
 
 
 def _describe(kind: type, definitions: dict[str, Any]) -> dict[str, Any]:

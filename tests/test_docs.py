@@ -131,7 +131,7 @@ def test_example_waits_for_a_port() -> None:
         listening = threading.Timer(0.5, service.listen)
         listening.start()
         done = subprocess.run(
-            [sys.executable, EXAMPLES / "wait_for_port.py", str(port), "20"],
+            [sys.executable, str(EXAMPLES / "wait_for_port.py"), str(port), "20"],
             capture_output=True,
             text=True,
             env=environment(),
@@ -146,7 +146,7 @@ def test_example_waits_for_a_port() -> None:
 
 @pytest.mark.parametrize(("arguments", "status"), [(["1", "0.2"], 1), ([], 2), (["x"], 2)])
 def test_example_says_when_nothing_listens(arguments: list[str], status: int) -> None:
-    command = [sys.executable, EXAMPLES / "wait_for_port.py", *arguments]
+    command = [sys.executable, str(EXAMPLES / "wait_for_port.py"), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, env=environment(), timeout=60, check=False)
     assert done.returncode == status
     assert done.stderr.count("\n") == 1

@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from lodiag.cli.output import Output, tell
-from lodiag.cli.parsing import COMMANDS, make_command_parser, make_top_parser
+from lodiag.cli.parsing import COMMANDS, make_command_parser, make_top_parser, refuse_command
 from lodiag.errors import LodiagError
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ def _run(arguments: list[str]) -> int:
 
 def _run_top(arguments: list[str]) -> int:
     parser = make_top_parser()
+    parser.add_argument("command", nargs="?", type=refuse_command)
     try:
         options = parser.parse_args(arguments)
     except SystemExit as stop:
@@ -77,6 +78,6 @@ def _run_top(arguments: list[str]) -> int:
 
             output.write(shtab.complete(make_full_parser(), options.print_completion))
             return 0
-    parser.print_usage(sys.stderr)
+    tell(parser.format_usage().rstrip())
     tell("hint: lodiag --help lists the commands.")
     return USAGE_STATUS

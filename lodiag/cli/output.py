@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import suppress
+from errno import EISDIR
 from io import TextIOWrapper
 from typing import TYPE_CHECKING, Self, TextIO
 
@@ -43,6 +44,7 @@ class Output:
         self._reader_is_gone = False
         if isinstance(self._stream, TextIOWrapper):  # a name that the locale cannot spell is no reason to fail
             self._stream.reconfigure(errors="backslashreplace")
+        self._name = path
         self._file: TextIO | None = None
         self._path: Path | None = None
         self._draft: Path | None = None
@@ -58,17 +60,27 @@ class Output:
         import tempfile
         from pathlib import Path
 
+        if not os.path.basename(name):  # noqa: PTH119 - a Path would drop the slash that makes it a directory
+            raise IsADirectoryError(EISDIR, os.strerror(EISDIR))
+        owner = None
+        try:
+            found = os.stat(name)  # noqa: PTH116 - of the name as given: a loop of links is an error
+        except FileNotFoundError:
+            mode = 0o666 & ~_umask()
+        else:
+            if not stat.S_ISREG(found.st_mode):
+                self._file = open(name, "w", encoding="utf-8", errors="backslashreplace")  # noqa: PTH123, SIM115 - closed in __exit__
+                return
+            mode, owner = stat.S_IMODE(found.st_mode), (found.st_uid, found.st_gid)
+            open(name, "a").close()  # noqa: PTH123 - a file that may not be written may not be replaced
         path = self._path = Path(os.path.realpath(name))
-        if path.exists() and not path.is_file():
-            self._file = path.open("w", encoding="utf-8", errors="backslashreplace")
-            return
-        mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o666 & ~_umask()
-        if path.exists():
-            path.open("a").close()
-        descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.")
+        descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=".lodiag-")
         self._draft = Path(draft)
-        self._draft.chmod(mode)
         self._file = os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace")
+        if owner is not None and hasattr(os, "chown"):
+            with suppress(PermissionError):  # only root may give a file away, and only then is it another's
+                os.chown(draft, *owner)
+        self._draft.chmod(mode)
 
     def __enter__(self) -> Self:
         """Return this output."""
@@ -83,11 +95,13 @@ class Output:
                 self._draft.replace(self._path)
                 self._draft = None
         except OSError as error:
-            message = f"cannot write {str(self._path)!r}: {error.strerror}"
-            raise OutputError(message) from error
+            raise self._file_error(error) from error
         finally:
             if self._draft is not None:
                 self._draft.unlink(missing_ok=True)
+
+    def _file_error(self, error: OSError) -> OutputError:
+        return OutputError(f"cannot write {self._name!r}: {error.strerror}", "The file that was there is as it was.")
 
     @property
     def is_in_vain(self) -> bool:
@@ -96,8 +110,11 @@ class Output:
 
     def write(self, text: str) -> None:
         """Write and flush; nothing more goes to a reader that has gone."""
-        if self._file is not None:
-            self._file.write(text)
+        try:
+            if self._file is not None:
+                self._file.write(text)
+        except OSError as error:
+            raise self._file_error(error) from error
         if self._reader_is_gone or self._stream is None:
             return
         try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, NoReturn
 
@@ -26,7 +25,7 @@ FAMILIES = {"-4": "ipv4", "-6": "ipv6"}
 
 _TOP_HELP = """usage: lodiag COMMAND [OPTIONS]
 
-lodiag shows what is happening on this machine's loopback, and what is wrong with it.
+What is happening on this machine's loopback, and what is wrong with it.
 {groups}
 
   lodiag COMMAND --help            the options of a command
@@ -42,14 +41,14 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong with the arguments, and stop."""
-        self.print_usage(sys.stderr)
+        tell(self.format_usage().rstrip())
         tell(f"{self.prog}: error [usage]: {message}")
         tell(f"hint: {self.prog} --help")
         raise SystemExit(2)
 
 
 def make_top_parser() -> Parser:
-    """Parser of a command line that names no command."""
+    """Parser of what may stand before a command."""
     groups: dict[str, list[str]] = {}
     for name, (group, purpose) in COMMANDS.items():
         groups.setdefault(group, []).append(f"  {name:<8} {purpose}")
@@ -62,7 +61,6 @@ def make_top_parser() -> Parser:
     parser.add_argument(
         "--print-completion", choices=("bash", "zsh"), help="print completions for a shell", metavar="SHELL"
     )
-    parser.add_argument("command", nargs="?", type=_unknown_command, help=argparse.SUPPRESS)
     return parser
 
 
@@ -79,7 +77,8 @@ class _Print(argparse.Action):
         raise SystemExit(0)
 
 
-def _unknown_command(text: str) -> NoReturn:
+def refuse_command(text: str) -> NoReturn:
+    """Say what is wrong with the word that stands where a command should."""
     from difflib import get_close_matches
 
     if text in COMMANDS:
@@ -112,7 +111,6 @@ def make_command_parser(name: str) -> Parser:
 def make_full_parser() -> Parser:
     """One parser of everything, for what describes the command line, such as completions."""
     top = make_top_parser()
-    top._actions = [action for action in top._actions if action.dest != "command"]  # noqa: SLF001 - the commands take its place
     commands = top.add_subparsers(parser_class=argparse.ArgumentParser)
     for name, (_, purpose) in COMMANDS.items():
         import_module(f"lodiag.cli.{name}").add_arguments(commands.add_parser(name, help=purpose))

@@ -76,8 +76,9 @@ def run(options: argparse.Namespace, output: Output) -> int:
     """Ping, print each reply as it comes, then the report; Ctrl-C ends the run and not the report."""
     from lodiag.options import PingOptions
     from lodiag.ping import PingRun
-    from lodiag.render import render
+    from lodiag.render import load_format, render
 
+    load_format(options.format)  # before the sockets take what may be the last descriptors
     ping_run = PingRun(
         tuple(options.targets),
         PingOptions(
@@ -120,9 +121,9 @@ def _follow(ping_run: PingRun, options: argparse.Namespace, output: Output) -> N
 
 
 def _print_replies(ping_run: PingRun, options: argparse.Namespace, output: Output) -> None:
-    from importlib import import_module
+    from lodiag.render import load_format
 
-    show = import_module(f"lodiag.render.{options.format}").render_reply
+    show = load_format(options.format).render_reply
     with_time = options.timestamps and options.format == "table"
     for event in ping_run:
         stamp = f"[{event.reply.sent_at}] " if with_time else ""

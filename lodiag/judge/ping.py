@@ -75,7 +75,7 @@ def _judge_refusal(record: PingRecord, around: Surroundings) -> Finding:
     """Say that UDP stands in for echo, which this user may not send."""
     refused = tuple(Evidence(name=r.method, value=r.reason, source="socket(2)") for r in record.refused)
     groups = around.sysctls.get(GROUP_SYSCTL)
-    setting = (Evidence(name=GROUP_SYSCTL, value=groups, source=f"/proc/sys/{GROUP_SYSCTL.replace('.', '/')}"),)
+    setting = (Evidence(name=GROUP_SYSCTL, value=groups, source="sysctl"),)
     return Finding(
         code="icmp-not-permitted",
         severity="info",

@@ -100,6 +100,9 @@ ADVICE = {
         "Try another --method: if that is answered, a packet filter drops this one alone. " + SEE_RULES,
         ("nft(8)",),
     ),
+    "max-hops-reached": Advice(
+        "{subject} is farther away than the last hop that was asked", "Give a larger --max-hops."
+    ),
     "corrupted": Advice("every reply from {subject} was damaged", "Something rewrites packets. " + SEE_RULES),
     "message-too-long": Advice(
         "probes of this size do not fit the path to {subject}",
@@ -127,7 +130,7 @@ def judge_silence(silence: Silence, around: Surroundings, severity: str) -> Find
         return make_finding(code, severity, silence.address, (*evidence, met, *state), subject)
     if silence.error == "icmp-ignored":
         name = ECHO_SYSCTLS[silence.family]
-        read = Evidence(name=name, value=around.sysctls.get(name), source=f"/proc/sys/{name.replace('.', '/')}")
+        read = Evidence(name=name, value=around.sysctls.get(name), source="sysctl")
         return make_finding("icmp-ignored", severity, silence.address, (*evidence, read), name)
     return make_finding(silence.error, severity, silence.address, evidence, silence.address)
 

@@ -47,7 +47,9 @@ def _judge_leaving(summary: TraceSummary, strangers: Sequence[HopRecord]) -> Fin
 def _judge_unreached(summary: TraceSummary, records: Sequence[HopRecord], around: Surroundings) -> Finding:
     probes = [probe for record in records for probe in record.probes]
     errors = [probe.error for probe in probes if probe.error]
-    error = next((e for e in errors if e != "timeout"), None) or "timeout"
+    error = next((e for e in errors if e != "timeout"), "timeout")
+    if records and any(probe.status == "ttl-exceeded" for probe in records[-1].probes):
+        error = "max-hops-reached"
     family = family_of(summary.address)
     if error == "timeout" and summary.method.startswith("icmp") and around.sysctls.get(ECHO_SYSCTLS[family]) == "1":
         error = "icmp-ignored"

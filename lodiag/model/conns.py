@@ -56,3 +56,6 @@ class ConnsSummary:
 
     sockets: int = fact("Sockets shown.")
     counts: tuple[ConnCount, ...] = detail("Sockets by protocol and state.")
+
+
+RECORD, SUMMARY = ConnRecord, ConnsSummary

@@ -63,3 +63,6 @@ class PingSummary:
     answered: int = metric("Addresses of which at least one reply was received.")
     sent: int = fact("Probes sent to all of them.")
     received: int = fact("Probes received from all of them.")
+
+
+RECORD, SUMMARY = PingRecord, PingSummary

@@ -48,3 +48,6 @@ class TraceSummary:
     mtu_bytes: int | None = metric("That interface's mtu.")
     port: int | None = fact("Destination port of udp and tcp probes.")
     refused: tuple[Refusal, ...] = detail("Better methods that were refused, best first.")
+
+
+RECORD, SUMMARY = HopRecord, TraceSummary

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from dataclasses import fields, is_dataclass
+from importlib import import_module
 from io import StringIO
 from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
@@ -21,9 +22,7 @@ def render(report: Report[Any, Any]) -> str:
 
     What was not measured is an empty cell. The probes of a record, and the findings, are in the JSON.
     """
-    if not report.records:
-        return ""
-    paths = list(_find_paths(type(report.records[0])))
+    paths = list(_find_paths(import_module(f"lodiag.model.{report.command}").RECORD))
     out = StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow([".".join(path) for path in paths])

@@ -60,6 +60,9 @@ class System:
         Raises ``MethodRefusedError`` where the machine refuses the method and ``SendError`` where the address
         or ``source`` cannot be used.
         """
+        # Loaded before the sockets take what may be the last descriptors; an import needs one.
+        from lodiag.system import waiting  # noqa: F401
+
         if method == "udp":
             from lodiag.system.udp import UdpProbe
 

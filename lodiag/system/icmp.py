@@ -112,6 +112,8 @@ class IcmpProbe:
     def _to_answer(self, message: EchoMessage, source: str, received_ns: int) -> Answer | None:
         """Judge one message under our identifier; ``None`` if it answers another process's probe after all."""
         seq = unwrap_seq(message.seq, self._last_seq)
+        if seq < 1:
+            return None
         expected = make_payload(self._key, seq, self._size)
         if message.icmp_type != ECHO_REPLY[self._family]:
             # An error quotes as much as it likes of what we sent.

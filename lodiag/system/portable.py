@@ -33,23 +33,25 @@ _STATES = {
 """psutil's words to those of RFC 9293; the last three are those of Windows and SunOS."""
 
 
-def list_sockets() -> SocketTable:
+def list_sockets(source: Any = psutil) -> SocketTable:  # noqa: ANN401 - psutil, or what a test has in its place
     """Read all TCP and UDP sockets, with one owner each where it may be seen.
 
     macOS tells all of them to root only: there, those of the caller's own processes come back, with
-    ``partial`` saying so.
+    ``partial`` saying so. ``source`` is psutil, or what a test has in its place.
     """
     try:
-        return SocketTable("psutil", tuple(_translate(psutil.net_connections("inet"))), None)
+        return SocketTable("psutil", tuple(_translate(source.net_connections("inet"))), None)
     except psutil.AccessDenied:
-        return SocketTable("psutil", tuple(_own_sockets()), "only the sockets of this user's own processes are shown")
+        return SocketTable(
+            "psutil", tuple(_own_sockets(source)), "only the sockets of this user's own processes are shown"
+        )
     except OSError as error:
         message = f"the socket table cannot be read: {error.strerror or error}"
         raise UnsupportedError(message, "On Linux it is in /proc/net; is /proc mounted?") from error
 
 
-def _own_sockets() -> Iterator[Socket]:
-    for process in psutil.process_iter():
+def _own_sockets(source: Any) -> Iterator[Socket]:  # noqa: ANN401 - as above
+    for process in source.process_iter():
         try:
             found = process.net_connections("inet")
         except (psutil.Error, OSError):  # another user's, or gone

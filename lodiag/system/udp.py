@@ -26,7 +26,16 @@ class UdpProbe:
 
     method = "udp"
 
-    def __init__(self, family: str, address: str, *, source: str | None, size_bytes: int, port: int | None) -> None:
+    def __init__(  # noqa: PLR0913 - what decides a UDP probe
+        self,
+        family: str,
+        address: str,
+        *,
+        source: str | None,
+        size_bytes: int,
+        port: int | None,
+        error_queue: bool = True,
+    ) -> None:
         """Open the socket; without ``port``, reserve one that nothing listens on."""
         self._sock = open_socket(family, socket.SOCK_DGRAM, source)
         self._holder = hold_closed_port(family, socket.SOCK_DGRAM, address) if port is None else None
@@ -36,7 +45,7 @@ class UdpProbe:
         self._last_seq = 0
         self._ttl: int | None = None
         self._connected = False
-        self._has_queue = errqueue.enable(self._sock, family)
+        self._has_queue = error_queue and errqueue.enable(self._sock, family)
         errqueue.enable_ttl(self._sock, family)
 
     def send(self, seq: int, ttl: int | None = None) -> int:

@@ -13,6 +13,7 @@ from running import LO_UP, run_in_world
 
 from lodiag.system import System
 from lodiag.system.probe import MethodRefusedError, SendError, unwrap_seq
+from lodiag.system.udp import UdpProbe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -187,6 +188,19 @@ def test_udp_to_a_port_that_answers_is_a_reply_too() -> None:
             probe.close()
     assert answer is not None
     assert (answer.seq, answer.is_reply, answer.size_bytes) == (1, True, 16)
+
+
+@pytest.mark.parametrize("family", ADDRESSES)
+def test_udp_without_an_error_queue(family: str) -> None:
+    """As on systems other than Linux: the refusal alone comes back, and belongs to the latest probe."""
+    probe = UdpProbe(family, ADDRESSES[family], source=None, size_bytes=56, port=None, error_queue=False)
+    try:
+        for seq in (1, 2, 3):
+            sent_ns, answer = ask(probe, seq)
+            assert (answer.seq, answer.is_reply, answer.ttl) == (seq, True, None)
+            assert answer.received_ns > sent_ns
+    finally:
+        probe.close()
 
 
 def test_the_port_held_for_udp_cannot_be_taken() -> None:

@@ -1,0 +1,528 @@
+"""The command line as a whole: help, usage errors, completions, and formats that every command prints alike."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import shutil
+import socket
+import subprocess
+import sys
+from contextlib import chdir, closing, redirect_stderr, redirect_stdout
+from functools import cache
+from importlib import import_module
+from math import isfinite, isnan
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+from faking import FakeSystem
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+from running import LO_UP, ROOT, environment, parse, run_in_world, run_lodiag
+
+from lodiag import __version__, ping_address
+from lodiag.cli import main
+from lodiag.cli.parsing import COMMANDS, make_command_parser
+from lodiag.render import FORMATS, render
+from lodiag.schema import build_schema
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+    from faking import FakeProbe
+    from running import Done
+
+REPORTING = ("ping", "trace", "conns")
+"""Commands that make a report."""
+
+
+# --- help, version, usage --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("option", ["-h", "--help"])
+def test_help_is_grouped_and_names_the_commands_that_exist(option: str) -> None:
+    done = run_lodiag(option)
+    assert (done.returncode, done.stderr) == (0, "")
+    named = re.findall(r"^  ([a-z]+) {2,}\S", done.stdout, re.MULTILINE)
+    modules = [path.stem for path in (ROOT / "lodiag" / "cli").glob("*.py")]
+    runnable = {name for name in modules if hasattr(import_module(f"lodiag.cli.{name}"), "EXAMPLES")}
+    assert set(named) == runnable
+    assert len(named) == len(set(named))
+    headings = re.findall(r"^(probe|look|judge|more)$", done.stdout, re.MULTILINE)
+    assert headings == ["probe", "look", "more"]
+
+
+@pytest.mark.parametrize("arguments", [[], *([name] for name in COMMANDS)], ids=str)
+def test_help_fits_a_terminal_of_80_columns(arguments: list[str]) -> None:
+    done = run_lodiag(*arguments, "--help", env=environment(COLUMNS="80"))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("usage: lodiag")
+    assert [line for line in done.stdout.splitlines() if len(line) > 80] == []
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_help_of_a_command_names_each_of_its_options(name: str) -> None:
+    shown = run_lodiag(name, "-h").stdout
+    for option in options_of(name):
+        assert option in shown
+
+
+def test_version() -> None:
+    done = run_lodiag("--version")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"lodiag {__version__}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ([], "lodiag --help"),
+        (["pign"], "did you mean ping?"),
+        (["con"], "did you mean conns?"),
+        (["TRACE"], "not a command"),
+        (["frobnicate"], "ping, trace, conns"),
+        ([""], "not a command"),
+        (["\x1b[2J"], "not a command"),
+        (["x" * 10_000], "not a command"),
+        (["--json", "conns"], "lodiag conns [OPTIONS]"),
+        (["--format", "json", "conns"], "lodiag"),
+        (["--no-such-option"], "--no-such-option"),
+        (["ping", "--no-such-option"], "--no-such-option"),
+        (["ping", "--coun", "3"], "--coun"),
+        (["trace", "127.0.0.1", "127.0.0.2"], "127.0.0.2"),
+        (["schema", "--json"], "--json"),
+        (["conns", "--output"], "--output"),
+        (["--print-completion", "fish"], "bash"),
+        (["--print-completion"], "--print-completion"),
+    ],
+    ids=lambda value: " ".join(value)[:30].encode("unicode_escape").decode() if isinstance(value, list) else "",
+)
+def test_a_usage_error_is_told_on_stderr_alone(
+    arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("usage: lodiag ")
+    assert says in err
+    assert len(err.splitlines()) <= 3
+    assert err.replace("\n", "").isprintable()
+    assert len(err) < 1000, "what was given is not repeated at length"
+
+
+def test_the_module_and_the_command_are_one() -> None:
+    script = Path(sys.executable).with_name("lodiag")
+    if not script.exists():
+        pytest.skip("the console script is not installed beside this Python")
+    done = subprocess.run([script, "--help"], capture_output=True, text=True, env=environment(), check=False)
+    assert done.stdout == run_lodiag("--help").stdout
+
+
+# --- completions -----------------------------------------------------------------------------------------------------
+
+COMPLETE = """
+source "$1"; shift
+entry=$(complete -p lodiag) || exit 3
+[[ $entry =~ -F\\ ([^ ]+) ]] || exit 4
+COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMP_LINE="$*"; COMP_POINT=${#COMP_LINE}
+COMPREPLY=()
+"${BASH_REMATCH[1]}" lodiag "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD-1]}"
+printf '%s\\n' "${COMPREPLY[@]}"
+"""
+
+
+@pytest.fixture(scope="module")
+def bash_completion(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    if shutil.which("bash") is None:
+        pytest.skip("bash is not installed")
+    done = run_lodiag("--print-completion", "bash")
+    assert (done.returncode, done.stderr) == (0, "")
+    path = tmp_path_factory.mktemp("completion") / "lodiag.bash"
+    path.write_text(done.stdout, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("lodiag pi", {"ping"}),
+        ("lodiag ", set(COMMANDS)),
+        ("lodiag --v", {"--version"}),
+        ("lodiag ping --me", {"--method"}),
+        ("lodiag ping --method ", {"auto", "icmp", "udp"}),
+        ("lodiag trace --method t", {"tcp"}),
+        ("lodiag conns --no-w", {"--no-wildcard"}),
+        ("lodiag conns --sort p", {"port", "proto", "pid", "process"}),
+        ("lodiag conns --format ", set(FORMATS)),
+        ("lodiag --print-completion ", {"bash", "zsh"}),
+    ],
+)
+def test_bash_completes(bash_completion: Path, words: str, offered: set[str]) -> None:
+    command = ["bash", "--norc", "-c", COMPLETE, "bash", str(bash_completion), *words.split(" ")]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment(), check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert offered <= set(done.stdout.split())
+    prefix = words.rpartition(" ")[2]
+    assert all(word.startswith(prefix) for word in done.stdout.split())
+
+
+def test_zsh_can_read_its_completions(tmp_path: Path) -> None:
+    done = run_lodiag("--print-completion", "zsh")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("#compdef lodiag")
+    assert "--method" in done.stdout
+    if shutil.which("zsh") is None:
+        pytest.skip("zsh is not installed; that its completions are printed was tested")
+    path = tmp_path / "_lodiag"
+    path.write_text(done.stdout, encoding="utf-8")
+    checked = subprocess.run(["zsh", "-n", path], capture_output=True, text=True, check=False)
+    assert (checked.returncode, checked.stderr) == (0, "")
+
+
+# --- every command in every format -----------------------------------------------------------------------------------
+
+
+class Scene(NamedTuple):
+    """A command, and where it runs: here, or after these shell lines in a network namespace of its own."""
+
+    arguments: str
+    world: str | None = None
+
+
+LO_DOWN = "true"
+SCENES = {
+    "ping": Scene("ping -c 2 -i 0.01 127.0.0.1 127.0.0.2"),
+    "ping-by-name": Scene("ping -c 1 localhost 127.0.0.1"),
+    "ping-strict": Scene("ping -c 1 --max-rtt 0 127.0.0.1"),
+    "ping-world": Scene("ping -c 1 --method udp 127.0.0.1 ::1", LO_UP),
+    "ping-down": Scene("ping -c 1 127.0.0.1", LO_DOWN),
+    "ping-down-twice": Scene("ping -c 1 127.0.0.1 127.0.0.2 ::1", LO_DOWN),
+    "trace": Scene("trace -q 2 127.0.0.1"),
+    "trace-tcp": Scene("trace -T 127.0.0.1"),
+    "trace-world": Scene("trace -I ::1", LO_UP),
+    "trace-down": Scene("trace 127.0.0.1", LO_DOWN),
+    "conns": Scene("conns"),
+    "conns-bare": Scene("conns --no-process"),
+    "conns-none": Scene("conns", LO_DOWN),
+}
+FAILING = {"ping-strict", "ping-down", "ping-down-twice", "trace-down"}
+
+every_scene = pytest.mark.parametrize("name", SCENES)
+
+
+@cache
+def show(name: str, form: str) -> Done:
+    """Run a scene once in each format."""
+    scene = SCENES[name]
+    arguments = (*scene.arguments.split(), "--format", form)
+    if scene.world is not None:
+        return run_in_world(scene.world, *arguments)
+    with closing(socket.create_server(("127.0.0.1", 0))):  # so that conns has something to show
+        return run_lodiag(*arguments)
+
+
+@every_scene
+@pytest.mark.parametrize("form", FORMATS)
+def test_every_format_exits_alike_and_keeps_stderr_clean(name: str, form: str) -> None:
+    done = show(name, form)
+    assert done.returncode == (1 if name in FAILING else 0)
+    assert done.stderr == ""
+    assert done.stdout.endswith("\n") or (form == "csv" and not done.stdout)
+
+
+def test_json_is_short_for_a_format() -> None:
+    done = run_lodiag("trace", "127.0.0.1", "--json")
+    assert parse(done)["command"] == json.loads(show("trace", "json").stdout)["command"]
+
+
+def close_schema(schema: Any) -> Any:
+    """Forbid every key that the schema does not name."""
+    if isinstance(schema, list):
+        return [close_schema(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    closed = {key: close_schema(value) for key, value in schema.items()}
+    if schema.get("type") == "object" and "properties" in schema:
+        closed["additionalProperties"] = False
+    return closed
+
+
+def test_the_schema_is_one() -> None:
+    done = run_lodiag("schema")
+    assert (done.returncode, done.stderr) == (0, "")
+    schema = json.loads(done.stdout)
+    assert schema == build_schema()
+    assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    Draft202012Validator.check_schema(schema)
+    Draft202012Validator.check_schema(close_schema(schema))
+
+
+@every_scene
+@pytest.mark.parametrize("is_closed", [False, True], ids=["open", "closed"])
+def test_real_output_is_what_the_schema_says(name: str, *, is_closed: bool) -> None:
+    schema = close_schema(build_schema()) if is_closed else build_schema()
+    report = parse(show(name, "json"))
+    assert report["command"] == SCENES[name].arguments.split()[0]
+    assert [error.message for error in Draft202012Validator(schema).iter_errors(report)] == []
+
+
+def test_the_schema_describes_each_field() -> None:
+    schema = build_schema()
+    for shape in (schema, *schema["$defs"].values()):
+        assert set(shape["required"]) == set(shape["properties"])
+        for name, field in shape["properties"].items():
+            assert field.get("description"), name
+
+
+@pytest.mark.parametrize("change", [{"schema": "lodiag/2"}, {"records": None}, {"command": "x"}, {"host": {}}], ids=str)
+def test_the_schema_refuses_what_is_not_a_report(change: dict[str, Any]) -> None:
+    report = parse(show("trace", "json"))
+    assert not Draft202012Validator(build_schema()).is_valid({**report, **change})
+
+
+@every_scene
+def test_json_lines_are_the_report_taken_apart(name: str) -> None:
+    whole = parse(show(name, "json"))
+    lines = [json.loads(line) for line in show(name, "jsonl").stdout.splitlines()]
+    types = [line["type"] for line in lines]
+    assert types[-1] == "report"
+    assert types.count("report") == 1
+    assert types == sorted(types, key=["reply", "record", "finding", "report"].index)
+    assert types.count("finding") == len(whole["findings"])
+    if not name.startswith("conns"):  # what else this machine does may change between two runs
+        assert types.count("record") == len(whole["records"])
+    last = lines[-1]
+    assert {*last, "records", "findings"} == {*whole, "type"}
+    records = [line for line in lines if line["type"] == "record"]
+    for line, record in zip(records, whole["records"], strict=False):
+        assert {*record, "type"} == set(line)
+
+
+@pytest.mark.parametrize("command", REPORTING)
+def test_csv_has_the_same_header_whatever_was_measured(command: str) -> None:
+    headers = set()
+    for name, scene in SCENES.items():
+        if scene.arguments.split()[0] == command:
+            rows = list(csv.reader(io.StringIO(show(name, "csv").stdout)))
+            assert rows, f"{name}: a table without rows still has its header"
+            assert {len(row) for row in rows} == {len(rows[0])}
+            headers.add(tuple(rows[0]))
+    assert len(headers) == 1
+    assert len(set(*headers)) == len(next(iter(headers)))
+
+
+@pytest.mark.parametrize("name", ["ping", "ping-down", "trace"])
+def test_csv_has_the_values_of_the_records(name: str) -> None:
+    records = parse(show(name, "json"))["records"]
+    rows = list(csv.DictReader(io.StringIO(show(name, "csv").stdout)))
+    assert [row["address"] for row in rows] == [record["address"] or "" for record in records]
+    assert [row["sent"] for row in rows] == [str(record["sent"]) for record in records]
+    assert all(row["loss_ratio"] == "" for row in rows) == (name == "ping-down")
+
+
+@every_scene
+def test_markdown_tables_have_as_many_cells_in_each_row(name: str) -> None:
+    done = show(name, "markdown")
+    blocks = [block.splitlines() for block in done.stdout.split("\n\n") if block.startswith("|")]
+    for block in blocks:
+        assert {len(re.findall(r"(?<!\\)\|", line)) for line in block} == {len(re.findall(r"(?<!\\)\|", block[0]))}
+        assert re.fullmatch(r"\|(:?-+:?\|)+", block[1])
+    assert bool(blocks) == (name != "conns-none")
+
+
+# --- Prometheus ------------------------------------------------------------------------------------------------------
+
+METRIC = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
+LABEL = r'[a-zA-Z_][a-zA-Z0-9_]*="(?:[^"\\\n]|\\[\\"n])*"'
+SAMPLE = re.compile(rf"({METRIC})(?:\{{({LABEL}(?:,{LABEL})*)\}})? (\S+)", re.ASCII)
+HELP = re.compile(rf"# HELP ({METRIC}) ((?:[^\\\n]|\\[\\n])+)", re.ASCII)
+TYPE = re.compile(rf"# TYPE ({METRIC}) (counter|gauge|histogram|summary|untyped)", re.ASCII)
+UNESCAPED = {r"\\": "\\", r"\"": '"', r"\n": "\n"}
+
+Series = dict[tuple[str, tuple[tuple[str, str], ...]], float]
+
+
+def read_metrics(text: str) -> Series:
+    """Read the text format 0.0.4 strictly: each family once, its HELP and TYPE before its samples, no series twice."""
+    assert text.endswith("\n")
+    series: Series = {}
+    helped: list[str] = []
+    typed: list[str] = []
+    for line in text.removesuffix("\n").split("\n"):
+        if found := HELP.fullmatch(line):
+            assert found[1] not in helped, f"HELP of {found[1]} twice"
+            helped.append(found[1])
+        elif found := TYPE.fullmatch(line):
+            assert found[1] == helped[-1], "TYPE follows its HELP"
+            assert found[1] not in typed, f"TYPE of {found[1]} twice"
+            typed.append(found[1])
+        else:
+            found = SAMPLE.fullmatch(line)
+            assert found, f"not a line of the format: {line!r}"
+            assert found[1] == typed[-1] == helped[-1], f"{line!r} is apart from its family"
+            key = (found[1], tuple(read_labels(found[2] or "")))
+            assert key not in series, f"the same series twice: {line!r}"
+            series[key] = float(found[3])
+    assert helped == typed
+    return series
+
+
+def read_labels(text: str) -> Iterator[tuple[str, str]]:
+    pairs = [label.partition("=") for label in re.findall(LABEL, text)]
+    assert len({name for name, _, _ in pairs}) == len(pairs), f"a label twice: {text!r}"
+    for name, _, quoted in pairs:
+        yield name, re.sub(r'\\[\\"n]', lambda escape: UNESCAPED[escape[0]], quoted[1:-1])
+
+
+@every_scene
+def test_metrics_are_of_the_text_format(name: str) -> None:
+    done = show(name, "prometheus")
+    series = read_metrics(done.stdout)
+    assert all(isfinite(value) or isnan(value) for value in series.values())
+    assert all(metric.startswith("lodiag_") for metric, _ in series)
+    command = SCENES[name].arguments.split()[0]
+    assert series[f"lodiag_{command}_exit_status", ()] == done.returncode
+
+
+@every_scene
+def test_what_was_not_measured_has_no_series(name: str) -> None:
+    report = parse(show(name, "json"))
+    series = read_metrics(show(name, "prometheus").stdout)
+    for record in report["records"]:
+        if "loss_ratio" in record:
+            metric = f"lodiag_{report['command']}_loss_ratio"
+            values = [
+                value
+                for (found, labels), value in series.items()
+                if found == metric and dict(labels).get("address") == record["address"]
+            ]
+            assert bool(values) == (record["loss_ratio"] is not None)
+
+
+@every_scene
+def test_promtool_agrees(name: str) -> None:
+    if shutil.which("promtool") is None:
+        pytest.skip("promtool is not installed")
+    done = subprocess.run(
+        ["promtool", "check", "metrics"],
+        input=show(name, "prometheus").stdout,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("target", ['a"b', "a\\b", 'a\\"b\\n', "ü{}=,#", "a'b|`*c"])
+def test_any_name_survives_every_format(target: str) -> None:
+    def answer(probe: FakeProbe, seq: int) -> None:
+        probe.answer(seq)
+
+    report = ping_address(target, count=1, system=FakeSystem(answer))
+    labels = [
+        dict(labels) for metric, labels in read_metrics(render(report, "prometheus")) if metric == "lodiag_ping_sent"
+    ]
+    assert [label["target"] for label in labels] == [target]
+    assert json.loads(render(report, "json"))["records"][0]["target"] == target
+    assert next(csv.DictReader(io.StringIO(render(report, "csv"))))["target"] == target
+    assert target in render(report, "table")
+    row = render(report, "markdown").splitlines()[4]
+    assert re.sub(r"\\(.)", r"\1", row[2:]).startswith(target)
+
+
+# --- whatever is typed -----------------------------------------------------------------------------------------------
+
+VALUES = (
+    *("nan", "inf", "-inf", "1e400", "", " ", "0", "-0", "1", "-1", "0.5", "1e-320", "65536", "9" * 400, "9" * 5000),
+    *("\x00", "\x1b[2J", "\n", "\udcff", "٣", "0x10", "1_0", "x" * 10_000, "icmp", "udp", "auto", "json", "csv"),
+    *("listen", "estab,LISTEN", "127.0.0.2", "::1", "8.8.8.8", "a=b", "%s%n"),
+)
+TARGETS = (
+    *("127.0.0.1", "127.0.0.2", "127.1", "0x7f.1", "::1", "8.8.8.8", "192.0.2.1", "2001:db8::1", "::1%lo", "fe80::1%1"),
+    *("::ffff:127.0.0.1", "127.0.0.256", "127.255.255.255", "1.2.3.4.5", "", "a b", "x" * 10_000, "\x1b[2J", "\x00"),
+    *("::1::", "[::1]", "\n", "127.0.0.1\n"),
+)
+"""None that is a well-formed name, which would be looked up; ``[::1]`` has a colon and is not."""
+
+BOUNDS = {"ping": ("-c", "1", "-W", "0.1", "-w", "0.3"), "trace": ("-w", "0.1", "--deadline", "0.3", "-m", "3")}
+
+
+def actions_of(command: str) -> list[argparse.Action]:
+    """Options of a command as its parser has them."""
+    return [action for action in make_command_parser(command)._actions if action.option_strings]  # noqa: SLF001 - no other way
+
+
+def options_of(command: str) -> list[str]:
+    return [option for action in actions_of(command) for option in action.option_strings]
+
+
+def takes_long(action: argparse.Action, value: str) -> bool:
+    """Whether this value would let the run go on: a deadline is drawn only from what is short or refused."""
+    try:
+        return action.dest == "deadline" and isfinite(float(value)) and float(value) > 1
+    except ValueError:
+        return False
+
+
+@st.composite
+def command_lines(draw: st.DrawFn) -> list[str]:
+    command = draw(st.sampled_from([*REPORTING, *REPORTING, "schema", "nope", "", "--version", "--help"]))
+    if command not in COMMANDS:
+        return [command, *draw(st.lists(st.sampled_from(VALUES), max_size=2))]
+    line = [command, *BOUNDS.get(command, ())]
+    for action in draw(st.lists(st.sampled_from(actions_of(command)), max_size=4)):
+        option = draw(st.sampled_from(action.option_strings))
+        value = draw(st.sampled_from([*(action.choices or VALUES)]) if draw(st.booleans()) else st.sampled_from(VALUES))
+        if action.nargs == 0:
+            line.append(option)
+        elif not takes_long(action, value):
+            line += [f"{option}={value}"] if option.startswith("--") and draw(st.booleans()) else [option, value]
+    if command in BOUNDS:
+        line += draw(st.lists(st.sampled_from(TARGETS), min_size=1, max_size=2))
+    return line
+
+
+@given(line=command_lines())
+@settings(
+    max_examples=100,
+    database=None,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+def test_no_command_line_ends_in_an_exception(tmp_path: Path, line: list[str]) -> None:
+    out, err = io.StringIO(), io.StringIO()
+    with chdir(tmp_path), redirect_stdout(out), redirect_stderr(err):
+        status = main(line)
+    assert status in {0, 1, 2}
+    assert (status == 2) == bool(err.getvalue()), err.getvalue()
+    if status == 2:
+        assert err.getvalue().replace("\n", "").isprintable()
+        assert len(err.getvalue()) < 2000
+
+
+@pytest.mark.parametrize("value", VALUES, ids=lambda value: str(value)[:12].encode("unicode_escape").decode())
+@pytest.mark.parametrize("command", REPORTING)
+def test_no_option_ends_in_an_exception(
+    command: str, value: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each option that takes a value with each odd value: far fewer than chance needs to find the one that bites."""
+    bounds = BOUNDS.get(command, ())
+    target = ("127.0.0.1",) if bounds else ()
+    failed = []
+    for action in actions_of(command):
+        if action.nargs == 0 or takes_long(action, value):
+            continue
+        with chdir(tmp_path):
+            try:
+                status = main([command, *bounds, f"{action.option_strings[-1]}={value}", *target])
+            except (ValueError, TypeError, ArithmeticError, OSError) as error:
+                failed.append(f"{action.option_strings[-1]}: {type(error).__name__}: {str(error)[:80]}")
+            else:
+                assert status in {0, 1, 2}
+    capsys.readouterr()
+    assert failed == []

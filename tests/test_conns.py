@@ -1,0 +1,936 @@
+"""``lodiag conns``: the test opens the sockets, then asks lodiag about them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import random
+import re
+import shutil
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+import psutil
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from running import (
+    LO_UP,
+    NOBODY,
+    environment,
+    parse,
+    require_readable_python,
+    run_as_nobody,
+    run_in_world,
+    run_json,
+    run_lodiag,
+    skip_world,
+)
+
+from lodiag.cli import main
+from lodiag.conns import SORT_KEYS, STATES, list_connections, parse_state
+from lodiag.errors import ConfigError
+from lodiag.model import to_plain
+from lodiag.render import FORMATS, render
+from lodiag.system import System
+from lodiag.system.facts import Process, Socket, SocketTable
+from lodiag.system.portable import describe_process
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    Row = dict[str, Any]
+    Ask = Callable[..., dict[str, Any]]
+
+TCP, UDP = socket.SOCK_STREAM, socket.SOCK_DGRAM
+V4, V6 = socket.AF_INET, socket.AF_INET6
+ANY_V4, ANY_V6 = "0.0.0.0", "::"
+MAPPED_ANY, MAPPED_ONE = "::ffff:0.0.0.0", "::ffff:127.0.0.1"
+THIS = os.getpid()
+
+
+@pytest.fixture
+def opened() -> Iterator[ExitStack]:
+    """Close what a test opens."""
+    with ExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture
+def conns(capsys: pytest.CaptureFixture[str]) -> Ask:
+    """Run ``lodiag conns ... --json`` in this process, so that it sees this process's sockets whoever runs it."""
+
+    def ask(*arguments: str) -> dict[str, Any]:
+        status = main(["conns", *arguments, "--json"])
+        out, err = capsys.readouterr()
+        assert (status, err) == (0, "")
+        report: dict[str, Any] = json.loads(out)
+        return report
+
+    return ask
+
+
+def bind(opened: ExitStack, kind: int, address: str, *, only_v6: bool = False) -> socket.socket:
+    """Bind a socket to a free port of ``address``, and listen if it can; skip the test where there is no such."""
+    sock = opened.enter_context(closing(socket.socket(V6 if ":" in address else V4, kind)))
+    try:
+        if sock.family == V6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, only_v6)
+        sock.bind((address, 0))
+    except OSError as error:
+        pytest.skip(f"no socket on {address}: {error}")
+    if kind == TCP:
+        sock.listen()
+    return sock
+
+
+def connect(opened: ExitStack, server: socket.socket, address: str) -> tuple[socket.socket, socket.socket]:
+    """Connect to a listener by ``address``: the client's end and the server's."""
+    client = opened.enter_context(closing(socket.socket(V6 if ":" in address else V4, TCP)))
+    client.connect((address, port_of(server)))
+    accepted, _ = server.accept()
+    for sock in (client, accepted):  # closed by RST, it leaves no TIME_WAIT to the tests that follow
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    return client, opened.enter_context(closing(accepted))
+
+
+def port_of(sock: socket.socket) -> int:
+    return int(sock.getsockname()[1])
+
+
+def this_user() -> str:
+    import pwd
+
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:  # in a container, a user may have no name
+        return str(os.geteuid())
+
+
+def this_process() -> Row:
+    return {"pid": THIS, "process": psutil.Process().name(), "user": this_user(), "cmdline": None}
+
+
+def row_at(report: dict[str, Any], port: int, peer: int | None = None) -> Row:
+    """Take the one row whose own end has this port, and the other end the port ``peer``, or ``None`` if there is none.
+
+    Both, because sockets that wait for their end share the ports of new ones.
+    """
+    found = [
+        row
+        for row in report["records"]
+        if (row["local"]["port"], row["remote"]["port"] if row["remote"] else None) == (port, peer)
+    ]
+    assert len(found) == 1, report["records"]
+    return dict(found[0])
+
+
+def settle(conns: Ask, port: int, peer: int, state: str) -> Row:
+    """Take the row of these ports once it has come to ``state``: an ACK may be delayed (RFC 9293 3.8.6.3)."""
+    patience = time.monotonic() + 10
+    while True:
+        row = row_at(conns("--port", str(port), "-t"), port, peer)
+        if row["state"] == state or time.monotonic() > patience:
+            return row
+
+
+# --- what is shown ---------------------------------------------------------------------------------------------------
+
+
+class Place(NamedTuple):
+    """An address to bind to, and how lodiag shows it."""
+
+    address: str
+    shown: str
+    scope: str
+    only_v6: bool = False
+
+
+PLACES = (
+    Place("127.0.0.1", "127.0.0.1", "loopback"),
+    Place("127.0.0.2", "127.0.0.2", "loopback"),
+    Place("::1", "::1", "loopback"),
+    Place(ANY_V4, ANY_V4, "wildcard"),
+    Place(ANY_V6, ANY_V6, "wildcard"),
+    Place(ANY_V6, ANY_V6, "wildcard", only_v6=True),
+    Place(MAPPED_ONE, "127.0.0.1", "loopback"),
+    Place(MAPPED_ANY, ANY_V4, "wildcard"),
+)
+
+
+@pytest.mark.parametrize("place", PLACES, ids=lambda place: f"{place.address}{'-only' * place.only_v6}")
+@pytest.mark.parametrize(("kind", "proto", "state"), [(TCP, "tcp", "listen"), (UDP, "udp", "unconnected")])
+def test_a_socket_that_answers_is_shown_whole(  # noqa: PLR0913, PLR0917 - fixtures, and what a row says
+    opened: ExitStack, conns: Ask, kind: int, proto: str, state: str, place: Place
+) -> None:
+    port = port_of(bind(opened, kind, place.address, only_v6=place.only_v6))
+    assert row_at(conns("--port", str(port), "--pid", str(THIS)), port) == {
+        "proto": proto,
+        "family": "ipv6" if ":" in place.address else "ipv4",
+        "state": state,
+        "local": {"address": place.shown, "port": port},
+        "remote": None,
+        "mapped": place.address.startswith("::ffff:"),
+        "scope": place.scope,
+        "owners": [this_process()],
+    }
+
+
+@pytest.mark.parametrize(
+    ("server_at", "client_to", "server_family", "mapped"),
+    [
+        ("127.0.0.1", "127.0.0.1", "ipv4", False),
+        ("127.0.0.2", "127.0.0.2", "ipv4", False),
+        ("::1", "::1", "ipv6", False),
+        (ANY_V4, "127.0.0.1", "ipv4", False),
+        (ANY_V6, "::1", "ipv6", False),
+        (ANY_V6, "127.0.0.1", "ipv6", True),
+    ],
+)
+def test_both_ends_of_a_connection_mirror_each_other(  # noqa: PLR0913 - what a pair is made of
+    opened: ExitStack,
+    conns: Ask,
+    server_at: str,
+    client_to: str,
+    server_family: str,
+    *,
+    mapped: bool,
+) -> None:
+    server = bind(opened, TCP, server_at)
+    client, _ = connect(opened, server, client_to)
+    report = conns("-e", "--pid", str(THIS), "--port", str(port_of(client)))
+    near, far = (
+        {"address": client.getsockname()[0], "port": port_of(client)},
+        {"address": client_to, "port": port_of(server)},
+    )
+    common = {"proto": "tcp", "state": "established", "scope": "loopback", "owners": [this_process()]}
+    at_client = row_at(report, port_of(client), port_of(server))
+    at_server = row_at(report, port_of(server), port_of(client))
+    assert at_client == {
+        **common,
+        "family": "ipv6" if ":" in client_to else "ipv4",
+        "local": near,
+        "remote": far,
+        "mapped": False,
+    }
+    assert at_server == {**common, "family": server_family, "local": far, "remote": near, "mapped": mapped}
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_a_connected_udp_socket_has_a_remote_end(opened: ExitStack, conns: Ask, address: str) -> None:
+    near, far = bind(opened, UDP, address), bind(opened, UDP, address)
+    near.connect(far.getsockname())
+    report = conns("-u", "--pid", str(THIS))
+    row = row_at(report, port_of(near), port_of(far))
+    assert (row["state"], row["remote"]["address"]) == ("established", address)
+    assert row_at(report, port_of(far))["state"] == "unconnected"
+
+
+def test_the_side_that_closed_first_waits_without_an_owner(opened: ExitStack, conns: Ask) -> None:
+    server = bind(opened, TCP, "127.0.0.1")
+    client, accepted = connect(opened, server, "127.0.0.1")
+    ports = port_of(client), port_of(server)
+    for sock in (client, accepted):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 0, 0))
+    client.close()
+    accepted.recv(1)
+    orphan = settle(conns, *ports, "fin-wait-2")
+    assert (orphan["state"], orphan["owners"]) == ("fin-wait-2", [])
+    accepted.close()
+    waiting = settle(conns, *ports, "time-wait")
+    assert (waiting["state"], waiting["owners"]) == ("time-wait", [])
+
+
+def test_the_side_that_does_not_close_is_in_close_wait_and_has_an_owner(opened: ExitStack, conns: Ask) -> None:
+    server = bind(opened, TCP, "127.0.0.1")
+    client, accepted = connect(opened, server, "127.0.0.1")
+    client.shutdown(socket.SHUT_WR)
+    accepted.recv(1)
+    half_closed = settle(conns, port_of(client), port_of(server), "fin-wait-2")
+    assert (half_closed["state"], half_closed["owners"]) == ("fin-wait-2", [this_process()]), "half closed, still held"
+    kept_open = row_at(conns("--state", "close-wait"), port_of(server), port_of(client))
+    assert kept_open["owners"] == [this_process()]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse or accept where Linux lets a SYN wait")
+def test_connections_that_are_not_accepted(opened: ExitStack, conns: Ask) -> None:
+    server = opened.enter_context(closing(socket.socket()))
+    server.bind(("127.0.0.1", 0))
+    server.listen(0)
+    waiting = [opened.enter_context(closing(socket.socket())) for _ in range(4)]
+    for sock in waiting:
+        sock.settimeout(0)
+        sock.connect_ex(server.getsockname())
+    report = conns("--port", str(port_of(server)))
+    states = Counter(row_at(report, port_of(sock), port_of(server))["state"] for sock in waiting)
+    assert states["syn-sent"] >= 1
+    assert states["established"] >= 1
+    unaccepted = [
+        row
+        for row in report["records"]
+        if row["local"]["port"] == port_of(server) and row["remote"] and row["state"] == "established"
+    ]
+    nobody: list[Row] | None = (
+        [] if os.geteuid() == 0 else None
+    )  # root sees that there is none; another user cannot know
+    assert [row["owners"] for row in unaccepted] == [nobody] * len(unaccepted) != []
+
+
+FOREIGN = """
+import json, socket
+from contextlib import ExitStack
+from lodiag import list_connections
+from lodiag.model import to_plain
+
+def listen(address, kind=socket.SOCK_STREAM):
+    sock = socket.socket(type=kind)
+    sock.bind((address, 0))
+    if kind == socket.SOCK_STREAM:
+        sock.listen()
+    return sock
+
+outside, inside = listen("192.0.2.1"), listen("127.0.0.1")
+datagrams = listen("192.0.2.1", socket.SOCK_DGRAM)
+far = socket.create_connection(outside.getsockname())
+mixed = socket.create_connection(inside.getsockname(), source_address=("192.0.2.1", 0))
+names = {"outside": outside, "inside": inside, "datagrams": datagrams, "far": far, "mixed": mixed}
+ports = {name: sock.getsockname()[1] for name, sock in names.items()}
+print(json.dumps({"ports": ports, "rows": to_plain(list_connections().records)}))
+"""
+
+
+def test_sockets_of_other_addresses_are_not_shown() -> None:
+    setup = f"{LO_UP}\nip address add 192.0.2.1/32 dev lo"
+    done = run_in_world(setup, command=(sys.executable, "-c", FOREIGN))
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    ports, rows = told["ports"], told["rows"]
+    shown = {(row["local"]["port"], row["state"]): row["scope"] for row in rows}
+    assert shown == {
+        (ports["inside"], "listen"): "loopback",
+        (ports["inside"], "established"): "mixed",
+        (ports["mixed"], "established"): "mixed",
+    }
+
+
+# --- filters ---------------------------------------------------------------------------------------------------------
+
+
+class Zoo(NamedTuple):
+    """One socket of each kind, by name, and what runs them."""
+
+    ports: dict[str, int]
+    shown: Callable[..., set[str]]
+
+
+@pytest.fixture
+def zoo(opened: ExitStack, conns: Ask) -> Zoo:
+    """Open a socket of each kind; ``shown`` names those that lodiag shows of them."""
+    tcp6 = bind(opened, TCP, "::1")
+    tcp4 = bind(opened, TCP, "127.0.0.1")
+    client4, server4 = connect(opened, tcp4, "127.0.0.1")
+    half_closed, closed_on = connect(opened, tcp6, "::1")
+    half_closed.shutdown(socket.SHUT_WR)
+    closed_on.recv(1)
+    settle(conns, port_of(half_closed), port_of(closed_on), "fin-wait-2")
+    udp4, udp6 = bind(opened, UDP, "127.0.0.1"), bind(opened, UDP, "::1")
+    connected6 = bind(opened, UDP, "::1")
+    connected6.connect(udp6.getsockname())
+    any4, any6 = bind(opened, TCP, ANY_V4), bind(opened, UDP, ANY_V6)
+    names = {
+        ("tcp", port_of(tcp4), None): "tcp4-listen",
+        ("tcp", port_of(tcp6), None): "tcp6-listen",
+        ("tcp", port_of(client4), port_of(server4)): "tcp4-client",
+        ("tcp", port_of(server4), port_of(client4)): "tcp4-server",
+        ("tcp", port_of(half_closed), port_of(closed_on)): "tcp6-fin-wait",
+        ("tcp", port_of(closed_on), port_of(half_closed)): "tcp6-close-wait",
+        ("udp", port_of(udp4), None): "udp4",
+        ("udp", port_of(udp6), None): "udp6",
+        ("udp", port_of(connected6), port_of(udp6)): "udp6-connected",
+        ("tcp", port_of(any4), None): "any4",
+        ("udp", port_of(any6), None): "any6",
+    }
+
+    def shown(*options: str) -> set[str]:
+        rows = conns("--pid", str(THIS), *options)["records"]
+        keys = [(r["proto"], r["local"]["port"], r["remote"]["port"] if r["remote"] else None) for r in rows]
+        return {names[key] for key in keys if key in names}
+
+    return Zoo({name: key[1] for key, name in names.items()}, shown)
+
+
+LISTEN4, LISTEN6 = {"tcp4-listen", "any4"}, {"tcp6-listen"}
+LISTEN_TCP = LISTEN4 | LISTEN6
+PAIR4 = {"tcp4-client", "tcp4-server"}
+ENDING = {"tcp6-fin-wait", "tcp6-close-wait"}
+ALL_TCP = LISTEN_TCP | PAIR4 | ENDING
+UNCONNECTED = {"udp4", "udp6", "any6"}
+ALL_UDP = UNCONNECTED | {"udp6-connected"}
+ALL = ALL_TCP | ALL_UDP
+CONNECTED = PAIR4 | {"udp6-connected"}
+V4_SOCKETS = LISTEN4 | PAIR4 | {"udp4"}
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ("", ALL),
+        ("-t", ALL_TCP),
+        ("--tcp", ALL_TCP),
+        ("-u", ALL_UDP),
+        ("-t -u", ALL),
+        ("-4", V4_SOCKETS),
+        ("-6", ALL - V4_SOCKETS),
+        ("-l", LISTEN_TCP | UNCONNECTED),
+        ("--listening", LISTEN_TCP | UNCONNECTED),
+        ("-e", CONNECTED),
+        ("-e -l", LISTEN_TCP | UNCONNECTED | CONNECTED),
+        ("-tl", LISTEN_TCP),
+        ("-tl4", LISTEN4),
+        ("-tulpn", LISTEN_TCP | UNCONNECTED),
+        ("-an", ALL),
+        ("-tanp", ALL_TCP),
+        ("-ue6", {"udp6-connected"}),
+        ("-l --state estab", LISTEN_TCP | UNCONNECTED | CONNECTED),
+        ("--state listen", LISTEN_TCP),
+        ("--state LISTENING", LISTEN_TCP),
+        ("--state Estab", CONNECTED),
+        ("--state ESTABLISHED", CONNECTED),
+        ("--state unconn", UNCONNECTED),
+        ("--state CLOSE_WAIT", {"tcp6-close-wait"}),
+        ("--state closewait", {"tcp6-close-wait"}),
+        ("--state Close-Wait", {"tcp6-close-wait"}),
+        ("--state FIN_WAIT2", {"tcp6-fin-wait"}),
+        ("--state FIN-WAIT-2", {"tcp6-fin-wait"}),
+        ("--state finwait2,close_wait", ENDING),
+        ("--state listen,estab", LISTEN_TCP | CONNECTED),
+        ("--state syn-sent", set()),
+        ("--no-wildcard", ALL - {"any4", "any6"}),
+        ("--no-wildcard -tl", {"tcp4-listen", "tcp6-listen"}),
+        ("--process no-such-process-anywhere", set()),
+    ],
+)
+def test_filters(zoo: Zoo, options: str, expected: set[str]) -> None:
+    assert zoo.shown(*options.split()) == expected
+
+
+def test_states_may_be_listed_with_blanks(zoo: Zoo) -> None:
+    assert zoo.shown("--state", " listen , ESTAB ") == LISTEN_TCP | CONNECTED
+
+
+def test_a_port_selects_either_end(zoo: Zoo) -> None:
+    assert zoo.shown("--port", str(zoo.ports["tcp4-client"])) == PAIR4
+    assert zoo.shown("--port", str(zoo.ports["tcp4-listen"])) == PAIR4 | {"tcp4-listen"}
+
+
+@pytest.mark.parametrize("change", [str.upper, str.lower, lambda name: name[1:-1]])
+def test_a_part_of_the_name_selects_a_process_in_any_case(zoo: Zoo, change: Callable[[str], str]) -> None:
+    assert zoo.shown("--process", change(psutil.Process().name())) == ALL
+
+
+@given(
+    state=st.sampled_from(STATES),
+    upper=st.booleans(),
+    dash=st.sampled_from(["-", "_", ""]),
+    blank=st.sampled_from(["", " ", "\t"]),
+)
+@settings(database=None, deadline=None)
+def test_a_state_is_known_however_it_is_spelt(*, state: str, upper: bool, dash: str, blank: str) -> None:
+    spelt = blank + state.replace("-", dash) + blank
+    assert parse_state(spelt.upper() if upper else spelt) == state
+
+
+@given(st.text(max_size=30))
+@settings(database=None, deadline=None)
+def test_any_other_word_is_refused_in_one_sentence(text: str) -> None:
+    try:
+        assert parse_state(text) in STATES
+    except ConfigError as error:
+        assert str(error).isprintable()  # noqa: PT017 - both outcomes are right
+
+
+# --- owners ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_command_line_is_shown_only_if_asked(opened: ExitStack, conns: Ask) -> None:
+    port = port_of(bind(opened, TCP, "127.0.0.1"))
+    asked = row_at(conns("--port", str(port), "--cmdline"), port)["owners"]
+    assert asked == [{**this_process(), "cmdline": " ".join(psutil.Process().cmdline())}]
+    assert row_at(conns("--port", str(port)), port)["owners"] == [this_process()]
+
+
+def test_without_processes_no_process_is_asked(opened: ExitStack, conns: Ask) -> None:
+    port = port_of(bind(opened, TCP, "127.0.0.1"))
+    report = conns("--no-process")
+    assert row_at(report, port)["owners"] is None
+    assert {str(row["owners"]) for row in report["records"]} == {"None"}
+    assert (report["complete"], report["missing"]) == (True, []), "what was not asked for is not missing"
+
+
+def test_the_owner_is_the_process_that_holds_the_socket(opened: ExitStack) -> None:
+    child = opened.enter_context(Holder([sys.executable, "-c", PLAIN_HOLDER]))
+    report = run_json("conns", "--port", str(child.port))
+    assert [owner["pid"] for owner in row_at(report, child.port)["owners"]] == [child.pid]
+
+
+def test_two_runs_give_the_same_rows_in_the_same_order(zoo: Zoo, conns: Ask) -> None:
+    assert zoo.shown() == ALL
+    first, second = (conns("--pid", str(THIS)) for _ in range(2))
+    assert first["records"] == second["records"]
+
+
+def test_the_summary_counts_the_rows(zoo: Zoo, conns: Ask) -> None:
+    assert zoo.shown("-l") == LISTEN_TCP | UNCONNECTED
+    report = conns("--pid", str(THIS))
+    tally = Counter((row["proto"], row["state"]) for row in report["records"])
+    assert {(c["proto"], c["state"]): c["sockets"] for c in report["summary"]["counts"]} == tally
+    assert report["summary"]["sockets"] == len(report["records"])
+
+
+def test_the_table_shows_the_row(zoo: Zoo) -> None:
+    port = zoo.ports["tcp4-listen"]
+    assert zoo.shown("--port", str(port))
+    done = run_lodiag("conns", "-l", "--port", str(port))
+    assert done.returncode == 0
+    cells = done.stdout.splitlines()[1].split()
+    assert cells[:4] == ["tcp", "listen", f"127.0.0.1:{port}", "-"]
+    assert cells[4] == this_user()
+    assert cells[5].endswith(f"[{THIS}]")
+
+
+def test_a_mapped_address_is_never_shown_as_such(opened: ExitStack) -> None:
+    server = bind(opened, TCP, ANY_V6)
+    connect(opened, server, "127.0.0.1")
+    for form in FORMATS:
+        done = run_lodiag("conns", "--port", str(port_of(server)), "--format", form)
+        assert done.returncode == 0
+        assert "ffff" not in done.stdout.lower(), form
+
+
+# --- another user's sockets ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def hidden(opened: ExitStack) -> socket.socket:
+    """Hold, as root, a listener and a connection to it: another user may see them, and not by whom they are held."""
+    if os.geteuid() != 0:
+        skip_world("only root can hold sockets whose owner another user must not see")
+    server = bind(opened, TCP, "127.0.0.1")
+    connect(opened, server, "127.0.0.1")
+    return server
+
+
+def test_owners_that_may_not_be_seen_are_null_and_counted_once(hidden: socket.socket) -> None:
+    report = parse(run_as_nobody("conns", "-le", "--port", str(port_of(hidden)), "--json"))
+    assert [row["owners"] for row in report["records"]] == [None] * 3
+    assert [(item["what"], item["count"]) for item in report["missing"]] == [("owners", 3)]
+    assert report["complete"] is False
+
+
+def test_the_table_says_once_that_owners_are_hidden(hidden: socket.socket) -> None:
+    done = run_as_nobody("conns", "-le", "--port", str(port_of(hidden)))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("note:") == 1
+    assert re.search(r"note: .*\b3\b", done.stdout)
+
+
+@pytest.mark.parametrize("option", ["pid", "process"])
+def test_a_search_by_owner_admits_that_owners_were_hidden(hidden: socket.socket, option: str) -> None:
+    wanted = {"pid": str(THIS), "process": psutil.Process().name()}[option]
+    report = parse(run_as_nobody("conns", "-le", "--port", str(port_of(hidden)), f"--{option}", wanted, "--json"))
+    assert report["records"] == []
+    assert report["complete"] is False, "nothing was found among the sockets whose owner could be seen: that is not all"
+    assert [(item["what"], item["count"]) for item in report["missing"]] == [("owners", 3)]
+
+
+# --- a machine that hides, and one that changes meanwhile ------------------------------------------------------------
+
+
+class FakeTable(System):
+    """A machine with the sockets that the test says; its processes are gone when they are asked."""
+
+    def __init__(self, *sockets: Socket) -> None:
+        """Keep the sockets."""
+        self.table = SocketTable("fake", sockets, None)
+        self.asked: list[int] = []
+
+    def list_sockets(self) -> SocketTable:
+        """Give them."""
+        return self.table
+
+    def describe_process(self, pid: int, *, with_cmdline: bool) -> Process:
+        """Note that it was asked; it has ended."""
+        del with_cmdline
+        self.asked.append(pid)
+        return Process(pid, None, None, None)
+
+
+def test_a_process_that_ends_meanwhile_keeps_its_pid() -> None:
+    gone = FakeTable(Socket("tcp", "ipv4", "listen", ("127.0.0.1", 80), None, (4711, 4712)))
+    report = list_connections(with_cmdline=True, system=gone)
+    unknown = {"process": None, "user": None, "cmdline": None}
+    assert to_plain(report.records[0].owners) == [{"pid": 4711, **unknown}, {"pid": 4712, **unknown}]
+    assert report.missing == ()
+    assert "-[4711] -[4712]" in render(report, "table")
+    for form in FORMATS:
+        assert "None" not in render(report, form), form
+
+
+def test_each_process_is_asked_once() -> None:
+    rows = [Socket("udp", "ipv4", "unconnected", ("127.0.0.1", port), None, (4711,)) for port in range(1, 50)]
+    machine = FakeTable(*rows)
+    assert len(list_connections(system=machine).records) == len(rows)
+    assert machine.asked == [4711]
+
+
+def test_with_no_process_none_is_asked() -> None:
+    machine = FakeTable(Socket("udp", "ipv4", "unconnected", ("127.0.0.1", 53), None, (4711,)))
+    assert list_connections(with_process=False, system=machine).records[0].owners is None
+    assert machine.asked == []
+
+
+def test_a_real_process_that_has_ended_tells_nothing() -> None:
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    assert describe_process(child.pid, with_cmdline=True) == Process(child.pid, None, None, None)
+
+
+MIXED_ROWS = (
+    Socket("tcp", "ipv4", "established", ("127.0.0.1", 5432), ("127.0.0.1", 40_001), (30,)),
+    Socket("tcp", "ipv4", "established", ("127.0.0.1", 40_001), ("127.0.0.1", 5432), (7,)),
+    Socket("tcp", "ipv4", "established", ("127.0.0.1", 5432), ("127.0.0.1", 40_002), (30, 31)),
+    Socket("tcp", "ipv6", "listen", ("::", 5432), None, (30,)),
+    Socket("tcp", "ipv4", "listen", ("127.0.0.1", 5432), None, (30,)),
+    Socket("tcp", "ipv4", "listen", ("0.0.0.0", 80), None, ()),
+    Socket("tcp", "ipv6", "established", ("::ffff:127.0.0.1", 80), ("::ffff:127.0.0.9", 9), (2,)),
+    Socket("tcp", "ipv4", "time-wait", ("127.0.0.1", 9), ("127.0.0.1", 80), ()),
+    Socket("tcp", "ipv4", "odd-new-state", ("127.0.0.1", 10), ("127.0.0.1", 80), (2,)),
+    Socket("udp", "ipv4", "unconnected", ("127.0.0.1", 5432), None, (7,)),
+    Socket("udp", "ipv6", "unconnected", ("::1", 53), None, (9,)),
+)
+
+
+def sort_value(row: Row, key: str) -> object:
+    """Write what a row is ordered by, as the help says it."""
+    owners = row["owners"] or [{"pid": 0, "process": None}]
+    values: dict[str, object] = {
+        "state": STATES.index(row["state"]) if row["state"] in STATES else len(STATES),
+        "port": row["local"]["port"],
+        "proto": row["proto"],
+        "local": row["local"]["address"],
+        "remote": (row["remote"]["address"], row["remote"]["port"]) if row["remote"] else ("", 0),
+        "pid": owners[0]["pid"],
+        "process": owners[0]["process"] or "",
+    }
+    return values[key]
+
+
+@pytest.mark.parametrize("key", SORT_KEYS)
+def test_rows_are_sorted_the_same_whatever_order_they_are_read_in(key: str) -> None:
+    sorted_rows = to_plain(list_connections(sort=key, system=FakeTable(*MIXED_ROWS)).records)
+    assert len(sorted_rows) == len(MIXED_ROWS)
+    values = [sort_value(row, key) for row in sorted_rows]
+    assert values == sorted(values)  # type: ignore[type-var]  # one key's values compare
+    shuffled = list(MIXED_ROWS)
+    for seed in range(20):
+        random.Random(seed).shuffle(shuffled)  # noqa: S311 - an order, not a secret
+        assert to_plain(list_connections(sort=key, system=FakeTable(*shuffled)).records) == sorted_rows
+
+
+@pytest.mark.parametrize("key", SORT_KEYS)
+def test_every_sort_key_is_an_option(zoo: Zoo, key: str) -> None:
+    assert zoo.shown("--sort", key) == ALL
+
+
+HIDE_PROC = "mount -t tmpfs none /proc"
+
+
+def run_with_hidden_proc(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run lodiag where /proc is an empty directory, in a mount namespace of its own."""
+    lodiag = f'{HIDE_PROC} && exec "$0" -m lodiag "$@"'
+    return run_in_world(LO_UP, command=("unshare", "-m", "sh", "-c", lodiag, sys.executable, *arguments))
+
+
+def test_without_proc_there_is_one_sentence_and_no_traceback() -> None:
+    done = run_with_hidden_proc("conns")
+    assert (done.returncode, done.stdout) == (2, "")
+    first, *more = done.stderr.splitlines()
+    assert re.fullmatch(r"lodiag conns: error \[unsupported\]: .*socket table.*", first)
+    assert [line.partition(":")[0] for line in more] == ["hint"]
+
+
+@pytest.mark.parametrize("command", ["ping -c 1 -W 2", "trace"])
+def test_without_proc_the_other_commands_work(command: str) -> None:
+    done = run_with_hidden_proc(*command.split(), "127.0.0.1", "--json")
+    assert done.stderr == ""
+    assert parse(done)["host"]["netns"] is None
+    assert done.returncode == 0
+
+
+def test_with_hidepid_owners_are_hidden_and_counted() -> None:
+    if os.geteuid() != 0:
+        skip_world("only root can hide processes from another user")
+    require_readable_python()
+    script = (
+        "mount -t proc -o hidepid=2 proc /proc\n"
+        'mkfifo "$1/ready"\n'
+        '"$0" -c \'import socket, sys, time; s = socket.create_server(("127.0.0.1", 0)); open(sys.argv[1], "w");'
+        ' time.sleep(60)\' "$1/ready" &\n'
+        'cat "$1/ready"\n'
+        f'{" ".join(NOBODY)} "$0" -m lodiag conns --json\n'
+        "status=$?\nkill $!\nexit $status"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        command = ("unshare", "-m", "-p", "-f", "sh", "-c", script, sys.executable, folder)
+        done = run_in_world(LO_UP, command=command)
+    report = parse(done)
+    assert done.returncode == 0
+    assert [row["owners"] for row in report["records"]] == [None]
+    assert [item["count"] for item in report["missing"]] == [1]
+
+
+# --- names that bite -------------------------------------------------------------------------------------------------
+
+NAMES = (
+    b"\x1b[2J\xffevil",
+    b'a"b\\c|d\n#e',
+    b"\xc2\x9b31m\xc2\x85x",  # CSI and NEL as one character each (ECMA-48)
+    b"\xe2\x80\xaetxt.exe",  # right-to-left override
+    b"`<b>` *_~ (1) 2",
+    b"\xc3\xa9t\xc3\xa9\r\t\x7f",
+)
+HOLDER = """
+import os, socket, sys
+sock = socket.create_server(("127.0.0.1", 0))
+with open("/proc/self/comm", "wb") as comm:
+    comm.write(os.fsencode(sys.argv[1]))
+print(sock.getsockname()[1], flush=True)
+sys.stdin.read()
+"""
+PLAIN_HOLDER = """
+import socket, sys
+sock = socket.create_server(("127.0.0.1", 0))
+print(sock.getsockname()[1], flush=True)
+sys.stdin.read()
+"""
+
+
+class Holder:
+    """A process that holds a listener until it is left."""
+
+    def __init__(self, command: list[str | bytes]) -> None:
+        """Start it and learn its port."""
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment(), cwd="/"
+        )
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        self.pid = self._process.pid
+        self.port = int(line) if line else 0
+
+    def __enter__(self) -> Self:
+        """Return this process."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End it."""
+        self._process.communicate()
+
+
+@pytest.fixture(scope="module")
+def villains() -> Iterator[list[Holder]]:
+    """Start processes that are named to do harm; their command lines are no better."""
+    if not Path("/proc/self/comm").exists():
+        pytest.skip("a process can name itself by /proc/self/comm on Linux only")
+    with ExitStack() as stack:
+        yield [stack.enter_context(Holder([sys.executable, "-c", HOLDER, name])) for name in NAMES]
+
+
+C_LOCALE = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+
+
+def show_villains(form: str, locale: dict[str, str], *options: str) -> bytes:
+    command = [sys.executable, "-m", "lodiag", "conns", "-tl", "--no-wildcard", "--format", form, *options]
+    done = subprocess.run(
+        command, capture_output=True, stdin=subprocess.DEVNULL, env=environment(**locale), cwd="/", check=False
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    return done.stdout
+
+
+@pytest.mark.parametrize("locale", [{}, C_LOCALE], ids=["own-locale", "C"])
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.usefixtures("villains")
+def test_no_name_harms_a_reader(form: str, locale: dict[str, str]) -> None:
+    shown = show_villains(form, locale, "--cmdline").decode("utf-8")
+    harmful = {c for c in shown if not c.isprintable() and c != "\n"}
+    assert harmful == set()
+    if locale:
+        assert shown.isascii()
+
+
+@pytest.mark.parametrize("locale", [{}, C_LOCALE], ids=["own-locale", "C"])
+def test_json_keeps_every_name_readable(villains: list[Holder], locale: dict[str, str]) -> None:
+    report = json.loads(show_villains("json", locale))
+    for holder, name in zip(villains, NAMES, strict=True):
+        owners = row_at(report, holder.port)["owners"]
+        assert [owner["process"] for owner in owners] == [name.decode("utf-8", "backslashreplace")]
+
+
+def test_no_name_breaks_the_shape_of_a_format(villains: list[Holder]) -> None:
+    ports = {str(holder.port) for holder in villains}
+    table = show_villains("table", {}).decode().splitlines()
+    assert {line.split()[2].rpartition(":")[2] for line in table[1:] if line.startswith("tcp")} >= ports
+    rows = list(csv.DictReader(io.StringIO(show_villains("csv", {}).decode())))
+    assert {row["local.port"] for row in rows} >= ports
+    lines = [json.loads(line) for line in show_villains("jsonl", {}).decode().splitlines()]
+    assert {str(line["local"]["port"]) for line in lines if line["type"] == "record"} >= ports
+    markdown = [line for line in show_villains("markdown", {}).decode().splitlines() if line.startswith("|")]
+    assert len({len(re.findall(r"(?<!\\)\|", line)) for line in markdown}) == 1
+
+
+def test_a_process_is_found_by_its_bytes(villains: list[Holder]) -> None:
+    report = run_json("conns", "--process", "\x1b[2J")
+    assert [row["local"]["port"] for row in report["records"]] == [villains[0].port]
+
+
+# --- bad arguments ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *(["--port", text] for text in ("", "x", "1e3", "80.0", "65536", "70000", "1" * 400, "1" * 5000, "\x1b[2J")),
+        ["--port=-1"],
+        *(["--pid", text] for text in ("", "x", "1.5", "nan", "1" * 400)),
+        ["--pid=-1"],
+        *(["--state", text] for text in ("", "nope", "listen,", ",", "listen;estab", "\x1b[2J", "x" * 10_000)),
+        *(["--sort", text] for text in ("", "nope", "Port")),
+        ["-4", "-6"],
+        ["--format", "xml"],
+        ["--no-process", "--pid", "1"],
+        ["--no-process", "--process", "x"],
+        ["127.0.0.1"],
+        ["--no-such-option"],
+    ],
+    ids=lambda arguments: " ".join(arguments)[:40].encode("unicode_escape").decode(),
+)
+def test_bad_arguments_are_refused_in_one_sentence(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["conns", *arguments]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    errors = [line for line in err.splitlines() if line.startswith("lodiag conns: error [")]
+    assert len(errors) == 1
+    assert err.count("\n") <= 3, "at most a usage line, the sentence and a hint"
+    assert err.replace("\n", "").isprintable()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"proto": "icmp"},
+        {"family": "inet"},
+        {"port": -1},
+        {"port": 65_536},
+        {"port": 10**400},
+        {"sort": "x"},
+        {"states": ["x"]},
+        {"pid": -1},
+    ],
+    ids=lambda wrong: str(wrong)[:40],
+)
+def test_the_library_refuses_them_too(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError):
+        list_connections(**wrong)
+
+
+# --- a peer ----------------------------------------------------------------------------------------------------------
+
+PARITY = """
+import json, socket, subprocess, time
+from lodiag import list_connections
+from lodiag.model import to_plain
+
+kept = []
+
+def bound(kind, address, only_v6=False, reuse=False, port=0):
+    sock = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, kind)
+    if ":" in address:
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, only_v6)
+    if reuse:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    sock.bind((address, port))
+    if kind == socket.SOCK_STREAM:
+        sock.listen()
+    kept.append(sock)
+    return sock
+
+def pair(server, address):
+    client = socket.create_connection((address, server.getsockname()[1]))
+    accepted = server.accept()[0]
+    kept.extend((client, accepted))
+    return client, accepted
+
+tcp, udp = socket.SOCK_STREAM, socket.SOCK_DGRAM
+for kind in (tcp, udp):
+    for address in ("127.0.0.1", "127.1.2.3", "::1", "0.0.0.0", "::", "::ffff:127.0.0.1"):
+        bound(kind, address)
+    bound(kind, "::", only_v6=True)
+    first = bound(kind, "127.0.0.1", reuse=True)
+    bound(kind, "127.0.0.1", reuse=True, port=first.getsockname()[1])
+four, six, dual = bound(tcp, "127.0.0.1"), bound(tcp, "::1"), bound(tcp, "::")
+pair(four, "127.0.0.1"), pair(six, "::1"), pair(dual, "127.0.0.1"), pair(dual, "::1")
+client, accepted = pair(four, "127.0.0.1")
+client.close(), accepted.recv(1), accepted.close()
+client, accepted = pair(dual, "127.0.0.1")
+client.close(), accepted.recv(1)
+client, accepted = pair(six, "::1")
+client.shutdown(socket.SHUT_WR), accepted.recv(1)
+for address in ("127.0.0.1", "::1"):
+    bound(udp, address).connect(bound(udp, address).getsockname())
+patience = time.monotonic() + 10
+while True:
+    peer = subprocess.run(["ss", "-tuanH"], capture_output=True, text=True, check=True).stdout
+    if not {"FIN-WAIT-1", "LAST-ACK"} & set(peer.split()) or time.monotonic() > patience:
+        break
+print(json.dumps({"ss": peer, "rows": to_plain(list_connections(with_process=False).records)}))
+"""
+PEER_STATES = {"estab": "established", "unconn": "unconnected"}
+
+
+def read_peer_end(text: str) -> tuple[str, str] | None:
+    """Read ``[::ffff:127.0.0.1]:80``, ``*:80`` or ``0.0.0.0:*`` as an address and a port."""
+    address, _, port = text.rpartition(":")
+    address = address.strip("[]").removeprefix("::ffff:")
+    return None if port == "*" else ("::" if address == "*" else address, port)
+
+
+def read_end(end: Row | None) -> tuple[str, str] | None:
+    return None if end is None else (end["address"], str(end["port"]))
+
+
+def test_the_rows_are_those_of_ss() -> None:
+    if shutil.which("ss") is None:
+        skip_world("ss is not installed")
+    done = run_in_world(LO_UP, command=(sys.executable, "-c", PARITY))
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    theirs = Counter(
+        (proto, PEER_STATES.get(state.lower(), state.lower()), read_peer_end(local), read_peer_end(remote))
+        for proto, state, _, _, local, remote, *_ in map(str.split, told["ss"].splitlines())
+    )
+    ours = Counter((r["proto"], r["state"], read_end(r["local"]), read_end(r["remote"])) for r in told["rows"])
+    assert {state for _, state, *_ in ours} == {
+        *("listen", "established", "unconnected", "time-wait", "close-wait", "fin-wait-2")
+    }
+    assert ours == theirs

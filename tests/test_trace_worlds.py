@@ -1,0 +1,320 @@
+"""``lodiag trace`` on loopbacks that are really broken, or that really lead to other hosts.
+
+Each is a network namespace of its own. The tests are named after the rows of the behaviour table that
+trace was specified by, as in ``test_trace.py``.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+import signal
+import sys
+import time
+from typing import Any
+
+import pytest
+from running import LO_UP, Done, parse, run_in_world
+from test_ping import assert_refused
+from test_ping_worlds import CANNOT_SET_UP, LODIAG, OPEN_TO_ALL, UDP, WORLDS, in_world, rules
+
+QUICK = ("trace", "-w", ".1", "--deadline", "2", "--json")
+
+
+def status_of(done: Done) -> tuple[int, list[tuple[str, str]]]:
+    """Exit status, and code and severity of the findings that are more than information."""
+    findings = [(f["code"], f["severity"]) for f in parse(done)["findings"] if f["severity"] != "info"]
+    return done.returncode, findings
+
+
+NO_INPUT = ("P37-input-drop", "127.0.0.1", "timeout", "timeout", 30)
+
+UNREACHED = {
+    "T02-never-up-udp": ("-U", "P34-never-up", "127.0.0.1", "network-unreachable", "interface-down", 1),
+    "T02-never-up-icmp": ("-I", "P34-never-up", "127.0.0.1", "network-unreachable", "interface-down", 1),
+    "T02-never-up-tcp": ("-T", "P34-never-up", "127.0.0.1", "network-unreachable", "interface-down", 1),
+    "T02-never-up-v6": ("-U", "P34-never-up", "::1", "address-not-available", "interface-down", 1),
+    "T02-up-then-down-udp": ("-U", "P34-up-then-down", "127.0.0.1", "timeout", "interface-down", 30),
+    "T02-up-then-down-tcp": ("-T", "P34-up-then-down", "127.0.0.1", "timeout", "interface-down", 30),
+    "T02-no-v6-udp": ("-U", "P35-no-v6-address", "::1", "address-not-available", "no-ipv6-loopback", 1),
+    "T02-no-v6-icmp": ("-I", "P35-no-v6-address", "::1", "address-not-available", "no-ipv6-loopback", 1),
+    "T02-no-v6-tcp": ("-T", "P35-no-v6-address", "::1", "address-not-available", "no-ipv6-loopback", 1),
+    "T02-no-v4-udp": ("-U", "no-v4-address", "127.0.0.1", "network-unreachable", "no-ipv4-loopback", 1),
+    "T02-prohibited": ("-U", "route-prohibited", "127.0.0.9", "route-prohibited", "route-prohibited", 1),
+    "T02-blackhole-icmp": ("-I", "route-blackhole", "127.0.0.9", "route-blackhole", "route-blackhole", 1),
+    "T02-unreachable-tcp": ("-T", "route-unreachable", "127.0.0.9", "host-unreachable", "host-unreachable", 1),
+    "T02-output-drop-udp": ("-U", "P36-output-drop", "127.0.0.1", "blocked-by-firewall", "blocked-by-firewall", 1),
+    "T02-output-drop-icmp": ("-I", "P36-output-drop", "::1", "blocked-by-firewall", "blocked-by-firewall", 1),
+    "T02-output-drop-tcp": ("-T", "P36-output-drop", "127.0.0.1", "timeout", "timeout", 30),
+    "T02-echo-ignored-v4": ("-I", "P37-echo-ignored", "127.0.0.1", "timeout", "icmp-ignored", 30),
+    "T02-echo-ignored-v6": ("-I", "P37-echo-ignored", "::1", "timeout", "icmp-ignored", 30),
+    "T07-input-drop-udp": ("-U", *NO_INPUT),
+    "T07-input-drop-icmp": ("-I", *NO_INPUT),
+    "T07-input-drop-tcp": ("-T", *NO_INPUT),
+}
+"""Method, world and target; then the error of each probe, the cause that is found, and the hops that are told."""
+
+
+@pytest.mark.parametrize(("method", "world", "target", "error", "code", "hops"), UNREACHED.values(), ids=UNREACHED)
+def test_not_reached_exits_with_1_and_names_the_cause(  # noqa: PLR0913, PLR0917 - the columns of the table
+    method: str, world: str, target: str, error: str, code: str, hops: int
+) -> None:
+    done = in_world(WORLDS[world], *QUICK, method, target)
+
+    report = parse(done)
+    assert status_of(done) == (1, [(code, "fail")])
+    assert (report["summary"]["reached"], report["summary"]["hops"]) == (False, None)
+    assert [record["hop"] for record in report["records"]] == list(range(1, hops + 1))
+    for record in report["records"]:
+        assert (record["address"], record["received"], record["rtt_avg_ms"]) == (None, 0, None)
+        assert (record["sent"], record["loss_ratio"]) in {(0, None), (3, 1.0)}
+        assert {probe["error"] for probe in record["probes"]} == {error}
+
+
+REJECTED = {
+    "T08-udp-v4": ("-U", "127.0.0.1", (3, 13)),
+    "T08-udp-v6": ("-U", "::1", (1, 1)),
+    "T08-tcp-v4": ("-T", "127.0.0.1", (3, 13)),
+    "T08-tcp-v6": ("-T", "::1", (1, 1)),
+    "T08-icmp-raw-v4": ("-I", "127.0.0.1", (3, 13)),
+    "T08-icmp-raw-v6": ("-I", "::1", (1, 1)),
+}
+REJECT = rules(
+    "input",
+    "icmp type echo-request reject with icmp type admin-prohibited",
+    "icmpv6 type echo-request reject with icmpv6 type admin-prohibited",
+    "meta l4proto { tcp, udp } reject with icmpx type admin-prohibited",
+)
+
+
+@pytest.mark.parametrize("as_nobody", [False, True], ids=["root", "nobody"])
+@pytest.mark.parametrize(("method", "target", "icmp"), REJECTED.values(), ids=REJECTED)
+def test_a_rejection_ends_the_trace(method: str, target: str, icmp: tuple[int, int], *, as_nobody: bool) -> None:
+    done = in_world((OPEN_TO_ALL if as_nobody else "") + REJECT, *QUICK, method, target, as_nobody=as_nobody)
+
+    (record,) = parse(done)["records"]
+    assert status_of(done) == (1, [("rejected-by-firewall", "fail")])
+    assert record["method"] == {"-U": "udp", "-T": "tcp", "-I": "icmp-datagram" if as_nobody else "icmp-raw"}[method]
+    assert (record["hop"], record["address"]) == (1, target)
+    for probe in record["probes"]:
+        assert (probe["status"], probe["error"]) == ("unreachable", "rejected-by-firewall")
+        assert (probe["icmp_type"], probe["icmp_code"]) == icmp
+
+
+def test_t07_a_blocked_trace_ends_by_its_deadline() -> None:
+    began = time.monotonic()
+    done = in_world(WORLDS["P37-input-drop"], "trace", "-w", "20", "--deadline", ".5", "--json", "127.0.0.1")
+
+    assert done.returncode == 1
+    assert time.monotonic() - began < 0.5 + 10
+
+
+COMPARED = {
+    "icmp-is-ignored": (WORLDS["P37-echo-ignored"], {"-U": 0, "-T": 0, "-I": 1}),
+    "udp-is-dropped": (rules("input", f"{UDP} drop"), {"-U": 1, "-T": 0, "-I": 0}),
+    "tcp-is-dropped": (rules("input", "meta l4proto tcp drop"), {"-U": 0, "-T": 1, "-I": 0}),
+}
+
+
+@pytest.mark.parametrize(("setup", "expected"), COMPARED.values(), ids=COMPARED)
+def test_the_methods_tell_which_protocol_is_blocked(setup: str, expected: dict[str, int]) -> None:
+    found = {method: in_world(setup, *QUICK, method, "127.0.0.1").returncode for method in expected}
+
+    assert found == expected
+
+
+@pytest.mark.parametrize("target", ["127.0.0.1", "::1"])
+@pytest.mark.parametrize("as_nobody", [False, True], ids=["raw", "datagram"])
+def test_t01_icmp(target: str, *, as_nobody: bool) -> None:
+    done = in_world((OPEN_TO_ALL if as_nobody else "") + LO_UP, *QUICK, "-I", target, as_nobody=as_nobody)
+
+    assert status_of(done) == (0, [])
+    (record,) = parse(done)["records"]
+    assert (record["hop"], record["address"], record["received"]) == (1, target, 3)
+    assert record["method"] == ("icmp-datagram" if as_nobody else "icmp-raw")
+
+
+def test_icmp_without_privilege_is_refused_with_a_hint() -> None:
+    done = in_world(LO_UP, "trace", "-I", "127.0.0.1", as_nobody=True)
+
+    assert_refused(done, "no-permission")
+    assert "--method udp" in done.stderr
+
+
+def test_t09_unknown_name() -> None:
+    assert_refused(in_world(LO_UP, "trace", "no-such-name.invalid"), "no-such-name.invalid")
+
+
+@pytest.mark.parametrize("target", ["127.0.0.1", "::1"])
+def test_the_interface_is_found_by_its_flag(target: str) -> None:
+    setup = "ip link set lo name loop0\nip link set loop0 mtu 9000 up"
+
+    summary = parse(in_world(setup, *QUICK, target))["summary"]
+
+    assert (summary["reached"], summary["interface"], summary["mtu_bytes"]) == (True, "loop0", 9000)
+
+
+SIGNAL_AFTER_FIRST_PROBE = """
+import signal, subprocess, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+def sent():
+    with open("/proc/net/snmp") as table:
+        names, values = (line.split() for line in table if line.startswith("Udp:"))
+    return int(values[names.index("OutDatagrams")])
+
+trace = subprocess.Popen([sys.executable, "-m", "lodiag", *sys.argv[2:]])
+while not sent() and trace.poll() is None:
+    time.sleep(0.01)
+trace.send_signal(int(sys.argv[1]))
+sys.exit(trace.wait())
+"""
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_the_trace_without_a_traceback(number: int, status: int) -> None:
+    blocked = ("trace", "-U", "-w", "25", "--deadline", "25", "127.0.0.1")
+
+    done = in_world(
+        WORLDS["P37-input-drop"], command=(sys.executable, "-c", SIGNAL_AFTER_FIRST_PROBE, str(number), *blocked)
+    )
+
+    assert (done.returncode, done.stdout, done.stderr) == (status, "", "")
+
+
+# A loopback address that is routed over two routers to another host
+
+CHAIN = """
+mount -t tmpfs tmpfs /run
+in_() { nsenter --net=/run/netns/"$@"; }
+for host in r1 r2 far; do ip netns add $host; done
+ip link add v0 type veth peer name v1 netns r1
+in_ r1 ip link add v2 type veth peer name v3 netns r2
+in_ r2 ip link add v4 type veth peer name v5 netns far
+ip address add 192.0.2.1/24 dev v0
+in_ r1 ip address add 192.0.2.2/24 dev v1
+in_ r1 ip address add 198.51.100.1/24 dev v2
+in_ r2 ip address add 198.51.100.2/24 dev v3
+in_ r2 ip address add 203.0.113.1/24 dev v4
+in_ far ip address add 203.0.113.2/24 dev v5
+ip link set lo up
+ip link set v0 up
+in_ r1 ip link set v1 up
+in_ r1 ip link set v2 up
+in_ r2 ip link set v3 up
+in_ r2 ip link set v4 up
+in_ far ip link set v5 up
+in_ far ip link set lo up
+forward='cd /proc/sys/net/ipv4; echo 1 >conf/all/route_localnet; echo 1 >ip_forward'
+sh -c "$forward"
+for host in r1 r2 far; do in_ $host sh -c "$forward"; done
+ip route add 127.0.0.2 via 192.0.2.2 dev v0
+in_ r1 ip route add 127.0.0.2 via 198.51.100.2
+in_ r2 ip route add 127.0.0.2 via 203.0.113.2
+in_ r2 ip route add 192.0.2.0/24 via 198.51.100.1
+in_ far ip route add default via 203.0.113.1
+"""
+"""All of it is gone when the last process of the namespaces ends. The routers have no 127.0.0.0/8 of their own."""
+
+MUTE_SECOND_ROUTER = """
+in_ r2 nft 'add table ip t; add chain ip t c { type filter hook output priority 0; }'
+in_ r2 nft 'add rule ip t c icmp type time-exceeded drop'
+"""
+REJECTING_SECOND_ROUTER = """
+in_ r2 nft 'add table ip t; add chain ip t c { type filter hook forward priority 0; }'
+in_ r2 nft 'add rule ip t c ip daddr 127.0.0.2 reject with icmp type admin-prohibited'
+"""
+ROUTERS = [(1, "192.0.2.2"), (2, "198.51.100.2"), (3, "127.0.0.2")]
+
+
+def in_chain(more: str, *command: str) -> Done:
+    """Run a command where 127.0.0.2 is three hops away."""
+    script = f"trap 'exit {CANNOT_SET_UP}' EXIT\nset -e\n{CHAIN}{more}\nexec {shlex.join(command)}"
+    return in_world(":" + " # nft " * ("nft " in more), command=("unshare", "-m", "sh", "-c", script))
+
+
+def trace_chain(*arguments: str, more: str = "") -> tuple[Done, dict[str, Any]]:
+    """Trace 127.0.0.2 there."""
+    done = in_chain(more, *LODIAG, "trace", "-w", ".2", "--json", *arguments, "127.0.0.2")
+    return done, parse(done)
+
+
+def hops_of(report: dict[str, Any]) -> list[tuple[int, str | None]]:
+    """Give the number and address of each hop."""
+    return [(record["hop"], record["address"]) for record in report["records"]]
+
+
+@pytest.mark.parametrize("method", ["-U", "-I", "-T"])
+def test_a_loopback_that_leaves_the_host_shows_its_routers(method: str) -> None:
+    done, report = trace_chain(method)
+
+    assert status_of(done) == (1, [("leaves-loopback", "fail")])
+    assert hops_of(report) == ROUTERS
+    assert (report["summary"]["reached"], report["summary"]["hops"]) == (True, 3)
+    first, second, last = report["records"]
+    for record in (first, second):
+        assert {probe["status"] for probe in record["probes"]} == {"ttl-exceeded"}
+        assert {(probe["icmp_type"], probe["icmp_code"]) for probe in record["probes"]} == {(11, 0)}
+    assert {probe["status"] for probe in last["probes"]} == {"reached"}
+
+
+def test_t02_a_silent_router_is_kept() -> None:
+    done, report = trace_chain(more=MUTE_SECOND_ROUTER)
+
+    assert status_of(done) == (1, [("leaves-loopback", "fail")])
+    assert hops_of(report) == [(1, "192.0.2.2"), (2, None), (3, "127.0.0.2")]
+
+
+def test_t08_a_router_that_rejects_ends_the_trace() -> None:
+    done, report = trace_chain(more=REJECTING_SECOND_ROUTER)
+
+    assert hops_of(report) == [*ROUTERS[:2], (3, "198.51.100.2")]
+    assert {probe["error"] for probe in report["records"][-1]["probes"]} == {"rejected-by-firewall"}
+    assert status_of(done) == (1, [("leaves-loopback", "fail"), ("rejected-by-firewall", "fail")])
+
+
+def test_out_of_hops_is_not_called_silence() -> None:
+    done, report = trace_chain("-q", "1", "-m", "2")
+
+    status, findings = status_of(done)
+    assert (status, report["summary"]["reached"], hops_of(report)) == (1, False, ROUTERS[:2])
+    assert ("leaves-loopback", "fail") in findings
+    assert ("timeout", "fail") not in findings
+
+
+def test_the_own_loopback_address_stays_one_hop_away_there() -> None:
+    done = in_chain("", *LODIAG, "trace", "--json", "127.0.0.1")
+
+    assert (status_of(done), hops_of(parse(done))) == ((0, []), [(1, "127.0.0.1")])
+
+
+def test_ping_says_that_the_ttl_ran_out() -> None:
+    done = in_chain("", *LODIAG, "ping", "-c", "1", "-t", "1", "--json", "127.0.0.2")
+
+    assert status_of(done) == (1, [("ttl-exceeded", "fail")])
+    (reply,) = parse(done)["records"][0]["replies"]
+    assert (reply["status"], reply["icmp_type"], reply["reply_from"]) == ("unreachable", 11, "192.0.2.2")
+
+
+def test_traceroute_agrees() -> None:
+    if shutil.which("traceroute") is None:
+        pytest.skip("traceroute is not installed")
+    theirs = in_chain("", "traceroute", "-n", "-w", ".5", "127.0.0.2")
+
+    hops = [line.split()[:2] for line in theirs.stdout.splitlines()[1:]]
+    assert hops == [[str(hop), address] for hop, address in ROUTERS]
+
+
+def test_two_traces_at_once_are_both_right() -> None:
+    script = """
+import json, subprocess, sys
+runs = [subprocess.Popen(sys.argv[1:], stdout=subprocess.PIPE) for _ in range(2)]
+print(json.dumps([json.loads(run.communicate()[0]) for run in runs]))
+"""
+    command = (*LODIAG, "trace", "-I", "-q", "10", "--json", "127.0.0.1")
+    done = run_in_world(LO_UP, command=(sys.executable, "-c", script, *command))
+
+    for report in json.loads(done.stdout):
+        (record,) = report["records"]
+        assert (record["method"], record["sent"], record["received"]) == ("icmp-raw", 10, 10)
