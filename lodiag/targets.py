@@ -21,6 +21,9 @@ _LONGEST_NAME = 253
 _OLD_IPV4 = re.compile(r"(0x[0-9a-f]+|[0-9]+)(\.(0x[0-9a-f]+|[0-9]+)){0,3}", re.IGNORECASE | re.ASCII)
 """Forms that inet_aton(3) takes: 127.1, 2130706433, 0x7f.1, 0177.0.0.1."""
 
+_NAME = re.compile(r"[\w-]+(\.[\w-]+)*\.?")
+"""What a host name may look like; anything else is not worth a question to a name server."""
+
 _HINT = "lodiag probes 127.0.0.0/8 and ::1 only; nothing was sent."
 _WORDS = {"ipv4": "IPv4", "ipv6": "IPv6"}
 
@@ -69,7 +72,7 @@ def resolve_target(target: str, family: str | None, system: System) -> tuple[str
     _require_loopback(target, literal)
     if family not in {None, family_of(literal)}:
         message = f"{target} is not an {_WORDS[str(family)]} address"
-        raise TargetError(message, "Leave out -4 and -6, or give an address of that family.")
+        raise TargetError(message, "Target, source, -4 and -6 must all be of one family.")
     return (literal,)
 
 
@@ -82,7 +85,7 @@ def resolve_source(source: str, family: str | None) -> str:
     _require_loopback(f"the source {source}", literal)
     if family not in {None, family_of(literal)}:
         message = f"the source {source} is not an {_WORDS[str(family)]} address, but the target is"
-        raise TargetError(message, "Source and target must be of one family.")
+        raise TargetError(message, "Target, source, -4 and -6 must all be of one family.")
     return literal
 
 
@@ -97,8 +100,8 @@ def _parse_literal(text: str) -> str | None:
     try:
         return str(ip_address(text))
     except ValueError as error:
-        if ":" in text or text.replace(".", "").isdigit():
-            message = f"{text[:80]!r} is not an address"
+        if text.startswith("-") or not _NAME.fullmatch(text) or text.replace(".", "").isdigit():
+            message = f"{text[:80]!r} is not an address or a host name"
             raise TargetError(message, _HINT) from error
         return None
 

@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
 from functools import cache
@@ -18,6 +19,10 @@ ROOT = Path(__file__).resolve().parent.parent
 NOBODY = ("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "--bounding-set=-all")
 UNPRIVILEGED_HERE = ("setpriv", "--bounding-set=-all")
 LO_UP = "ip link set lo up"
+_GROUPS = "/proc/sys/net/ipv4/ping_group_range"
+ALLOW_ICMP_DATAGRAM = f"{{ echo 0 2147483647 > {_GROUPS} || echo 0 0 > {_GROUPS}; }} 2>/dev/null\n"
+"""Shell line that lets every group open ICMP datagram sockets; a user namespace may know group 0 only."""
+CANNOT_SET_UP = 77
 REQUIRE_WORLDS = "LODIAG_TEST_REQUIRE_WORLDS"
 """Set by CI where it is root on Linux: a test that needs a namespace then fails instead of being skipped."""
 
@@ -44,6 +49,7 @@ def run_json(*arguments: str) -> dict[str, Any]:
 def parse(done: Done) -> dict[str, Any]:
     """Parse the report that a run printed; nothing else may be on standard output."""
     assert done.returncode in {0, 1}, done.stderr
+    assert done.stdout, done.stderr
     report: dict[str, Any] = json.loads(done.stdout)
     return report
 
@@ -67,8 +73,39 @@ def run_in_world(
         if os.geteuid() == 0:
             require_readable_python()
         wanted = (*(NOBODY if os.geteuid() == 0 else UNPRIVILEGED_HERE), *wanted)
-    script = f"set -e\n{setup}\nexec {shlex.join(wanted)}"
-    return _run([*_unshare(), "sh", "-c", script], timeout_s, None)
+    script = f"set -e\ntrap 'exit {CANNOT_SET_UP}' EXIT\n{setup}\nexec {shlex.join(wanted)}"
+    done = _run([*_unshare(), "sh", "-c", script], timeout_s, None)
+    if done.returncode == CANNOT_SET_UP:
+        skip_world(f"this world cannot be had here: {done.stderr.strip()}")
+    return done
+
+
+def rules(hook: str, *matches: str, family: str = "inet") -> str:
+    """Bring lo up and filter at this hook of netfilter."""
+    chain = f"nft 'add table {family} t; add chain {family} t c {{ type filter hook {hook} priority 0; }}'"
+    return "\n".join([LO_UP, chain, *(f"nft 'add rule {family} t c {match}'" for match in matches)])
+
+
+def require_loopback(address: str) -> None:
+    """Skip the test where this machine has no such address, as containers often have no ::1."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as sock:
+        try:
+            sock.bind((address, 0))
+        except OSError as error:
+            pytest.skip(f"this machine has no {address}: {error.strerror}")
+
+
+def assert_refused(done: Done, words: str) -> None:
+    """Exit 2, nothing on stdout, and on stderr one sentence, between a usage line and a hint at most."""
+    lines = done.stderr.splitlines()
+    assert done.returncode == 2, done
+    assert done.stdout == ""
+    assert [line for line in lines if ": error [" in line and words in line], done.stderr
+    assert all(line.startswith(("usage: ", "lodiag ", "hint: ")) for line in lines), done.stderr
+    assert sum(": error [" in line for line in lines) == 1
+    assert sum(line.startswith("hint: ") for line in lines) <= 1
+    assert "\x1b" not in done.stderr
 
 
 def run_as_nobody(*arguments: str, timeout_s: float = 30) -> Done:

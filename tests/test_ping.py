@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from faking import NS_PER_S, FakeProbe, FakeSystem, refuse
-from running import Done, environment, parse, run_as_nobody, run_json, run_lodiag
+from running import assert_refused, environment, parse, require_loopback, run_as_nobody, run_json, run_lodiag
 
 from lodiag import ping_address
 from lodiag.errors import ConfigError, LodiagError, PrivilegeError, TargetError
@@ -39,35 +39,12 @@ FAST = ("-c", "1", "-W", "5")
 RFC_3339 = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z"
 
 
-def require_loopback(address: str) -> None:
-    """Skip the test where this machine has no such address, as containers often have no ::1."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with socket.socket(family, socket.SOCK_DGRAM) as sock:
-        try:
-            sock.bind((address, 0))
-        except OSError as error:
-            pytest.skip(f"this machine has no {address}: {error.strerror}")
-
-
-def assert_refused(done: Done, words: str) -> None:
-    """Exit 2, nothing on stdout, and on stderr one sentence, between a usage line and a hint at most."""
-    lines = done.stderr.splitlines()
-    assert done.returncode == 2, done
-    assert done.stdout == ""
-    assert [line for line in lines if ": error [" in line and words in line], done.stderr
-    assert all(line.startswith(("usage: ", "lodiag ", "hint: ")) for line in lines), done.stderr
-    assert sum(": error [" in line for line in lines) == 1
-    assert sum(line.startswith("hint: ") for line in lines) <= 1
-    assert "\x1b" not in done.stderr
-
-
 # What answers
 
 ANSWERED = {
     "P01-v4": ("127.0.0.1", ["127.0.0.1"]),
     "P01-v6": ("::1", ["::1"]),
     "P01-v6-long": ("0:0:0:0:0:0:0:1", ["::1"]),
-    "P01-v6-zeros": ("0000::0001", ["::1"]),
     "P01-any-of-127": ("127.9.9.9", ["127.9.9.9"]),
     "P01-first-of-127": ("127.0.0.0", ["127.0.0.0"]),
     "P01-last-of-127": ("127.255.255.254", ["127.255.255.254"]),
@@ -91,7 +68,6 @@ ANSWERED = {
     "P27-hexadecimal": ("0x7f.1", ["127.0.0.1"]),
     "P27-octal": ("0177.0.0.1", ["127.0.0.1"]),
     "P27-zeros": ("127.000.000.001", ["127.0.0.1"]),
-    "P27-one-hexadecimal": ("0X7F000001", ["127.0.0.1"]),
     "P47-loss-within-limit": ("--max-loss 0 127.0.0.1", ["127.0.0.1"]),
     "P47-rtt-within-limit": ("--max-rtt 60000 127.0.0.1", ["127.0.0.1"]),
     "P48-order-of-arguments": ("::1 127.0.0.9 127.0.0.1", ["::1", "127.0.0.9", "127.0.0.1"]),
@@ -104,7 +80,7 @@ ANSWERED = {
 BY_UDP = {
     f"{case}-by-udp": (f"--method udp {arguments}", addresses)
     for case, (arguments, addresses) in ANSWERED.items()
-    if case.startswith(("P12", "P15", "P17", "P18"))
+    if case.startswith(("P12", "P15", "P17-size-0", "P18-v"))
 }
 
 
@@ -162,7 +138,7 @@ REFUSED = {
     "P03-unknown-option": ("--no-such-option", "--no-such-option"),
     "P03-abbreviated-option": ("--cou 1", "--cou"),
     "P03-option-without-value": ("-c", "-c/--count"),
-    "P10-negative": ("-c -1", "-c/--count"),
+    "P10-negative": ("-c -1", "count must be"),
     "P10-negative-with-equals": ("--count=-1", "count"),
     "P10-fraction": ("-c 1.1", "'1.1' is not a whole number"),
     "P10-word": ("-c abc", "'abc' is not a whole number"),
@@ -171,7 +147,7 @@ REFUSED = {
     "P10-underscore": ("-c 1_0", "whole number"),
     "P10-400-digits": (f"-c 1{'0' * 400}", "count"),
     "P10-5000-digits": (f"-c 1{'0' * 5000}", "count"),
-    "P11-negative": ("-i -1", "-i/--interval"),
+    "P11-negative": ("-i -1", "interval must be"),
     "P11-negative-with-equals": ("--interval=-1", "interval"),
     "P11-word": ("-i abc", "'abc' is not a number of seconds"),
     "P11-empty": ("-i ''", "number of seconds"),

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from faking import NS_PER_S, FakeProbe, FakeSystem, refuse
-from running import environment, parse, run_as_nobody, run_json, run_lodiag
-from test_ping import LITERALS, REFUSED, assert_refused, require_loopback
+from running import assert_refused, environment, parse, require_loopback, run_as_nobody, run_json, run_lodiag
+from test_ping import LITERALS, REFUSED
 
 from lodiag import trace_route
 from lodiag.errors import ConfigError, PrivilegeError, TargetError

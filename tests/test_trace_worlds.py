@@ -15,9 +15,8 @@ import time
 from typing import Any
 
 import pytest
-from running import LO_UP, Done, parse, run_in_world
-from test_ping import assert_refused
-from test_ping_worlds import CANNOT_SET_UP, LODIAG, OPEN_TO_ALL, UDP, WORLDS, in_world, rules
+from running import ALLOW_ICMP_DATAGRAM, CANNOT_SET_UP, LO_UP, Done, assert_refused, parse, rules, run_in_world
+from test_ping_worlds import LODIAG, UDP, WORLDS
 
 QUICK = ("trace", "-w", ".1", "--deadline", "2", "--json")
 
@@ -60,7 +59,7 @@ UNREACHED = {
 def test_not_reached_exits_with_1_and_names_the_cause(  # noqa: PLR0913, PLR0917 - the columns of the table
     method: str, world: str, target: str, error: str, code: str, hops: int
 ) -> None:
-    done = in_world(WORLDS[world], *QUICK, method, target)
+    done = run_in_world(WORLDS[world], *QUICK, method, target)
 
     report = parse(done)
     assert status_of(done) == (1, [(code, "fail")])
@@ -73,12 +72,14 @@ def test_not_reached_exits_with_1_and_names_the_cause(  # noqa: PLR0913, PLR0917
 
 
 REJECTED = {
-    "T08-udp-v4": ("-U", "127.0.0.1", (3, 13)),
-    "T08-udp-v6": ("-U", "::1", (1, 1)),
-    "T08-tcp-v4": ("-T", "127.0.0.1", (3, 13)),
-    "T08-tcp-v6": ("-T", "::1", (1, 1)),
-    "T08-icmp-raw-v4": ("-I", "127.0.0.1", (3, 13)),
-    "T08-icmp-raw-v6": ("-I", "::1", (1, 1)),
+    "T08-udp-v4": ("udp", "127.0.0.1", (3, 13)),
+    "T08-udp-v6": ("udp", "::1", (1, 1)),
+    "T08-tcp-v4": ("tcp", "127.0.0.1", (3, 13)),
+    "T08-tcp-v6": ("tcp", "::1", (1, 1)),
+    "T08-icmp-raw-v4": ("icmp-raw", "127.0.0.1", (3, 13)),
+    "T08-icmp-raw-v6": ("icmp-raw", "::1", (1, 1)),
+    "T08-icmp-datagram-v4": ("icmp-datagram", "127.0.0.1", (3, 13)),
+    "T08-icmp-datagram-v6": ("icmp-datagram", "::1", (1, 1)),
 }
 REJECT = rules(
     "input",
@@ -88,15 +89,16 @@ REJECT = rules(
 )
 
 
-@pytest.mark.parametrize("as_nobody", [False, True], ids=["root", "nobody"])
-@pytest.mark.parametrize(("method", "target", "icmp"), REJECTED.values(), ids=REJECTED)
-def test_a_rejection_ends_the_trace(method: str, target: str, icmp: tuple[int, int], *, as_nobody: bool) -> None:
-    done = in_world((OPEN_TO_ALL if as_nobody else "") + REJECT, *QUICK, method, target, as_nobody=as_nobody)
+@pytest.mark.parametrize(("kind", "target", "icmp"), REJECTED.values(), ids=REJECTED)
+def test_a_rejection_ends_the_trace(kind: str, target: str, icmp: tuple[int, int]) -> None:
+    setup = (ALLOW_ICMP_DATAGRAM if kind == "icmp-datagram" else "") + REJECT
+    method = kind.partition("-")[0]
+
+    done = run_in_world(setup, *QUICK, "--method", method, target, as_nobody=kind != "icmp-raw")
 
     (record,) = parse(done)["records"]
     assert status_of(done) == (1, [("rejected-by-firewall", "fail")])
-    assert record["method"] == {"-U": "udp", "-T": "tcp", "-I": "icmp-datagram" if as_nobody else "icmp-raw"}[method]
-    assert (record["hop"], record["address"]) == (1, target)
+    assert (record["method"], record["hop"], record["address"]) == (kind, 1, target)
     for probe in record["probes"]:
         assert (probe["status"], probe["error"]) == ("unreachable", "rejected-by-firewall")
         assert (probe["icmp_type"], probe["icmp_code"]) == icmp
@@ -104,7 +106,7 @@ def test_a_rejection_ends_the_trace(method: str, target: str, icmp: tuple[int, i
 
 def test_t07_a_blocked_trace_ends_by_its_deadline() -> None:
     began = time.monotonic()
-    done = in_world(WORLDS["P37-input-drop"], "trace", "-w", "20", "--deadline", ".5", "--json", "127.0.0.1")
+    done = run_in_world(WORLDS["P37-input-drop"], "trace", "-w", "20", "--deadline", ".5", "--json", "127.0.0.1")
 
     assert done.returncode == 1
     assert time.monotonic() - began < 0.5 + 10
@@ -119,7 +121,7 @@ COMPARED = {
 
 @pytest.mark.parametrize(("setup", "expected"), COMPARED.values(), ids=COMPARED)
 def test_the_methods_tell_which_protocol_is_blocked(setup: str, expected: dict[str, int]) -> None:
-    found = {method: in_world(setup, *QUICK, method, "127.0.0.1").returncode for method in expected}
+    found = {method: run_in_world(setup, *QUICK, method, "127.0.0.1").returncode for method in expected}
 
     assert found == expected
 
@@ -127,7 +129,7 @@ def test_the_methods_tell_which_protocol_is_blocked(setup: str, expected: dict[s
 @pytest.mark.parametrize("target", ["127.0.0.1", "::1"])
 @pytest.mark.parametrize("as_nobody", [False, True], ids=["raw", "datagram"])
 def test_t01_icmp(target: str, *, as_nobody: bool) -> None:
-    done = in_world((OPEN_TO_ALL if as_nobody else "") + LO_UP, *QUICK, "-I", target, as_nobody=as_nobody)
+    done = run_in_world((ALLOW_ICMP_DATAGRAM if as_nobody else "") + LO_UP, *QUICK, "-I", target, as_nobody=as_nobody)
 
     assert status_of(done) == (0, [])
     (record,) = parse(done)["records"]
@@ -136,21 +138,21 @@ def test_t01_icmp(target: str, *, as_nobody: bool) -> None:
 
 
 def test_icmp_without_privilege_is_refused_with_a_hint() -> None:
-    done = in_world(LO_UP, "trace", "-I", "127.0.0.1", as_nobody=True)
+    done = run_in_world(LO_UP, "trace", "-I", "127.0.0.1", as_nobody=True)
 
     assert_refused(done, "no-permission")
     assert "--method udp" in done.stderr
 
 
 def test_t09_unknown_name() -> None:
-    assert_refused(in_world(LO_UP, "trace", "no-such-name.invalid"), "no-such-name.invalid")
+    assert_refused(run_in_world(LO_UP, "trace", "no-such-name.invalid"), "no-such-name.invalid")
 
 
 @pytest.mark.parametrize("target", ["127.0.0.1", "::1"])
 def test_the_interface_is_found_by_its_flag(target: str) -> None:
     setup = "ip link set lo name loop0\nip link set loop0 mtu 9000 up"
 
-    summary = parse(in_world(setup, *QUICK, target))["summary"]
+    summary = parse(run_in_world(setup, *QUICK, target))["summary"]
 
     assert (summary["reached"], summary["interface"], summary["mtu_bytes"]) == (True, "loop0", 9000)
 
@@ -176,7 +178,7 @@ sys.exit(trace.wait())
 def test_a_signal_ends_the_trace_without_a_traceback(number: int, status: int) -> None:
     blocked = ("trace", "-U", "-w", "25", "--deadline", "25", "127.0.0.1")
 
-    done = in_world(
+    done = run_in_world(
         WORLDS["P37-input-drop"], command=(sys.executable, "-c", SIGNAL_AFTER_FIRST_PROBE, str(number), *blocked)
     )
 
@@ -231,7 +233,7 @@ ROUTERS = [(1, "192.0.2.2"), (2, "198.51.100.2"), (3, "127.0.0.2")]
 def in_chain(more: str, *command: str) -> Done:
     """Run a command where 127.0.0.2 is three hops away."""
     script = f"trap 'exit {CANNOT_SET_UP}' EXIT\nset -e\n{CHAIN}{more}\nexec {shlex.join(command)}"
-    return in_world(":" + " # nft " * ("nft " in more), command=("unshare", "-m", "sh", "-c", script))
+    return run_in_world(":" + " # nft " * ("nft " in more), command=("unshare", "-m", "sh", "-c", script))
 
 
 def trace_chain(*arguments: str, more: str = "") -> tuple[Done, dict[str, Any]]:

@@ -105,6 +105,8 @@ def make_command_parser(name: str) -> Parser:
     )
     parser.add_argument("-h", "--help", action=_Print, help="print this help")
     command.add_arguments(parser)
+    # With -4 and -6 among the options, argparse takes the -1 of "-c -1" for an option as well.
+    parser._has_negative_number_optionals.clear()  # noqa: SLF001
     return parser
 
 

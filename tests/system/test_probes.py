@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from running import LO_UP, run_in_world
+from running import ALLOW_ICMP_DATAGRAM, LO_UP, run_in_world
 
 from lodiag.system import System
 from lodiag.system.probe import MethodRefusedError, SendError, unwrap_seq
@@ -151,7 +151,7 @@ def test_a_closed_probe_gives_its_descriptors_back(opener: Opener) -> None:
 
 def test_datagram_sockets_where_the_group_may_open_them() -> None:
     """The same suite by ICMP datagram, in a namespace whose setting allows it to everybody."""
-    setup = f"{LO_UP}; sysctl -qw net.ipv4.ping_group_range='0 2147483647'"
+    setup = f"{LO_UP}; {ALLOW_ICMP_DATAGRAM}"
     suite = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__, "-k", "icmp-datagram")
     done = run_in_world(setup, command=suite, as_nobody=True, timeout_s=120)
     assert done.returncode == 0, done.stdout
