@@ -33,7 +33,7 @@ print(" ".join(sorted(set({heavy!r}) & set(sys.modules))))
 MAIN = "from lodiag.cli import main; main({arguments!r})"
 JSON_MODULES = {"dataclasses", "json"}
 PSUTIL = {"psutil"}
-TABULATE = {"tabulate", "csv", "tempfile"}
+TABULATE = {"tabulate", "csv", "tempfile", "json"}
 ICMPLIB = {"icmplib", "asyncio", "logging"}
 
 
