@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from lodiag import __version__
 from lodiag.cli.output import Output, tell
+from lodiag.render import FORMATS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +21,6 @@ COMMANDS = {
 }
 """Group and purpose of each command, which is a module of ``lodiag.cli`` with ``add_arguments`` and ``run``."""
 
-FORMATS = ("table", "json", "jsonl", "csv", "markdown", "prometheus")
 FAMILIES = {"-4": "ipv4", "-6": "ipv6"}
 
 _TOP_HELP = """usage: lodiag COMMAND [OPTIONS]
