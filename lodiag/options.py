@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from lodiag.errors import ConfigError
 from lodiag.limits import require_between, require_choice, require_seconds
 
+FAMILIES = ("ipv4", "ipv6")
+
 PING_METHODS = {"auto": ("icmp-datagram", "icmp-raw", "udp"), "icmp": ("icmp-datagram", "icmp-raw"), "udp": ("udp",)}
 """Ladders, best first: each rung is tried by opening it, and the first that opens is used."""
 
@@ -77,6 +79,8 @@ class PingOptions:
         if self.ttl is not None:
             require_between("ttl", self.ttl, 1, LARGEST_TTL)
         require_choice("method", self.method, tuple(PING_METHODS))
+        if self.family is not None:
+            require_choice("family", self.family, FAMILIES)
         if self.max_loss_ratio is not None:
             require_between("max-loss", self.max_loss_ratio * 100, 0, 100, "percent")
         if self.max_rtt_ms is not None:
@@ -123,6 +127,8 @@ class TraceOptions:
     def __post_init__(self) -> None:
         """Raise ``ConfigError`` for what is out of range."""
         require_choice("method", self.method, tuple(TRACE_METHODS))
+        if self.family is not None:
+            require_choice("family", self.family, FAMILIES)
         require_between("first-hop", self.first_hop, 1, MOST_HOPS)
         require_between("max-hops", self.max_hops, 1, MOST_HOPS)
         if self.first_hop > self.max_hops:

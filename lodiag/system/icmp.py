@@ -26,7 +26,7 @@ from lodiag.system.packets import (
     resembles,
 )
 from lodiag.system.probe import Answer, SendError, unwrap_seq
-from lodiag.system.sockopts import refuse_echo_requests, set_ttl, translate_open_error
+from lodiag.system.sockopts import refuse_echo_requests, refuse_other_replies, set_ttl, translate_open_error
 
 if TYPE_CHECKING:
     import socket
@@ -67,6 +67,7 @@ class IcmpProbe:
         errqueue.enable_ttl(self._sock, family)
         if self._icmp.is_privileged:
             refuse_echo_requests(self._sock, family)
+            refuse_other_replies(self._sock, family, self._ident)
 
     def send(self, seq: int, ttl: int | None = None) -> int:
         """Send echo request ``seq``."""

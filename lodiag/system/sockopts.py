@@ -6,14 +6,22 @@ import errno
 import socket
 import struct
 import sys
+from array import array
+from contextlib import suppress
 
 from lodiag.errors import UnsupportedError
-from lodiag.system.packets import ECHO_REQUEST
+from lodiag.system.packets import ECHO_REPLY, ECHO_REQUEST
 from lodiag.system.probe import MethodRefusedError, SendError
 
 FAMILIES = {"ipv4": socket.AF_INET, "ipv6": socket.AF_INET6}
 SOL_RAW, ICMP_FILTER, ICMP6_FILTER = 255, 1, 1
 """Linux's include/linux/socket.h, include/uapi/linux/icmp.h and icmpv6.h."""
+
+SO_ATTACH_FILTER = 26
+"""Linux's include/uapi/asm-generic/socket.h."""
+
+BPF_LDX_MSH, BPF_LDX_IMM, BPF_LD_BYTE, BPF_LD_HALF, BPF_JEQ, BPF_RET = 0xB1, 0x01, 0x50, 0x48, 0x15, 0x06
+"""x = length of the IPv4 header; x = k; load a byte, a half word at x + k; jump if equal; return k bytes."""
 
 UDP_TRACEROUTE_PORT = 33434
 """Where traceroute(8) begins: nothing is expected to listen there."""
@@ -69,6 +77,30 @@ def refuse_echo_requests(sock: socket.socket, family: str) -> None:
         option, refused = (socket.IPPROTO_ICMPV6, ICMP6_FILTER), struct.pack("=8I", *words)
     if sys.platform == "linux":
         sock.setsockopt(*option, refused)
+
+
+def refuse_other_replies(sock: socket.socket, family: str, ident: int) -> None:
+    """Keep echo replies to other identifiers out of a raw socket's queue, where the kernel can.
+
+    A raw socket is given every reply to anybody, and beside a few hundred others its queue overflows: its own
+    replies would then look lost. The filter is a classic BPF program (bpf(4), Linux's socket(7)): of an echo
+    reply it compares the identifier, and it lets everything else through. An IPv4 packet begins with its header.
+    """
+    if sys.platform != "linux":
+        return
+    reply = ECHO_REPLY[family]
+    program = [
+        (BPF_LDX_MSH, 0, 0, 0) if family == "ipv4" else (BPF_LDX_IMM, 0, 0, 0),
+        (BPF_LD_BYTE, 0, 0, 0),
+        (BPF_JEQ, 0, 3, reply),
+        (BPF_LD_HALF, 0, 0, 4),
+        (BPF_JEQ, 1, 0, ident),
+        (BPF_RET, 0, 0, 0),
+        (BPF_RET, 0, 0, 0xFFFFFFFF),
+    ]
+    code = array("B", b"".join(struct.pack("=HBBI", *instruction) for instruction in program))
+    with suppress(OSError):  # then the replies are told apart when they are read
+        sock.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("@HP", len(program), code.buffer_info()[0]))
 
 
 def hold_closed_port(family: str, kind: int, address: str) -> socket.socket | None:

@@ -160,6 +160,20 @@ def test_datagram_sockets_where_the_group_may_open_them() -> None:
 
 
 @pytest.mark.parametrize("family", ADDRESSES)
+def test_hundreds_of_raw_sockets_do_not_drown_each_other(family: str) -> None:
+    """Each raw socket is given the replies to all of them, and its queue holds some 270."""
+    opener = Opener("icmp-raw", family)
+    try:
+        probes = [opener() for _ in range(400)]
+        for probe in probes:
+            probe.send(1)
+        answers = [probe.receive() for probe in probes]
+    finally:
+        opener.close()
+    assert all(answer is not None and answer.is_reply for answer in answers)
+
+
+@pytest.mark.parametrize("family", ADDRESSES)
 def test_tcp_reaches_a_port_that_listens(family: str) -> None:
     listener = socket.create_server(
         (ADDRESSES[family], 0), family=socket.AF_INET if family == "ipv4" else socket.AF_INET6
