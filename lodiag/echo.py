@@ -77,11 +77,11 @@ class EchoStream:
                 return
 
     def close(self) -> None:
-        """Close the socket; what is still unanswered is given up."""
+        """Take in what has arrived, give up what has not, and close the socket."""
+        for _ in (*self.collect(), *self.give_up(None)):
+            pass
         if self.probe is not None:
             self.probe.close()
-        for _ in self.give_up(None):
-            pass
 
     @property
     def wants_to_send(self) -> bool:

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 class PingRun:
     """A ping under way: iterate over it for the fate of each probe, ask for its report at any time.
 
-    Leaving the iteration early (by ``break``, or by an interrupt) ends the run; the report then tells
-    what had happened until then, and probes still unanswered count as lost, as in ping(8).
+    Leaving the iteration early (by ``break``), or ``stop()``, ends the run; the report then tells what had
+    happened until then, and probes still unanswered count as lost, as in ping(8).
     """
 
     def __init__(self, targets: tuple[str, ...], options: PingOptions, system: System | None = None) -> None:
@@ -45,7 +45,7 @@ class PingRun:
             source = resolve_source(options.source, options.family)
             options = replace(options, source=source, family=family_of(source))
         self._options = options
-        self._is_open = self._was_cut = False
+        self._is_open = self._was_cut = self._is_stopped = False
         self._maker = ReportMaker("ping", self._system)
         pairs = dict.fromkeys(
             (target, address) for target in targets for address in resolve_target(target, options.family, self._system)
@@ -89,6 +89,10 @@ class PingRun:
             message = f"no socket to probe {barred[0].address} with may be opened: {reasons}"
             raise PrivilegeError(message, self._privilege_hint())
 
+    def stop(self) -> None:
+        """End the run before its next step: may be called by a signal handler, or by another thread."""
+        self._is_stopped = True
+
     def _privilege_hint(self) -> str:
         groups = self._system.read_sysctl(GROUP_SYSCTL)
         hint = "Try --method udp, which needs no privilege."
@@ -97,12 +101,12 @@ class PingRun:
         return f"{hint} ICMP needs CAP_NET_RAW, or a group of yours within {GROUP_SYSCTL}, which is now '{groups}'."
 
     def _run(self) -> Iterator[PingEvent]:
-        """Send, wait and collect until every probe has met its fate or the deadline is over."""
+        """Send, wait and collect until every probe has met its fate, the deadline is over, or ``stop()`` was called."""
         for stream in self.streams:
             stream.start(self._system.monotonic_ns())
         deadline_s = self._options.deadline_s
         end_ns = None if deadline_s is None else self._maker.started_ns + round(deadline_s * NS_PER_S)
-        while True:
+        while not self._is_stopped:
             now_ns = self._system.monotonic_ns()
             if end_ns is not None and now_ns >= end_ns:
                 self._was_cut = any(stream.wants_to_send for stream in self.streams)
@@ -119,6 +123,7 @@ class PingRun:
             if pause_ns > 0:
                 self._system.wait([s.probe for s in self.streams if s.probe is not None], pause_ns / NS_PER_S)
         for stream in self.streams:
+            yield from stream.collect()
             yield from stream.give_up(None)
 
     def report(self) -> Report[PingRecord, PingSummary]:

@@ -26,7 +26,7 @@ from running import environment, parse, run_as_nobody, run_lodiag, skip_world
 from lodiag.render import FORMATS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from running import Done
 
@@ -394,10 +394,10 @@ SIGNALS = pytest.mark.parametrize(
 
 
 @contextmanager
-def running(*arguments: str) -> Iterator[Process]:
+def running(*arguments: str, before: Sequence[str] = ()) -> Iterator[Process]:
     """Run lodiag beside the test; whatever happens, it has ended afterwards."""
     process = subprocess.Popen(
-        [*LODIAG, *arguments],
+        [*before, *LODIAG, *arguments],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -413,14 +413,14 @@ def running(*arguments: str) -> Iterator[Process]:
 
 
 def read_until(stream: IO[str] | None, word: str) -> str:
-    """Read lines up to the first that has ``word`` in it."""
+    """Read lines up to the first that has ``word`` in it, and no further: communicate() knows no one's buffer."""
     assert stream is not None
-    text = ""
-    while word not in text:
-        line = stream.readline()
-        assert line, f"the output ended before {word!r}: {text}"
-        text += line
-    return text
+    text = b""
+    while word.encode() not in text or not text.endswith(b"\n"):
+        byte = os.read(stream.fileno(), 1)
+        assert byte, f"the output ended before {word!r}: {text!r}"
+        text += byte
+    return text.decode()
 
 
 @SIGNALS
@@ -455,6 +455,34 @@ def test_an_interrupted_ping_in_json_is_a_whole_document(number: signal.Signals,
     report = interrupt_json(number)
     assert report["records"][0]["received"] == len(report["records"][0]["replies"]) > 0
     assert report["records"][0]["lost"] == 0
+
+
+@SIGNALS
+@pytest.mark.parametrize("option", ["--method=udp", "--method=auto"])
+def test_a_signal_loses_no_probe(number: signal.Signals, status: int, option: str) -> None:
+    """With no pause between the probes it comes in the midst of one, and the answer to that is there already."""
+    del status
+    with running("ping", "-c", "0", "-i", "0", option, "127.0.0.1", "--format", "jsonl") as process:
+        shown = read_until(process.stdout, '"seq": 50,')
+        process.send_signal(number)
+        rest, errors = process.communicate(timeout=30)
+    lines = [json.loads(line) for line in (shown + rest).splitlines()]
+    (record,) = [line for line in lines if line["type"] == "record"]
+    replies = [line for line in lines if line["type"] == "reply"]
+    assert (process.returncode, errors) == (0, "")
+    assert record["sent"] == record["received"] == len(replies)
+
+
+def test_an_ignored_signal_stays_ignored() -> None:
+    """As in a pipeline's background job, or under nohup."""
+    ignoring = ("sh", "-c", 'trap "" INT TERM; exec "$@"', "sh")
+    with running("ping", "-c", "20", "-i", "0.05", "127.0.0.1", before=ignoring) as process:
+        read_until(process.stdout, "seq=3 ")
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)
+        rest, errors = process.communicate(timeout=30)
+    assert (process.returncode, errors) == (0, "")
+    assert "seq=20 " in rest
 
 
 def interrupt_json(number: signal.Signals) -> dict[str, Any]:

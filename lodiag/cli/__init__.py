@@ -29,7 +29,9 @@ def main(argv: list[str] | None = None) -> int:
     0 all well; 1 something was found; 2 it could not run; 130 or 143 a signal ended it.
     """
     arguments = sys.argv[1:] if argv is None else argv
-    previous = signal.signal(signal.SIGTERM, _terminate)
+    previous = signal.getsignal(signal.SIGTERM)
+    if previous != signal.SIG_IGN:
+        signal.signal(signal.SIGTERM, _terminate)
     try:
         return _run(arguments)
     except LodiagError as error:

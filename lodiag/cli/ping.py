@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+import signal
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from lodiag.cli.parsing import add_family_arguments, add_output_arguments, number
@@ -10,6 +11,8 @@ from lodiag.cli.progress import show_progress
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterator
+    from types import FrameType
 
     from lodiag.cli.output import Output
     from lodiag.ping import PingRun
@@ -96,13 +99,38 @@ def run(options: argparse.Namespace, output: Output) -> int:
             keep_replies=options.format == "json",
         ),
     )
-    with suppress(KeyboardInterrupt):  # as with ping(8), what was measured so far is the result
+    with _stopped_by_signals(ping_run):
         _follow(ping_run, options, output)
     report = ping_run.report()
     if options.format == "table":
         output.write("\n")
     output.write(render(report, options.format))
     return report.exit_status
+
+
+@contextmanager
+def _stopped_by_signals(ping_run: PingRun) -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM end the run between two steps: as with ping(8), what was measured is the result.
+
+    An exception in the midst of a step would lose a probe. The second signal raises one all the same.
+    """
+    usual = {name: signal.getsignal(name) for name in (signal.SIGINT, signal.SIGTERM)}
+    caught = [name for name, handler in usual.items() if handler not in {None, signal.SIG_IGN}]
+
+    def restore() -> None:
+        for name in caught:
+            signal.signal(name, usual[name])
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        ping_run.stop()
+        restore()
+
+    for name in caught:
+        signal.signal(name, stop)
+    try:
+        yield
+    finally:
+        restore()
 
 
 def _follow(ping_run: PingRun, options: argparse.Namespace, output: Output) -> None:

@@ -76,7 +76,7 @@ class System:
         return IcmpProbe(family, address, method, source=source, size_bytes=size_bytes)
 
     def wait(self, probes: Sequence[ProbeSocket], timeout_s: float) -> None:
-        """Sleep until an answer may have arrived at one of the probes, or the time is over."""
+        """Sleep until an answer may have arrived at one of the probes; it may be less than ``timeout_s``."""
         from lodiag.system import waiting
 
         waiting.wait(probes, timeout_s)
