@@ -2,6 +2,16 @@
 
 import sys
 
-from lodiag.cli import main
 
-sys.exit(main())
+def main() -> int:
+    """Run the command line; a Ctrl-C that comes while it still loads ends it as quietly as any other."""
+    try:
+        from lodiag.cli import main as run
+
+        return run()
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

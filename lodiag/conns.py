@@ -6,9 +6,9 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from lodiag.errors import ConfigError
-from lodiag.limits import require_between, require_choice
-from lodiag.model import Missing
-from lodiag.model.conns import ConnCount, ConnRecord, ConnsSummary, Endpoint, Owner
+from lodiag.limits import require_choice, require_whole
+from lodiag.model import FAMILIES, Missing
+from lodiag.model.conns import PROTOS, ConnCount, ConnRecord, ConnsSummary, Endpoint, Owner
 from lodiag.report import ReportMaker
 from lodiag.system import System
 from lodiag.targets import is_loopback, is_wildcard, unmap
@@ -141,13 +141,13 @@ def list_connections(  # noqa: PLR0913 - netstat has this many options
 
 def _check(proto: str | None, family: str | None, port: int | None, pid: int | None, sort: str) -> None:
     if proto is not None:
-        require_choice("proto", proto, ("tcp", "udp"))
+        require_choice("proto", proto, PROTOS)
     if family is not None:
-        require_choice("family", family, ("ipv4", "ipv6"))
+        require_choice("family", family, FAMILIES)
     if port is not None:
-        require_between("port", port, 0, LAST_PORT)
+        require_whole("port", port, 0, LAST_PORT)
     if pid is not None:
-        require_between("pid", pid, 1, LAST_PID)
+        require_whole("pid", pid, 1, LAST_PID)
     require_choice("sort", sort, tuple(SORT_KEYS))
 
 
@@ -169,7 +169,7 @@ def _find_missing(table: SocketTable, records: list[ConnRecord], *, with_process
         yield Missing(what="other users' sockets", count=None, why=table.partial)
     hidden = sum(record.owners is None for record in records) if with_process else 0
     if hidden:
-        why = "they belong to another user, to another container, or to the kernel; root sees more"
+        why = "they belong to another user, to another container, or to the kernel"
         yield Missing(what="owners", count=hidden, why=why)
 
 

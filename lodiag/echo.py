@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 QUICKEST_SILENT_NS = NS_PER_S // 100
 """With no interval the next probe follows the answer to the last, or comes after 10 ms, as in ping -f."""
 
+CATCH_UP_NS = NS_PER_S // 500
+"""How far the schedule may lag: a wake-up comes up to some tenths of a millisecond late, a stall later than this."""
+
 ANSWERS_AT_ONCE = 256
 
 _NEVER, _PENDING, _TIMED_OUT, _DONE = range(4)
@@ -45,6 +48,7 @@ class EchoStream:
         self.probe: ProbeSocket | None = None
         self.refused: list[Refusal] = []
         self.error: str | None = None
+        self._errno: str | None = None
         self.received = 0
         self._options, self._instant = options, instant
         self._attempts = self._sent = self._not_sent = 0
@@ -71,7 +75,7 @@ class EchoStream:
             except MethodRefusedError as refusal:
                 self.refused.append(Refusal(method=method, reason=str(refusal)))
             except SendError as error:
-                self.error = error.code
+                self.error, self._errno = error.code, error.errno_name
                 return
             else:
                 return
@@ -114,7 +118,7 @@ class EchoStream:
             sent_ns = self.probe.send(seq, self._options.ttl)
         except SendError as error:
             self._not_sent += 1
-            self.error = error.code
+            self.error, self._errno = error.code, error.errno_name
             self._schedule(now_ns)
             yield self._tell(seq, now_ns, "not-sent", error=error.code)
             return
@@ -125,13 +129,13 @@ class EchoStream:
         yield from self.collect()
 
     def _schedule(self, sent_ns: int) -> None:
-        """Keep to the grid of the interval; a stall of more than one interval is not made up for by a burst."""
+        """Keep to the grid of the interval; a longer stall than ``CATCH_UP_NS`` is not made up for by a burst."""
         interval_ns = round(self._options.interval_s * NS_PER_S)
         if interval_ns == 0:
             self._due_ns = sent_ns + QUICKEST_SILENT_NS
             return
         self._due_ns += interval_ns
-        if self._due_ns < sent_ns:
+        if self._due_ns < sent_ns - CATCH_UP_NS:
             self._due_ns = sent_ns + interval_ns
 
     def collect(self) -> Iterator[PingEvent]:
@@ -180,7 +184,8 @@ class EchoStream:
     def give_up(self, now_ns: int | None) -> Iterator[PingEvent]:
         """Give up the probes whose timeout is over; all of them if ``now_ns`` is ``None``."""
         timeout_ns = round(self._options.timeout_s * NS_PER_S)
-        for seq, sent_ns in list(self._pending.items()):
+        while self._pending:
+            seq, sent_ns = next(iter(self._pending.items()))
             if now_ns is not None and now_ns - sent_ns < timeout_ns:
                 return
             del self._pending[seq]
@@ -245,6 +250,7 @@ class EchoStream:
             rtt_p99_ms=rtts.p99_ms,
             jitter_ms=self._jitter.value_ms,
             error=self.error,
+            errno=self._errno,
             refused=tuple(self.refused),
             replies=tuple(self._replies[seq] for seq in sorted(self._replies)) if self._options.keep_replies else None,
         )

@@ -15,12 +15,16 @@ if TYPE_CHECKING:
     from lodiag.system.probe import Answer, ProbeSocket
 
 
+DOUBTS = 10
+"""Probes that a near hop is asked again with, before its silence is believed although the target answered."""
+
+
 @dataclass(slots=True)
 class _Probe:
     hop: int
     sent_ns: int | None = None
     answer: Answer | None = None
-    error: str | None = None
+    failure: SendError | None = None
 
     @property
     def is_open(self) -> bool:
@@ -42,7 +46,11 @@ class _Probe:
 
     def describe(self) -> HopProbe:
         answer, rtt_ns = self.answer, self.rtt_ns
-        failed = {"timeout": "timeout", "not-sent": self.error, "unreachable": answer.error if answer else None}
+        failed = {
+            "timeout": "timeout",
+            "not-sent": self.failure.code if self.failure else None,
+            "unreachable": answer.error if answer else None,
+        }
         return HopProbe(
             address=answer.address if answer else None,
             rtt_ms=None if rtt_ns is None else to_ms(rtt_ns),
@@ -50,6 +58,7 @@ class _Probe:
             icmp_type=answer.icmp_type if answer else None,
             icmp_code=answer.icmp_code if answer else None,
             error=failed.get(self.status),
+            errno=self.failure.errno_name if self.failure else None,
         )
 
 
@@ -75,7 +84,7 @@ class HopWalk:
             hop = hops.stop
         if not any(p.answer for p in self._probes if p.hop == first_hop) and self._last_hop() not in {None, first_hop}:
             # All probes of a near hop lost, and the target reached from afar: loss, or a router that keeps silent?
-            self._ask(range(first_hop, first_hop + 1))
+            self._ask(range(first_hop, first_hop + 1), DOUBTS)
 
     def _last_hop(self) -> int | None:
         """Nearest hop beyond which there is nothing to ask: the target's, a refusal's, or one never sent to."""
@@ -88,16 +97,10 @@ class HopWalk:
         hops = sorted({p.hop for p in self._probes if last is None or p.hop <= last})
         return [describe_hop(hop, self._socket.method, [p for p in self._probes if p.hop == hop]) for hop in hops]
 
-    def _ask(self, hops: range) -> None:
+    def _ask(self, hops: range, queries: int | None = None) -> None:
         for hop in hops:
-            for _ in range(self._queries):
-                probe = _Probe(hop)
-                self._probes.append(probe)
-                try:
-                    probe.sent_ns = self._socket.send(len(self._probes), hop)
-                except SendError as error:
-                    probe.error = error.code
-                self._collect()
+            if not all(self._send(hop) for _ in range(queries or self._queries)):
+                break
         give_up_ns = min(self._system.monotonic_ns() + self._timeout_ns, self._end_ns)
         while self._is_undecided():
             left_ns = give_up_ns - self._system.monotonic_ns()
@@ -105,6 +108,19 @@ class HopWalk:
                 return
             self._system.wait([self._socket], left_ns / NS_PER_S)
             self._collect()
+
+    def _send(self, hop: int) -> bool:
+        """Send a probe; false if it and all farther ones must wait for descriptors that nearer ones hold."""
+        probe = _Probe(hop)
+        try:
+            probe.sent_ns = self._socket.send(len(self._probes) + 1, hop)
+        except SendError as error:
+            if error.code == "too-many-open-files" and any(p.is_open for p in self._probes):
+                return False
+            probe.failure = error
+        self._probes.append(probe)
+        self._collect()
+        return True
 
     def _is_undecided(self) -> bool:
         last = self._last_hop()
@@ -138,6 +154,6 @@ def describe_hop(hop: int, method: str, probes: list[_Probe]) -> HopRecord:
     )
 
 
-def describe_unsent(hop: int, method: str, queries: int, error: str) -> HopRecord:
+def describe_unsent(hop: int, method: str, queries: int, failure: SendError) -> HopRecord:
     """Describe a hop whose probes could not be sent, because the socket could not be had."""
-    return describe_hop(hop, method, [_Probe(hop, error=error) for _ in range(queries)])
+    return describe_hop(hop, method, [_Probe(hop, failure=failure) for _ in range(queries)])

@@ -10,6 +10,7 @@ LONGEST_S = 86_400.0
 
 def require_between(name: str, value: float, least: float, most: float, unit: str = "") -> None:
     """Raise ``ConfigError`` unless ``value`` is a number from ``least`` to ``most``; nan is in no range."""
+    _require_number(name, value, float)
     if least <= value <= most:
         return
     suffix = f" {unit}" if unit else ""
@@ -17,13 +18,28 @@ def require_between(name: str, value: float, least: float, most: float, unit: st
     raise ConfigError(message)
 
 
-def require_seconds(name: str, value: float, *, or_zero: bool = False) -> None:
-    """Raise ``ConfigError`` unless ``value`` is more than 0 (or 0, where that is allowed) and at most a day."""
-    if 0 < value <= LONGEST_S or (or_zero and value == 0):
+def require_seconds(name: str, value: float, *, least: float = 0, or_zero: bool = False) -> None:
+    """Raise ``ConfigError`` unless ``value`` is more than 0, from ``least`` to a day; or 0, where that is allowed."""
+    _require_number(name, value, float)
+    if (value > 0 and least <= value <= LONGEST_S) or (or_zero and value == 0):
         return
-    least = "0 or more" if or_zero else "more than 0"
-    message = f"{name} must be {least} and at most {LONGEST_S:g} seconds, not {_shorten(value)}"
+    bounds = f"from {least:g} to" if least else "more than 0 and at most"
+    message = f"{name} must be {'0, or ' if or_zero else ''}{bounds} {LONGEST_S:g} seconds, not {_shorten(value)}"
     raise ConfigError(message)
+
+
+def require_whole(name: str, value: int, least: int, most: int, unit: str = "") -> None:
+    """Raise ``ConfigError`` unless ``value`` is a whole number from ``least`` to ``most``."""
+    _require_number(name, value, int)
+    require_between(name, value, least, most, unit)
+
+
+def _require_number(name: str, value: float, kind: type[int | float]) -> None:
+    """Raise ``ConfigError`` for what only a caller without a type checker can pass."""
+    if isinstance(value, bool) or not isinstance(value, (int, kind)):
+        words = "a whole number" if kind is int else "a number"
+        message = f"{name} must be {words}, not {value!r:.40}"
+        raise ConfigError(message)
 
 
 def require_choice(name: str, value: str, choices: tuple[str, ...]) -> None:

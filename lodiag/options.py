@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lodiag.errors import ConfigError
-from lodiag.limits import require_between, require_choice, require_seconds
-
-FAMILIES = ("ipv4", "ipv6")
+from lodiag.limits import require_between, require_choice, require_seconds, require_whole
+from lodiag.model import FAMILIES
 
 PING_METHODS = {"auto": ("icmp-datagram", "icmp-raw", "udp"), "icmp": ("icmp-datagram", "icmp-raw"), "udp": ("udp",)}
 """Ladders, best first: each rung is tried by opening it, and the first that opens is used."""
@@ -16,6 +15,8 @@ LARGEST_PAYLOAD = {"ipv4": 65_507, "ipv6": 65_527}
 """65535 less 20 + 8 bytes of headers; IPv6 leaves its own header out of the length (RFC 8200 section 3)."""
 
 USUAL_COUNT = 4
+SHORTEST_INTERVAL_S = 0.0001
+"""A shorter schedule could not be kept; 0 stands for "as soon as the last is answered"."""
 MOST_PROBES = 1_000_000_000
 LARGEST_TTL = 255
 
@@ -40,7 +41,7 @@ class PingOptions:
     Attributes:
         count: Probes per address; 0 goes on until interrupted. ``None`` means 4, or with a deadline as many as fit.
         interval_s: Seconds from one probe to the next, on a steady schedule. With 0 the next probe follows
-            the answer to the last, or comes after 10 ms.
+            the answer to the last, or comes after 10 ms; otherwise at least 0.0001.
         timeout_s: Seconds after which a probe counts as lost; a later reply is counted as late.
         deadline_s: Seconds after which the whole run ends; ``None`` sets no bound.
         size_bytes: Bytes of payload.
@@ -70,14 +71,14 @@ class PingOptions:
     def __post_init__(self) -> None:
         """Raise ``ConfigError`` for what is out of range, whatever the target."""
         if self.count is not None:
-            require_between("count", self.count, 0, MOST_PROBES)
-        require_seconds("interval", self.interval_s, or_zero=True)
+            require_whole("count", self.count, 0, MOST_PROBES)
+        require_seconds("interval", self.interval_s, least=SHORTEST_INTERVAL_S, or_zero=True)
         require_seconds("timeout", self.timeout_s)
         if self.deadline_s is not None:
             require_seconds("deadline", self.deadline_s)
-        require_between("size", self.size_bytes, 0, max(LARGEST_PAYLOAD.values()), "bytes")
+        require_whole("size", self.size_bytes, 0, max(LARGEST_PAYLOAD.values()), "bytes")
         if self.ttl is not None:
-            require_between("ttl", self.ttl, 1, LARGEST_TTL)
+            require_whole("ttl", self.ttl, 1, LARGEST_TTL)
         require_choice("method", self.method, tuple(PING_METHODS))
         if self.family is not None:
             require_choice("family", self.family, FAMILIES)
@@ -129,16 +130,16 @@ class TraceOptions:
         require_choice("method", self.method, tuple(TRACE_METHODS))
         if self.family is not None:
             require_choice("family", self.family, FAMILIES)
-        require_between("first-hop", self.first_hop, 1, MOST_HOPS)
-        require_between("max-hops", self.max_hops, 1, MOST_HOPS)
+        require_whole("first-hop", self.first_hop, 1, MOST_HOPS)
+        require_whole("max-hops", self.max_hops, 1, MOST_HOPS)
         if self.first_hop > self.max_hops:
             message = f"first-hop must not exceed max-hops: {self.first_hop} is more than {self.max_hops}"
             raise ConfigError(message)
-        require_between("queries", self.queries, 1, MOST_QUERIES)
+        require_whole("queries", self.queries, 1, MOST_QUERIES)
         require_seconds("timeout", self.timeout_s)
         require_seconds("deadline", self.deadline_s)
         if self.port is not None:
-            require_between("port", self.port, 1, LAST_PORT)
+            require_whole("port", self.port, 1, LAST_PORT)
             if self.method == "icmp":
                 message = "port has no meaning for icmp probes"
                 raise ConfigError(message, "Leave it out, or choose --method udp or tcp.")

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from lodiag.clock import NS_PER_S
 from lodiag.echo import EchoStream
 from lodiag.errors import ConfigError, PrivilegeError
-from lodiag.judge.ping import judge_deadline, judge_ping
-from lodiag.judge.silence import ECHO_SYSCTLS, GROUP_SYSCTL, Surroundings
-from lodiag.limits import require_between
+from lodiag.judge.ping import judge_deadline, judge_ping, name_silence
+from lodiag.judge.silence import UNSEEN_INTERFACES, Surroundings
+from lodiag.limits import require_whole
 from lodiag.model.ping import PingSummary
 from lodiag.options import LARGEST_PAYLOAD, MOST_PROBES, PingOptions
 from lodiag.report import ReportMaker
@@ -53,7 +53,8 @@ class PingRun:
         for target, address in pairs:
             largest = LARGEST_PAYLOAD[family_of(address)]
             if options.size_bytes > largest:
-                message = f"size must be at most {largest} bytes for {address} ({target}), not {options.size_bytes}"
+                name = address if target == address else f"{target} ({address})"
+                message = f"size must be at most {largest} bytes for {name}, not {options.size_bytes}"
                 raise ConfigError(message)
         self.streams = tuple(EchoStream(target, address, options, self._maker.instant) for target, address in pairs)
 
@@ -94,11 +95,13 @@ class PingRun:
         self._is_stopped = True
 
     def _privilege_hint(self) -> str:
-        groups = self._system.read_sysctl(GROUP_SYSCTL)
+        groups = self._system.read_settings()["icmp-groups"]
         hint = "Try --method udp, which needs no privilege."
-        if groups is None:
+        if groups.value is None:
             return hint
-        return f"{hint} ICMP needs CAP_NET_RAW, or a group of yours within {GROUP_SYSCTL}, which is now '{groups}'."
+        return (
+            f"{hint} ICMP needs CAP_NET_RAW, or a group of yours within {groups.name}, which is now '{groups.value}'."
+        )
 
     def _run(self) -> Iterator[PingEvent]:
         """Send, wait and collect until every probe has met its fate, the deadline is over, or ``stop()`` was called."""
@@ -128,7 +131,11 @@ class PingRun:
 
     def report(self) -> Report[PingRecord, PingSummary]:
         """Judge what has happened so far and report it."""
-        records = [self._name_silence(stream.record()) for stream in self.streams]
+        records = [stream.record() for stream in self.streams]
+        troubled = any(record.received == 0 for record in records)
+        interfaces = self._system.list_loopback_interfaces() if troubled else None
+        settings = self._system.read_settings(interfaces[0].name if interfaces else None)
+        records = [name_silence(record, settings) for record in records]
         methods = dict.fromkeys(record.method for record in records if record.method)
         return self._maker.make(
             source="+".join(methods) or None,
@@ -139,22 +146,11 @@ class PingRun:
                 received=sum(record.received for record in records),
             ),
             records=records,
-            findings=self._judge(records),
+            missing=[UNSEEN_INTERFACES] if troubled and interfaces is None else [],
+            findings=self._judge(records, Surroundings(interfaces=interfaces, settings=settings)),
         )
 
-    def _name_silence(self, record: PingRecord) -> PingRecord:
-        """Tell an ignored echo from a lost one: on the wire both are silence."""
-        silent = record.error == "timeout" and record.received == 0 and (record.method or "").startswith("icmp")
-        if silent and self._system.read_sysctl(ECHO_SYSCTLS[record.family]) == "1":
-            return replace(record, error="icmp-ignored")
-        return record
-
-    def _judge(self, records: list[PingRecord]) -> Iterator[Finding]:
-        troubled = any(record.received == 0 for record in records)
-        surroundings = Surroundings(
-            interfaces=self._system.list_loopback_interfaces() if troubled else None,
-            sysctls={name: self._system.read_sysctl(name) for name in (GROUP_SYSCTL, *ECHO_SYSCTLS.values())},
-        )
+    def _judge(self, records: list[PingRecord], surroundings: Surroundings) -> Iterator[Finding]:
         answered = {record.target for record in records if record.received}
         for record in records:
             yield from judge_ping(
@@ -211,7 +207,7 @@ def ping_address(  # noqa: PLR0913 - ping has this many options
 
     """
     if count is not None:
-        require_between("count", count, 1, MOST_PROBES)
+        require_whole("count", count, 1, MOST_PROBES)
     options = PingOptions(
         count=count,
         interval_s=interval_s,

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lodiag import __version__
 from lodiag.clock import rfc3339
-from lodiag.model import SCHEMA, Report
+from lodiag.model import SCHEMA, SEVERITIES, Report
 from lodiag.rtt import to_ms
 
 if TYPE_CHECKING:
@@ -15,8 +14,6 @@ if TYPE_CHECKING:
 
     from lodiag.model import Finding, Missing, RecordT, SummaryT
     from lodiag.system import System
-
-_RANKS = {"fail": 0, "warn": 1, "info": 2, "ok": 3}
 
 
 class ReportMaker:
@@ -41,13 +38,13 @@ class ReportMaker:
         findings: Iterable[Finding] = (),
         missing: Sequence[Missing] = (),
     ) -> Report[RecordT, SummaryT]:
-        """Make the report; findings come worst first, each with this machine's fix where one is known.
+        """Make the report; findings come worst first, each completed by what this machine offers against it.
 
         Of findings with the same code and subject, such as two addresses that one interface keeps silent,
         the worst is kept.
         """
         judged: dict[tuple[str, str], Finding] = {}
-        for finding in sorted(findings, key=lambda found: _RANKS[found.severity]):
+        for finding in sorted(findings, key=lambda found: SEVERITIES.index(found.severity)):
             judged.setdefault((finding.code, finding.subject), finding)
         return Report(
             schema=SCHEMA,
@@ -60,6 +57,6 @@ class ReportMaker:
             complete=not missing,
             missing=tuple(missing),
             summary=summary,
-            findings=tuple(replace(found, fix=self._system.find_fix(found)) for found in judged.values()),
+            findings=tuple(self._system.complete(found) for found in judged.values()),
             records=tuple(records),
         )

@@ -47,7 +47,11 @@ def _bind(command: str, definitions: dict[str, Any]) -> dict[str, Any]:
 def _describe(kind: type, definitions: dict[str, Any]) -> dict[str, Any]:
     hints = get_type_hints(kind)
     properties = {
-        item.name: {"description": item.metadata["meaning"], **_translate(hints[item.name], definitions)}
+        item.name: {
+            "description": item.metadata["meaning"],
+            **_translate(hints[item.name], definitions),
+            **_restrict(item.name, item.metadata.get("one_of", ()), nullable=NoneType in get_args(hints[item.name])),
+        }
         for item in fields(kind)
     }
     return {
@@ -56,6 +60,13 @@ def _describe(kind: type, definitions: dict[str, Any]) -> dict[str, Any]:
         "properties": properties,
         "required": list(properties),
     }
+
+
+def _restrict(name: str, one_of: tuple[str, ...], *, nullable: bool) -> dict[str, Any]:
+    """Say which words a field can be, and that what ``_at`` names is an instant."""
+    if one_of:
+        return {"enum": [*one_of, *([None] if nullable else [])]}
+    return {"format": "date-time"} if name.endswith("_at") else {}
 
 
 def _refer(kind: type, definitions: dict[str, Any]) -> dict[str, str]:

@@ -60,8 +60,8 @@ def resolve_target(target: str, family: str | None, system: System) -> tuple[str
         TargetError: The target is malformed, unknown, of another family, or not on the loopback.
 
     """
-    if not target or len(target) > _LONGEST_NAME or not target.isprintable() or any(c.isspace() for c in target):
-        message = f"{target[:40]!r} is not an address or a host name"
+    if not isinstance(target, str) or not 0 < len(target) <= _LONGEST_NAME or not _is_one_word(target):
+        message = f"{str(target)[:40]!r} is not an address or a host name"
         raise TargetError(message, "Give localhost, an address in 127.0.0.0/8, or ::1.")
     literal = _parse_literal(target)
     if literal is None:
@@ -76,6 +76,10 @@ def resolve_target(target: str, family: str | None, system: System) -> tuple[str
     return (literal,)
 
 
+def _is_one_word(text: str) -> bool:
+    return text.isprintable() and not any(c.isspace() for c in text)
+
+
 def resolve_source(source: str, family: str | None) -> str:
     """Check a source address: a loopback literal, of ``family`` if that is given; ``TargetError`` otherwise."""
     literal = _parse_literal(source) if source.isprintable() else None
@@ -84,7 +88,7 @@ def resolve_source(source: str, family: str | None) -> str:
         raise TargetError(message, "Give an address in 127.0.0.0/8, or ::1.")
     _require_loopback(f"the source {source}", literal)
     if family not in {None, family_of(literal)}:
-        message = f"the source {source} is not an {_WORDS[str(family)]} address, but the target is"
+        message = f"the source {source} is not an {_WORDS[str(family)]} address"
         raise TargetError(message, "Target, source, -4 and -6 must all be of one family.")
     return literal
 

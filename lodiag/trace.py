@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from lodiag.clock import NS_PER_S
 from lodiag.errors import PrivilegeError
 from lodiag.hops import HopWalk, describe_unsent
-from lodiag.judge.silence import ECHO_SYSCTLS, Surroundings
+from lodiag.judge.silence import UNSEEN_INTERFACES, Surroundings
 from lodiag.judge.trace import judge_trace
 from lodiag.model import Refusal
 from lodiag.model.trace import TraceSummary
@@ -102,10 +102,15 @@ def trace_route(  # noqa: PLR0913 - traceroute has this many options
         port=path.port,
         refused=tuple(path.refused),
     )
-    sysctls = {name: machine.read_sysctl(name) for name in ECHO_SYSCTLS.values()}
-    surroundings = Surroundings(interfaces=interfaces, sysctls=sysctls)
-    findings = judge_trace(summary, path.records, first_hop, surroundings)
-    return maker.make(source=path.method, summary=summary, records=path.records, findings=findings)
+    settings = machine.read_settings(interfaces[0].name if interfaces else None)
+    findings = judge_trace(summary, path.records, options, Surroundings(interfaces=interfaces, settings=settings))
+    return maker.make(
+        source=path.method,
+        summary=summary,
+        records=path.records,
+        findings=findings,
+        missing=[UNSEEN_INTERFACES] if interfaces is None else [],
+    )
 
 
 def _walk(system: System, address: str, options: TraceOptions, end_ns: int) -> _Path:
@@ -117,7 +122,7 @@ def _walk(system: System, address: str, options: TraceOptions, end_ns: int) -> _
         except MethodRefusedError as refusal:
             refused.append(Refusal(method=method, reason=str(refusal)))
         except SendError as error:
-            unsent = describe_unsent(options.first_hop, method, options.queries, error.code)
+            unsent = describe_unsent(options.first_hop, method, options.queries, error)
             return _Path(method, options.port, refused, [unsent])
         else:
             walk = HopWalk(probe, system, queries=options.queries, timeout_s=options.timeout_s, end_ns=end_ns)

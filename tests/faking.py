@@ -80,11 +80,12 @@ class FakeProbe:
         self.sent: list[tuple[int, int]] = []
         self.under_way: deque[tuple[int, Answer]] = deque()
         self.is_closed = False
+        self.ttl: int | None = None
         self._system, self._behave = system, behave
 
     def send(self, seq: int, ttl: int | None = None) -> int:
         """Note the probe and let the test decide its fate."""
-        del ttl
+        self.ttl = ttl
         self._behave(self, seq)
         self.sent.append((seq, self._system.now_ns))
         return self._system.now_ns

@@ -81,6 +81,7 @@ def make_ping_record(**changes: Any) -> PingRecord:
         "rtt_p99_ms": 0.051,
         "jitter_ms": 0.0101,
         "error": "timeout",
+        "errno": None,
         "refused": (),
         "replies": (make_reply(), make_reply(seq=2, rtt_ms=None, reply_ttl=None, status="timeout", error="timeout")),
     }
@@ -102,6 +103,7 @@ def make_silent_record(**changes: Any) -> PingRecord:
         "not_sent": 4,
         "jitter_ms": None,
         "error": "address-not-available",
+        "errno": "EADDRNOTAVAIL (Cannot assign requested address)",
         "replies": (),
         "method": "icmp-raw",
         "refused": (Refusal(method="icmp-datagram", reason="EACCES (Permission denied)"),),
@@ -137,6 +139,7 @@ def make_hop(hop: int, address: str | None = None, **changes: Any) -> HopRecord:
         icmp_type=None if silent else 3,
         icmp_code=None if silent else 3,
         error="timeout" if silent else None,
+        errno=None,
     )
     settings: dict[str, Any] = {
         "hop": hop,

@@ -523,3 +523,15 @@ def test_no_option_ends_in_an_exception(
                 assert status in {0, 1, 2}
     capsys.readouterr()
     assert failed == []
+
+
+def test_options_and_targets_may_be_mixed() -> None:
+    done = run_lodiag("ping", "-c", "1", "127.0.0.1", "-q", "127.0.0.2", "--json")
+    assert [record["target"] for record in parse(done)["records"]] == ["127.0.0.1", "127.0.0.2"]
+    assert parse(run_lodiag("ping", "-c", "1", "--json", "--", "127.0.0.1"))["records"][0]["received"] == 1
+
+
+def test_the_schema_can_be_written_to_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "schema.json"
+    assert run_lodiag("schema", "--output", str(path)).returncode == 0
+    assert json.loads(path.read_text(encoding="utf-8")) == build_schema()

@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections import Counter
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
@@ -40,7 +41,7 @@ from running import (
 from lodiag.cli import main
 from lodiag.conns import SORT_KEYS, STATES, list_connections, parse_state
 from lodiag.errors import ConfigError
-from lodiag.model import to_plain
+from lodiag.model import Host, to_plain
 from lodiag.render import FORMATS, render
 from lodiag.system import System
 from lodiag.system.facts import Process, Socket, SocketTable
@@ -475,6 +476,17 @@ def test_without_processes_no_process_is_asked(opened: ExitStack, conns: Ask) ->
     assert row_at(report, port)["owners"] is None
     assert {str(row["owners"]) for row in report["records"]} == {"None"}
     assert (report["complete"], report["missing"]) == (True, []), "what was not asked for is not missing"
+    heading, *_ = run_lodiag("conns", "--no-process", "--port", str(port)).stdout.splitlines()
+    assert heading.split() == ["proto", "state", "local", "remote"]
+
+
+def test_an_owner_that_may_not_be_seen_is_not_an_owner_that_is_not() -> None:
+    """In a table both its user and its process are question marks; where there is none they are dashes."""
+    hidden = Socket("tcp", "ipv4", "established", ("127.0.0.1", 1), ("127.0.0.1", 2), ())
+    ended = Socket("tcp", "ipv4", "time-wait", ("127.0.0.1", 3), ("127.0.0.1", 2), ())
+    _, first, second, *_ = render(list_connections(system=FakeTable(hidden, ended, uid=1000)), "table").splitlines()
+    assert first.split()[-2:] == ["?", "?"]
+    assert second.split()[-2:] == ["-", "-"]
 
 
 def test_the_owner_is_the_process_that_holds_the_socket(opened: ExitStack) -> None:
@@ -559,14 +571,20 @@ def test_a_search_by_owner_admits_that_owners_were_hidden(hidden: socket.socket,
 class FakeTable(System):
     """A machine with the sockets that the test says; its processes are gone when they are asked."""
 
-    def __init__(self, *sockets: Socket) -> None:
-        """Keep the sockets."""
+    def __init__(self, *sockets: Socket, uid: int | None = None) -> None:
+        """Keep the sockets; ``uid`` is who asks, by default whoever does."""
         self.table = SocketTable("fake", sockets, None)
         self.asked: list[int] = []
+        self._uid = uid
 
     def list_sockets(self) -> SocketTable:
         """Give them."""
         return self.table
+
+    def describe_host(self) -> Host:
+        """Be the user that the test says."""
+        host = super().describe_host()
+        return host if self._uid is None else replace(host, uid=self._uid)
 
     def describe_process(self, pid: int, *, with_cmdline: bool) -> Process:
         """Note that it was asked; it has ended."""

@@ -10,7 +10,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -93,14 +92,15 @@ def test_the_library_snippet_runs() -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_readme_names_each_command_and_its_options(name: str) -> None:
+    """Each by its long name or its letter, as code, in the section of the command or that of what all share."""
     assert f"`{name}`" in README
-    trivial = {"--help", "--numeric", "--all", "--processes", "--quiet", "--timestamps", "--tcp", "--udp"}
-    short = {"--listening": "-l", "--established": "-e", "--first-hop": "-f", "--max-hops": "-m", "--queries": "-q"}
-    short |= {"--port": "-p" if name == "trace" else "--port"}
+    sections = dict(re.findall(r"^##+ (\w+)\n(.*?)(?=^##+ |\Z)", README, re.DOTALL | re.MULTILINE))
+    text = sections.get(name, "") + sections["Formats"]
+    code = " ".join(re.findall(r"`([^`\n]+)`", text))
     for action in make_command_parser(name)._actions:  # noqa: SLF001 - argparse has no other way to list them
-        for option in action.option_strings[-1:]:
-            if option not in trivial:
-                assert f"{short.get(option, option)}" in README, option
+        if action.option_strings and action.option_strings != ["-h", "--help"]:
+            words = "|".join(map(re.escape, action.option_strings))
+            assert re.search(rf"(?<![\w-])({words})(?![\w-])", code), action.option_strings
 
 
 def find_codes() -> set[str]:
@@ -174,9 +174,7 @@ def test_example_workflow(shell_env: dict[str, str]) -> None:
     script = script.replace(
         f"http.server --bind 127.0.0.1 {port} &", f"http.server --bind 127.0.0.1 {port} & service=$!"
     )
-    started = time.monotonic()
     run_shell(f"trap 'kill $service' EXIT\n{script}", shell_env)
-    assert time.monotonic() - started < 60
     summary = shell_env["GITHUB_STEP_SUMMARY"]
     with open(summary, encoding="utf-8") as file:  # noqa: PTH123 - a name, as GitHub gives it
         written = file.read()

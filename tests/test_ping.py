@@ -353,7 +353,7 @@ def test_p26_quiet_prints_the_statistics_only_and_on_stdout() -> None:
 def test_p46_timestamps_lead_the_lines() -> None:
     done = run_lodiag("ping", *FAST, "-D", "127.0.0.1")
 
-    assert re.search(rf"^\[{RFC_3339}\] .*seq=1 ", done.stdout, re.MULTILINE)
+    assert re.search(rf"^{RFC_3339} .*seq=1 ", done.stdout, re.MULTILINE)
 
 
 def test_p46_json_has_the_time_of_each_probe_in_order() -> None:
@@ -705,6 +705,7 @@ NOT_SENT = {
     "P36-blocked-by-firewall": ("EPERM", "blocked-by-firewall"),
     "P16-message-too-long": ("EMSGSIZE", "message-too-long"),
     "no-buffer-space": ("ENOBUFS", "no-buffer-space"),
+    "address-family-not-supported": ("EAFNOSUPPORT", "address-family-not-supported"),
     "an-errno-without-a-name": ("EIO", "send-failed"),
 }
 
@@ -722,6 +723,37 @@ def test_what_could_not_be_sent_is_not_loss(name: str, code: str) -> None:
     assert (codes(report), report.exit_status) == ({code: "fail"}, 1)
     (finding,) = report.findings
     assert finding.hint
+    assert record.errno is not None
+    assert record.errno.startswith(f"{name} (")
+    assert [item.value for item in finding.evidence if item.name == "errno"] == [record.errno]
+
+
+def test_p47_a_loss_of_just_the_limit_is_not_over_it() -> None:
+    """7 of 1000 is 0.7 %, though 0.7 / 100 is a little less than 7 / 1000 to a machine."""
+    lossy = FakeSystem(lambda probe, seq: None if seq <= 7 else probe.answer(seq))
+    for percent, failed in ((0.7, False), (0.6999, True)):
+        report = ping_address("127.0.0.1", count=1000, system=lossy, max_loss_ratio=percent / 100)
+        assert report.records[0].lost == 7
+        assert ("loss-over-limit" in codes(report)) is failed
+
+
+@pytest.mark.parametrize("value", [None, "1 0"])
+def test_a_fix_takes_back_no_more_than_was_read(value: str | None) -> None:
+    """Where the kernel parameter cannot be read, nothing can restore it."""
+    system = Ladder("icmp-datagram", "icmp-raw")
+    system.sysctls = {"net.ipv4.ping_group_range": value} if value else {}
+    (finding,) = ping_address("127.0.0.1", count=1, system=system).findings
+
+    assert finding.code == "icmp-not-permitted"
+    assert finding.fix is None or finding.fix.undo == ("sysctl -w net.ipv4.ping_group_range='1 0'",)
+    assert (finding.fix is None) == (value is None or sys.platform != "linux")
+
+
+def test_an_address_that_udp_does_not_reach_is_not_said_to_answer() -> None:
+    system = Ladder("icmp-datagram", "icmp-raw", behave=ignore)
+    (info,) = [f for f in ping_address("127.0.0.1", count=1, system=system).findings if f.severity == "info"]
+
+    assert "certain" not in (info.hint or "")
 
 
 def test_p37_silence_is_named_if_the_kernel_ignores_echo_requests() -> None:
@@ -795,9 +827,9 @@ def test_each_target_counts(targets: list[str], silent: tuple[str, ...], severit
 class Ladder(FakeSystem):
     """A machine that refuses these methods."""
 
-    def __init__(self, *refused: str) -> None:
-        """Answer on all others."""
-        super().__init__(answer)
+    def __init__(self, *refused: str, behave: Callable[[FakeProbe, int], None] = answer) -> None:
+        """Behave so on all others."""
+        super().__init__(behave)
         self.tried: list[str] = []
         self._refused = refused
 
@@ -868,6 +900,10 @@ def test_jitter_leaves_out_the_pairs_that_a_loss_breaks() -> None:
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "count": {"count": -1},
+    "count-of-a-part": {"count": 1.5},
+    "count-in-words": {"count": "3"},
+    "timeout-of-nothing": {"timeout_s": None},
+    "interval-too-short": {"interval_s": 1e-9},
     "count-of-400-digits": {"count": 10**400},
     "interval": {"interval_s": float("nan")},
     "timeout": {"timeout_s": 0.0},
@@ -888,6 +924,12 @@ def test_the_library_refuses_what_the_command_line_refuses(options: dict[str, An
         ping_address("127.0.0.1", system=system, **options)
 
     assert system.probes == []
+
+
+@pytest.mark.parametrize("target", [b"127.0.0.1", None, 1])
+def test_the_library_refuses_a_target_that_is_no_text(target: Any) -> None:
+    with pytest.raises(TargetError):
+        ping_address(target, system=FakeSystem(answer))
 
 
 def test_the_library_does_not_ping_without_end() -> None:

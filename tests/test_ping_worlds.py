@@ -154,6 +154,8 @@ FIXES = {
     "P34-never-up": ("127.0.0.1", ["ip link set lo up"]),
     "P34-up-then-down": ("127.0.0.1", ["ip link set lo up"]),
     "P35-no-v6-address": ("::1", ["ip -6 address add ::1/128 dev lo"]),
+    "P35-v6-disabled": ("::1", ["sysctl -w net.ipv6.conf.lo.disable_ipv6=0"]),
+    "P35-mtu-1000": ("::1", ["ip link set lo mtu 65536", "ip -6 address add ::1/128 dev lo"]),
     "no-v4-address": ("127.0.0.1", ["ip address add 127.0.0.1/8 dev lo"]),
     "P37-echo-ignored": ("127.0.0.1", ["sysctl -w net.ipv4.icmp_echo_ignore_all=0"]),
 }

@@ -351,13 +351,22 @@ def names_proc(node: ast.AST) -> bool:
     return isinstance(node, ast.Constant) and isinstance(node.value, str) and "/proc" in node.value
 
 
+LINUX_WORDS = re.compile(r"\b(nft|iptables|sysctl|ulimit|net\.ipv[46]|ip (-6 )?(route|rule|link|address)|tc -s)\b")
+
+
+def names_linux_tool(node: ast.AST) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str) and LINUX_WORDS.search(node.value) is not None
+
+
 def is_socket_option(node: ast.AST) -> bool:
     name = node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
     return OPTION.fullmatch(name) is not None
 
 
 @pytest.mark.parametrize(
-    "offends", [is_platform_import, is_platform_question, names_proc, is_socket_option], ids=lambda f: str(f.__name__)
+    "offends",
+    [is_platform_import, is_platform_question, names_proc, names_linux_tool, is_socket_option],
+    ids=lambda f: str(f.__name__),
 )
 def test_only_the_system_layer_knows_the_platform(offends: Any) -> None:
     assert len(sources()) > 20
@@ -375,6 +384,7 @@ def test_the_search_finds_what_it_searches_for() -> None:
         is_platform_import: "from sys import platform",
         is_platform_question: "sys.platform == 'linux'",
         names_proc: "f'/proc/{pid}'",
+        names_linux_tool: "f'See: ip route get {address}'",
         is_socket_option: "sock.setsockopt(socket.SOL_SOCKET, 1, 1)",
     }
     for offends, code in offenders.items():

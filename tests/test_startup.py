@@ -27,22 +27,24 @@ import io, sys
 out, sys.stdout = sys.stdout, io.StringIO()
 {code}
 sys.stdout = out
-print(" ".join(sorted(set({heavy!r}) & set(sys.modules))))
+print(" ".join([str(globals().get("status")), *sorted(set({heavy!r}) & set(sys.modules))]))
 """
 
-MAIN = "from lodiag.cli import main; main({arguments!r})"
+MAIN = "from lodiag.cli import main; status = main({arguments!r})"
 JSON_MODULES = {"dataclasses", "json"}
 PSUTIL = {"psutil"}
 TABULATE = {"tabulate", "csv", "tempfile", "json"}
 ICMPLIB = {"icmplib", "asyncio", "logging"}
 
 
-def loaded_by(code: str) -> set[str]:
-    """Names among HEAVY that a fresh Python has loaded after running ``code``."""
+def loaded_by(code: str, status: int | None = None) -> set[str]:
+    """Names among HEAVY that a fresh Python has loaded after running ``code``, of which that was the status."""
     program = PROBE.format(code=code, heavy=sorted(HEAVY))
     command = [sys.executable, "-c", program]
     done = subprocess.run(command, capture_output=True, text=True, env=environment(), check=True)
-    return set(done.stdout.split())
+    ended, *loaded = done.stdout.split()
+    assert ended == str(status)
+    return set(loaded)
 
 
 def test_importing_lodiag_costs_nothing() -> None:
@@ -59,6 +61,7 @@ def test_importing_lodiag_costs_nothing() -> None:
         (["conns", "--help"], set()),
         (["ping", "192.0.2.1"], {"dataclasses"}),
         (["schema"], JSON_MODULES),
+        (["ping", "-c1"], {"dataclasses"} | TABULATE | ICMPLIB | PSUTIL),
         (["ping", "-c1", "--json", "127.0.0.1"], JSON_MODULES | ICMPLIB),
         (["ping", "-c1", "--json", "--method", "udp", "127.0.0.1"], JSON_MODULES),
         (["ping", "-c1", "--method", "udp", "127.0.0.1"], {"dataclasses"} | TABULATE),
@@ -70,4 +73,5 @@ def test_importing_lodiag_costs_nothing() -> None:
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_a_command_loads_only_what_it_uses(arguments: list[str], allowed: set[str]) -> None:
-    assert loaded_by(MAIN.format(arguments=arguments)) <= allowed
+    status = 2 if "192.0.2.1" in arguments else 0
+    assert loaded_by(MAIN.format(arguments=arguments), status) <= allowed

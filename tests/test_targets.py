@@ -104,8 +104,8 @@ def test_names_that_cannot_be_encoded_are_refused(label: str) -> None:
     ("source", "family", "words"),
     [
         ("192.0.2.47", None, "not on the loopback"),
-        ("::1", "ipv4", "but the target is"),
-        ("127.0.0.5", "ipv6", "but the target is"),
+        ("::1", "ipv4", "not an IPv4 address"),
+        ("127.0.0.5", "ipv6", "not an IPv6 address"),
         ("localhost", None, "not an address"),
         ("", None, "not an address"),
         ("127.0.0.1\0", None, "not an address"),

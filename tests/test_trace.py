@@ -285,16 +285,13 @@ def ignore(_: FakeProbe, __: int) -> None:
 
 
 def path(*hops: str | None) -> Callable[[FakeProbe, int], None]:
-    """Lead over these hops, of which ``None`` is silent, to the target; for one query each of 30 hops.
-
-    The 31st probe asks the first hop again.
-    """
+    """Lead over these hops, of which ``None`` is silent, to the target."""
 
     def behave(probe: FakeProbe, seq: int) -> None:
-        hop = (seq - 1) % 30
-        if hop >= len(hops):
+        assert probe.ttl is not None
+        if probe.ttl > len(hops):
             probe.answer(seq)
-        elif (router := hops[hop]) is not None:
+        elif (router := hops[probe.ttl - 1]) is not None:
             probe.answer(seq, is_reply=False, address=router, error="ttl-exceeded")
 
     return behave
@@ -329,22 +326,60 @@ def test_t02_a_silent_hop_on_the_way_is_kept() -> None:
 
 
 LEAVING = {
-    "a-router-on-the-way": path("192.0.2.2"),
-    "two-routers": path("192.0.2.2", "198.51.100.2"),
-    "a-silent-router": path(None),
-    "the-target-itself-two-hops-away": path("127.0.0.2"),
+    "a-router-on-the-way": (path("192.0.2.2"), "leaves-loopback"),
+    "two-routers": (path("192.0.2.2", "198.51.100.2"), "leaves-loopback"),
+    "a-silent-router-before-another": (path(None, "198.51.100.2"), "leaves-loopback"),
+    "the-target-itself-two-hops-away": (path("127.0.0.2"), "leaves-loopback"),
+    "a-silent-router": (path(None), "nearer-hops-silent"),
 }
 
 
-@pytest.mark.parametrize("behave", LEAVING.values(), ids=LEAVING)
-def test_more_than_one_hop_is_a_finding(behave: Callable[[FakeProbe, int], None]) -> None:
+@pytest.mark.parametrize(("behave", "code"), LEAVING.values(), ids=LEAVING)
+def test_more_than_one_hop_is_a_finding(behave: Callable[[FakeProbe, int], None], code: str) -> None:
     report = trace_route("127.0.0.2", queries=1, system=FakeSystem(behave))
 
     assert report.summary.reached
-    assert (codes(report), report.exit_status) == ({"leaves-loopback": "fail"}, 1)
+    assert (codes(report), report.exit_status) == ({code: "fail"}, 1)
     (finding,) = report.findings
     assert finding.hint
     assert finding.evidence
+
+
+def test_lost_probes_are_not_taken_for_hops() -> None:
+    """The near hop is asked again, with many probes, before a far answer is believed."""
+    report = trace_route("127.0.0.1", queries=1, system=FakeSystem(lambda p, seq: p.answer(seq) if seq >= 10 else None))
+
+    assert (report.summary.reached, report.summary.hops) == (True, 1)
+    assert (report.findings, report.exit_status) == ((), 0)
+    assert (report.records[0].sent, report.records[0].received) == (11, 10)
+
+
+def test_nothing_sent_is_an_interruption() -> None:
+    report = trace_route("127.0.0.1", deadline_s=1e-10, system=FakeSystem(reach))
+
+    assert (report.records, codes(report)) == ((), {"interrupted": "fail"})
+
+
+@pytest.mark.parametrize(("method", "words"), {"udp": "without an answer", "tcp": "accept queue"}.items())
+def test_silence_of_a_service_is_not_blamed_on_a_filter(method: str, words: str) -> None:
+    for port, said in ((53, True), (None, False)):
+        report = trace_route("127.0.0.1", method=method, port=port, max_hops=2, system=FakeSystem(ignore))
+        assert codes(report) == {"timeout": "fail"}
+        assert (words in (report.findings[0].hint or "")) is said
+
+
+def test_more_probes_than_descriptors_end_the_trace_where_they_are_used_up() -> None:
+    """The probes that are under way are reported as what they are, and the limit is not called the cause."""
+
+    def limit(_: FakeProbe, seq: int) -> None:
+        if seq > 40:
+            raise refuse(errno.EMFILE)
+
+    report = trace_route("127.0.0.1", method="tcp", max_hops=255, system=FakeSystem(limit))
+
+    assert codes(report) == {"timeout": "fail"}
+    assert sum(record.sent for record in report.records) == 40
+    assert [record.hop for record in report.records] == list(range(1, 15))
 
 
 def test_out_of_hops_is_not_called_silence() -> None:

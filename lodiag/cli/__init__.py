@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from lodiag.cli.output import Output, tell
 from lodiag.cli.parsing import COMMANDS, make_command_parser, make_top_parser, refuse_command
-from lodiag.errors import LodiagError
+from lodiag.errors import ConfigError, LodiagError
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -35,9 +35,11 @@ def main(argv: list[str] | None = None) -> int:
     try:
         return _run(arguments)
     except LodiagError as error:
-        name = arguments[0] if arguments and arguments[0] in COMMANDS else ""
-        tell(f"lodiag {name}".rstrip() + f": error [{error.code}]: {error}")
-        tell(f"hint: {error.hint or f'lodiag {name} --help'}")
+        name = " ".join(["lodiag", *(word for word in arguments[:1] if word in COMMANDS)])
+        tell(f"{name}: error [{error.code}]: {error}")
+        hint = error.hint or (f"{name} --help" if isinstance(error, ConfigError) else None)
+        if hint:
+            tell(f"hint: {hint}")
         return USAGE_STATUS
     except Terminated:
         return SIGNAL_STATUS + signal.SIGTERM
@@ -57,7 +59,7 @@ def _run(arguments: list[str]) -> int:
     name = arguments[0]
     command = import_module(f"lodiag.cli.{name}")
     try:
-        options = make_command_parser(name).parse_args(arguments[1:])
+        options = make_command_parser(name).parse_intermixed_args(arguments[1:])
     except SystemExit as stop:  # argparse has said why
         return int(stop.code or 0)
     with Output(getattr(options, "output", None)) as output:

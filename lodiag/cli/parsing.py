@@ -124,6 +124,11 @@ def add_output_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("output")
     group.add_argument("--format", choices=FORMATS, default="table", help="how to print the result (default: table)")
     group.add_argument("--json", dest="format", action="store_const", const="json", help="the same as --format json")
+    add_file_argument(group)
+
+
+def add_file_argument(group: argparse._ActionsContainer) -> None:
+    """Add --output."""
     group.add_argument("--output", metavar="FILE", help="write the result to FILE as well, whole or not at all")
 
 

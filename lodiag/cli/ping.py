@@ -154,7 +154,7 @@ def _print_replies(ping_run: PingRun, options: argparse.Namespace, output: Outpu
     show = load_format(options.format).render_reply
     with_time = options.timestamps and options.format == "table"
     for event in ping_run:
-        stamp = f"[{event.reply.sent_at}] " if with_time else ""
+        stamp = f"{event.reply.sent_at} " if with_time else ""
         output.write(f"{stamp}{show(event.target, event.address, event.reply)}\n")
         if output.is_in_vain:
             return

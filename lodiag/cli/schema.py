@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lodiag.cli.parsing import add_file_argument
+
 if TYPE_CHECKING:
     import argparse
 
     from lodiag.cli.output import Output
 
-USAGE = ""
+USAGE = "[OPTIONS]"
 EXAMPLES = """example:
   lodiag schema > lodiag.schema.json
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add nothing: the schema is one."""
-    del parser
+    """Add where to write it: there is but one schema, in one format."""
+    add_file_argument(parser)
 
 
 def run(options: argparse.Namespace, output: Output) -> int:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from lodiag.judge.silence import GROUP_SYSCTL, SEE_RULES, Silence, judge_silence, make_finding
+from lodiag.judge.silence import LOOK_AT_RULES, Silence, judge_silence, make_finding, tell, tell_errno
 from lodiag.model import Evidence, Finding
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from lodiag.judge.silence import Surroundings
     from lodiag.model.ping import PingRecord
+    from lodiag.system.facts import Setting
+
+
+LEAST_LOSS_STEP = 1e-9
+"""Two ratios of losses differ by no less, since no more than 1e9 probes are sent; 0.7 percent of 1000 is not over 7."""
 
 
 def judge_ping(
@@ -29,17 +35,25 @@ def judge_ping(
     """
     if record.received == 0:
         error = record.error or "interrupted"
-        silence = Silence(address=record.address, family=record.family, error=error, evidence=(_counts(record),))
+        silence = Silence(address=record.address, family=record.family, error=error, evidence=_measured(record))
         yield judge_silence(silence, surroundings, "warn" if others_answered else "fail")
     elif record.not_sent:
-        yield make_finding(record.error or "send-failed", "fail", record.address, (_counts(record),))
+        yield make_finding(record.error or "send-failed", "fail", record.address, _measured(record))
     elif record.lost:
         message = f"{record.lost} of {record.sent} probes to {record.address} were lost"
-        yield _plain("loss", "warn", record, message, f"On a loopback none should be. {SEE_RULES}")
+        yield _plain("loss", "warn", record, message, f"On a loopback none should be. {LOOK_AT_RULES}")
     yield from _judge_oddities(record)
     yield from _judge_limits(record, max_loss_ratio, max_rtt_ms)
     if record.method == "udp" and record.refused:
         yield _judge_refusal(record, surroundings)
+
+
+def name_silence(record: PingRecord, settings: Mapping[str, Setting]) -> PingRecord:
+    """Tell an ignored echo from a lost one: on the wire both are silence."""
+    silent = record.error == "timeout" and record.received == 0 and (record.method or "").startswith("icmp")
+    if silent and settings[f"echo-ignored-{record.family}"].value == "1":
+        return replace(record, error="icmp-ignored")
+    return record
 
 
 def judge_deadline(record: PingRecord, wanted: int) -> Finding:
@@ -63,7 +77,7 @@ def _judge_oddities(record: PingRecord) -> Iterator[Finding]:
 
 def _judge_limits(record: PingRecord, max_loss_ratio: float | None, max_rtt_ms: float | None) -> Iterator[Finding]:
     loss, rtt = record.loss_ratio, record.rtt_max_ms
-    if max_loss_ratio is not None and loss is not None and loss > max_loss_ratio:
+    if max_loss_ratio is not None and loss is not None and loss - max_loss_ratio > LEAST_LOSS_STEP / 2:
         message = f"{record.address}: {loss:.4%} of the probes were lost, and the limit is {max_loss_ratio:.4%}"
         yield _plain("loss-over-limit", "fail", record, message, None)
     if max_rtt_ms is not None and rtt is not None and rtt > max_rtt_ms:
@@ -74,23 +88,22 @@ def _judge_limits(record: PingRecord, max_loss_ratio: float | None, max_rtt_ms: 
 def _judge_refusal(record: PingRecord, around: Surroundings) -> Finding:
     """Say that UDP stands in for echo, which this user may not send."""
     refused = tuple(Evidence(name=r.method, value=r.reason, source="socket(2)") for r in record.refused)
-    groups = around.sysctls.get(GROUP_SYSCTL)
-    setting = (Evidence(name=GROUP_SYSCTL, value=groups, source="sysctl"),)
+    groups = around.settings["icmp-groups"]
     return Finding(
         code="icmp-not-permitted",
         severity="info",
-        subject=record.address,
-        message=f"{record.address} was probed by UDP, because this user may open no ICMP socket",
-        evidence=refused + (setting if groups is not None else ()),
-        hint="That the address answers is certain; whether it answers echo requests was not tested.",
+        subject="icmp",
+        message="UDP was used to probe, because this user may open no ICMP socket",
+        evidence=refused + ((tell(groups),) if groups.value is not None else ()),
+        hint="What answers is reachable; whether it answers echo requests was not tested.",
         fix=None,
-        see=("icmp(7)", "capabilities(7)"),
+        see=(),
     )
 
 
-def _counts(record: PingRecord) -> Evidence:
+def _measured(record: PingRecord) -> tuple[Evidence, ...]:
     value = f"{record.sent} sent, {record.received} received, {record.not_sent} not sent"
-    return Evidence(name="probes", value=value, source=f"{record.method or 'no'} socket")
+    return Evidence(name="probes", value=value, source=f"{record.method or 'no'} socket"), *tell_errno(record.errno)
 
 
 def _plain(code: str, severity: str, record: PingRecord, message: str, hint: str | None) -> Finding:
@@ -99,7 +112,7 @@ def _plain(code: str, severity: str, record: PingRecord, message: str, hint: str
         severity=severity,
         subject=record.address,
         message=message,
-        evidence=(_counts(record),),
+        evidence=_measured(record),
         hint=hint,
         fix=None,
         see=(),

@@ -5,19 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lodiag.model import Evidence, Finding
+from lodiag.model import Evidence, Finding, Missing
 from lodiag.targets import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from lodiag.system.facts import Interface
+    from lodiag.system.facts import Interface, Setting
 
-ECHO_SYSCTLS = {"ipv4": "net.ipv4.icmp_echo_ignore_all", "ipv6": "net.ipv6.icmp.echo_ignore_all"}
-GROUP_SYSCTL = "net.ipv4.ping_group_range"
+LOOK_AT_RULES = "Look at the rules of the packet filter."
+LOOK_AT_ROUTES = "Look at the routes, and at the rules that choose among them."
 
-SEE_RULES = "Look at the rules with: nft list ruleset (or iptables-save)."
-_SEE_ROUTE = "See: ip route get {subject}; ip rule"
+
+UNSEEN_INTERFACES = Missing(what="loopback interfaces", count=None, why="this system does not tell them to this user")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,8 +26,8 @@ class Surroundings:
 
     interfaces: Sequence[Interface] | None
     """Loopback interfaces; ``None`` if they were not read, or could not be."""
-    sysctls: Mapping[str, str | None]
-    """Values by name; ``None`` for one that this kernel does not have."""
+    settings: Mapping[str, Setting]
+    """Kernel parameters by what they decide, as ``System.read_setting`` has them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,39 +52,34 @@ class Advice:
 
 ADVICE = {
     "interface-down": Advice(
-        "the loopback interface {subject} is down: nothing here can reach 127.0.0.0/8 or ::1",
-        "Bring it up.",
-        ("ip-link(8)",),
+        "the loopback interface {subject} is down: nothing here can reach 127.0.0.0/8 or ::1", "Bring it up."
     ),
     "no-ipv6-loopback": Advice(
         "no loopback interface has the address ::1",
-        "Look at net.ipv6.conf.lo.disable_ipv6, and at the mtu: below 1280 Linux drops IPv6 from an interface.",
+        "IPv6 is disabled there, its mtu is below the 1280 bytes that IPv6 needs, or the address was taken away.",
         ("RFC 4291 2.5.3",),
     ),
     "no-ipv4-loopback": Advice(
         "no loopback interface has an address in 127.0.0.0/8", "Give it 127.0.0.1/8.", ("RFC 1122 3.2.1.3",)
     ),
-    "network-unreachable": Advice("no route leads to {subject}", _SEE_ROUTE, ("ip-route(8)",)),
-    "host-unreachable": Advice("the route to {subject} is of type unreachable", _SEE_ROUTE, ("ip-route(8)",)),
-    "route-prohibited": Advice("the route to {subject} is of type prohibit", _SEE_ROUTE, ("ip-route(8)",)),
-    "route-blackhole": Advice("the route to {subject} is of type blackhole", _SEE_ROUTE, ("ip-route(8)",)),
+    "network-unreachable": Advice("no route leads to {subject}", LOOK_AT_ROUTES),
+    "host-unreachable": Advice("the route to {subject} is of type unreachable", LOOK_AT_ROUTES),
+    "route-prohibited": Advice("the route to {subject} is of type prohibit", LOOK_AT_ROUTES),
+    "route-blackhole": Advice("the route to {subject} is of type blackhole", LOOK_AT_ROUTES),
     "address-not-available": Advice(
         "this machine has no address from which {subject} can be reached",
-        "See: ip address show (on macOS each alias of 127.0.0.0/8 must be added to lo0).",
-        ("ip-address(8)",),
+        "If it should answer here, give it to the loopback interface as an alias.",
     ),
     "address-family-not-supported": Advice(
-        "this kernel does not speak the address family of {subject}",
-        "See: cat /sys/module/ipv6/parameters/disable",
-        ("ipv6(7)",),
+        "this kernel does not speak the address family of {subject}", "It was built, or started, without it."
     ),
-    "blocked-by-firewall": Advice(
-        "the packet filter refuses to let probes to {subject} out (EPERM)", SEE_RULES, ("nft(8)",)
-    ),
+    "blocked-by-firewall": Advice("the packet filter refuses to let probes to {subject} out (EPERM)", LOOK_AT_RULES),
     "rejected-by-firewall": Advice(
-        "the packet filter rejects probes to {subject} with an ICMP error", SEE_RULES, ("nft(8)", "RFC 1812 5.2.7.1")
+        "the packet filter rejects probes to {subject} with an ICMP error", LOOK_AT_RULES, ("RFC 1812 5.2.7.1",)
     ),
-    "destination-unreachable": Advice("an ICMP error says that {subject} cannot be reached", SEE_RULES, ("RFC 792",)),
+    "destination-unreachable": Advice(
+        "an ICMP error says that {subject} cannot be reached", LOOK_AT_RULES, ("RFC 792",)
+    ),
     "ttl-exceeded": Advice(
         "the TTL ran out on the way to {subject}: its traffic is routed through other hosts",
         "See: lodiag trace {subject}",
@@ -93,28 +88,22 @@ ADVICE = {
     "icmp-ignored": Advice(
         "the kernel is set to ignore echo requests, so {address} cannot answer them",
         "No other protocol is touched: lodiag ping --method udp {address}",
-        ("icmp(7)",),
     ),
     "timeout": Advice(
         "no probe to {subject} was answered in time",
-        "Try another --method: if that is answered, a packet filter drops this one alone. " + SEE_RULES,
-        ("nft(8)",),
+        "Try another --method: if that is answered, something drops this one alone, as a packet filter can.",
     ),
     "max-hops-reached": Advice(
         "{subject} is farther away than the last hop that was asked", "Give a larger --max-hops."
     ),
-    "corrupted": Advice("every reply from {subject} was damaged", "Something rewrites packets. " + SEE_RULES),
+    "corrupted": Advice("every reply from {subject} was damaged", f"Something rewrites packets. {LOOK_AT_RULES}"),
     "message-too-long": Advice(
-        "probes of this size do not fit the path to {subject}",
-        "Give a smaller --size, or look at the mtu: ip link show lo",
-        ("ip(7)",),
+        "probes of this size do not fit the path to {subject}", "Give a smaller --size, or look at the mtu."
     ),
     "no-buffer-space": Advice(
-        "the queue of the interface drops the probes to {subject}",
-        "See: tc -s qdisc show dev lo; tc filter show dev lo egress",
-        ("tc(8)",),
+        "the queue of the interface drops the probes to {subject}", "Look at what shapes its traffic."
     ),
-    "too-many-open-files": Advice("the limit on open files is reached", "See: ulimit -n", ("getrlimit(2)",)),
+    "too-many-open-files": Advice("the limit on open files is reached", "Raise it, or name fewer targets."),
     "send-failed": Advice("the system refused to send probes to {subject}", "The evidence has its reason."),
     "interrupted": Advice("the run ended before any probe to {subject} was sent", "Give it more time."),
 }
@@ -123,44 +112,49 @@ ADVICE = {
 def judge_silence(silence: Silence, around: Surroundings, severity: str) -> Finding:
     """Name the cause of silence: what the machine says of itself goes before what the probes met."""
     evidence = silence.evidence
-    found = _judge_interfaces(silence, around.interfaces or ())
+    found = _judge_interfaces(silence, around)
     if found is not None:
         code, subject, state = found
         met = Evidence(name="error", value=silence.error, source="probe")
         return make_finding(code, severity, silence.address, (*evidence, met, *state), subject)
     if silence.error == "icmp-ignored":
-        name = ECHO_SYSCTLS[silence.family]
-        read = Evidence(name=name, value=around.sysctls.get(name), source="sysctl")
-        return make_finding("icmp-ignored", severity, silence.address, (*evidence, read), name)
+        setting = around.settings[f"echo-ignored-{silence.family}"]
+        return make_finding("icmp-ignored", severity, silence.address, (*evidence, tell(setting)), setting.name)
     return make_finding(silence.error, severity, silence.address, evidence, silence.address)
 
 
-def _judge_interfaces(
-    silence: Silence, interfaces: Sequence[Interface]
-) -> tuple[str, str, tuple[Evidence, ...]] | None:
+def tell_errno(errno: str | None) -> tuple[Evidence, ...]:
+    """Give what the system said of a probe that could not be sent as evidence, if it said something."""
+    return () if errno is None else (Evidence(name="errno", value=errno, source="socket"),)
+
+
+def tell(setting: Setting) -> Evidence:
+    """Give a kernel parameter as evidence."""
+    return Evidence(name=setting.name, value=setting.value, source="kernel parameter")
+
+
+def _judge_interfaces(silence: Silence, around: Surroundings) -> tuple[str, str, tuple[Evidence, ...]] | None:
     """Find the interface at fault: code, subject and evidence, or ``None``."""
-    if not interfaces:
+    if not around.interfaces:
         return None
-    first = interfaces[0]
-    if not any(interface.is_up for interface in interfaces):
-        return (
-            "interface-down",
-            first.name,
-            (Evidence(name=f"{first.name} is up", value=False, source="interface flags"),),
-        )
+    first = around.interfaces[0]
+    if not any(interface.is_up for interface in around.interfaces):
+        state = Evidence(name=f"{first.name} is up", value=False, source="interface flags")
+        return "interface-down", first.name, (state,)
     if silence.error not in {"address-not-available", "network-unreachable"}:
         return None
-    addresses = [address for interface in interfaces for address in interface.addresses]
+    addresses = [address for interface in around.interfaces for address in interface.addresses]
     if any(is_loopback(a) and (":" in a) == (silence.family == "ipv6") for a in addresses):
         return None
-    return (
-        f"no-{silence.family}-loopback",
-        silence.address,
-        (
-            Evidence(name="interface", value=first.name, source="interface flags"),
-            Evidence(name="addresses", value=" ".join(addresses) or "none", source="interface addresses"),
-        ),
-    )
+    facts = [
+        Evidence(name="interface", value=first.name, source="interface flags"),
+        Evidence(name="addresses", value=" ".join(addresses) or "none", source="interface addresses"),
+    ]
+    if silence.family == "ipv6":
+        facts.append(Evidence(name="mtu", value=first.mtu_bytes, source="interface"))
+        disabled = around.settings.get("ipv6-disabled")
+        facts += [tell(disabled)] if disabled else []
+    return f"no-{silence.family}-loopback", silence.address, tuple(facts)
 
 
 def make_finding(

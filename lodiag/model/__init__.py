@@ -20,14 +20,20 @@ RecordT = TypeVar("RecordT")
 SummaryT = TypeVar("SummaryT")
 
 
-def fact(meaning: str) -> Any:  # noqa: ANN401 - stands for a field of any type, as dataclasses.field() does
-    """Declare a plain field."""
-    return field(metadata={"meaning": meaning, "role": "fact"})
+FAMILIES = ("ipv4", "ipv6")
+METHODS = ("icmp-datagram", "icmp-raw", "udp", "tcp")
+SEVERITIES = ("fail", "warn", "info", "ok")
+"""Worst first; one fail makes the exit status 1."""
 
 
-def label(meaning: str) -> Any:  # noqa: ANN401 - as above
+def fact(meaning: str, one_of: tuple[str, ...] = ()) -> Any:  # noqa: ANN401 - a field of any type, as field() is
+    """Declare a plain field; ``one_of`` are the only words that it can be, if there are few."""
+    return field(metadata={"meaning": meaning, "role": "fact", "one_of": one_of})
+
+
+def label(meaning: str, one_of: tuple[str, ...] = ()) -> Any:  # noqa: ANN401 - as above
     """Declare a field that names what a record is about: a label in Prometheus."""
-    return field(metadata={"meaning": meaning, "role": "label"})
+    return field(metadata={"meaning": meaning, "role": "label", "one_of": one_of})
 
 
 def metric(meaning: str) -> Any:  # noqa: ANN401 - as above
@@ -63,7 +69,7 @@ class Finding:
     """One judgement, with the evidence that it rests on."""
 
     code: str = label("Stable kebab-case name of what was found.")
-    severity: str = label("ok, info, warn or fail; one fail makes the exit status 1.")
+    severity: str = label("How bad it is; one fail makes the exit status 1.", SEVERITIES)
     subject: str = label("What the finding is about: an address, a socket, a process.")
     message: str = fact("One sentence that says what was found.")
     evidence: tuple[Evidence, ...] = fact("The measured values that the finding rests on.")

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lodiag.model import detail, fact, label, metric
+from lodiag.model import FAMILIES, detail, fact, label, metric
+
+PROTOS = ("tcp", "udp")
+SCOPES = ("loopback", "wildcard", "mixed")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,13 +32,13 @@ class Owner:
 class ConnRecord:
     """One socket that uses the loopback, or answers on it."""
 
-    proto: str = label("tcp or udp.")
-    family: str = label("Family of the socket: ipv4 or ipv6.")
+    proto: str = label("Protocol.", PROTOS)
+    family: str = label("Family of the socket.", FAMILIES)
     state: str = label("TCP state; for UDP, unconnected or established.")
     local: Endpoint = fact("This end.")
     remote: Endpoint | None = fact("The other end; null if there is none.")
     mapped: bool = fact("Whether an IPv6 socket carries IPv4 addresses (::ffff:a.b.c.d).")
-    scope: str = fact("loopback: every end is; wildcard: any address; mixed: one end only is.")
+    scope: str = fact("loopback: every end is; wildcard: any address; mixed: one end only is.", SCOPES)
     owners: tuple[Owner, ...] | None = fact(
         "Processes that hold the socket; empty if none does, null if that was not asked or may not be seen."
     )
@@ -45,7 +48,7 @@ class ConnRecord:
 class ConnCount:
     """How many sockets are in one state."""
 
-    proto: str = label("tcp or udp.")
+    proto: str = label("Protocol.", PROTOS)
     state: str = label("State of the sockets.")
     sockets: int = metric("Sockets in that state.")
 

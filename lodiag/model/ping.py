@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lodiag.model import Refusal, detail, fact, label, metric
+from lodiag.model import FAMILIES, METHODS, Refusal, detail, fact, label, metric
+
+REPLY_STATUSES = ("received", "timeout", "late", "corrupted", "unreachable", "not-sent")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,7 +18,7 @@ class PingReply:
     rtt_ms: float | None = fact("Round trip in milliseconds, by a monotonic clock; null unless a reply came.")
     reply_ttl: int | None = fact("TTL or hop limit of what came back.")
     size_bytes: int | None = fact("Bytes of payload that came back.")
-    status: str = fact("received, timeout, late, corrupted, unreachable or not-sent.")
+    status: str = fact("What became of it.", REPLY_STATUSES)
     error: str | None = fact("Code of what went wrong; null when received.")
     icmp_type: int | None = fact("Type of the ICMP message that came back.")
     icmp_code: int | None = fact("Code of the ICMP message that came back.")
@@ -29,8 +31,8 @@ class PingRecord:
 
     target: str = label("The target as it was given.")
     address: str = label("The loopback address that was probed.")
-    family: str = label("ipv4 or ipv6.")
-    method: str | None = label("icmp-datagram, icmp-raw or udp; null if no socket could be had.")
+    family: str = label("Family of the address.", FAMILIES)
+    method: str | None = label("How it was probed; null if no socket could be had.", METHODS)
     source: str | None = fact("Source address asked for; null leaves it to the kernel.")
     interval_s: float = fact("Seconds from one probe to the next.")
     size_bytes: int = fact("Bytes of payload in each probe.")
@@ -51,6 +53,7 @@ class PingRecord:
     rtt_p99_ms: float | None = metric("99th percentile round trip, by nearest rank.")
     jitter_ms: float | None = metric("Mean absolute difference of the round trips of consecutive probes.")
     error: str | None = fact("Code of the last thing that kept a probe from being sent or answered; null if none.")
+    errno: str | None = fact("The system's own word for why a probe could not be sent; null if all could.")
     refused: tuple[Refusal, ...] = detail("Better methods that were refused, best first.")
     replies: tuple[PingReply, ...] | None = detail("The fate of each probe; null where it was not kept.")
 

@@ -26,7 +26,7 @@ class Table(NamedTuple):
 
 def lay_out(report: Report[Any, Any]) -> list[Table]:
     """Tables for the records of a report; none where there is no record."""
-    return _LAYOUTS[report.command](report.records) if report.records else []
+    return _LAYOUTS[report.command](report) if report.records else []
 
 
 def headline(report: Report[Any, Any]) -> str | None:
@@ -58,8 +58,11 @@ def milliseconds(value: float | None) -> str:
 
 
 def percent(ratio: float | None) -> str:
-    """Write a ratio as a percentage, with enough digits that a small loss does not look like none."""
-    return "-" if ratio is None else f"{ratio * 100:.4g} %"
+    """Write a ratio as a percentage, with enough digits that little is not shown as none, nor almost all as all."""
+    if ratio is None:
+        return "-"
+    digits = next(d for d in (4, 7, 12) if ratio == 1 or f"{ratio * 100:.{d}g}" != "100")
+    return f"{ratio * 100:.{digits}g} %"
 
 
 def endpoint(end: Endpoint | None) -> str:
@@ -70,6 +73,13 @@ def endpoint(end: Endpoint | None) -> str:
     return f"{host}:{end.port}"
 
 
+def users(value: Sequence[Owner] | None) -> str:
+    """Write the users of the processes that hold a socket, each once; ``?`` where they may not be seen."""
+    if value is None:
+        return "?"
+    return " ".join(dict.fromkeys(text(owner.user) for owner in value)) or "-"
+
+
 def owners(value: Sequence[Owner] | None) -> str:
     """Write the processes that hold a socket as name[pid]; ``?`` where they may not be seen."""
     if value is None:
@@ -77,7 +87,8 @@ def owners(value: Sequence[Owner] | None) -> str:
     return " ".join(f"{text(owner.process)}[{owner.pid}]" for owner in value) or "-"
 
 
-def _ping(records: Sequence[PingRecord]) -> list[Table]:
+def _ping(report: Report[PingRecord, Any]) -> list[Table]:
+    records = report.records
     counts = ["sent", "received", "lost", "loss", "duplicates"]
     times = ["min", "avg", "max", "stddev", "p50", "p95", "p99", "jitter"]
     named = any(record.target != record.address for record in records)
@@ -95,9 +106,10 @@ def _ping(records: Sequence[PingRecord]) -> list[Table]:
         ]
         for r in records
     ]
+    addresses = [record.address for record in records]
     second = [
         [
-            r.address,
+            r.address if addresses.count(r.address) == 1 else f"{r.address} as {text(r.target)}",
             *map(
                 milliseconds,
                 (
@@ -120,7 +132,7 @@ def _ping(records: Sequence[PingRecord]) -> list[Table]:
     return tables
 
 
-def _trace(records: Sequence[HopRecord]) -> list[Table]:
+def _trace(report: Report[HopRecord, Any]) -> list[Table]:
     times = ["min ms", "avg ms", "max ms"]
     rows = [
         [
@@ -134,7 +146,7 @@ def _trace(records: Sequence[HopRecord]) -> list[Table]:
             milliseconds(r.rtt_max_ms),
             " ".join(dict.fromkeys(p.status if p.error in {None, p.status} else f"{p.error}" for p in r.probes)),
         ]
-        for r in records
+        for r in report.records
     ]
     numbers = ["hop", "sent", "received", "loss", *times]
     rows = list(_fold(rows))
@@ -148,24 +160,26 @@ def _fold(rows: list[list[str]]) -> Iterator[list[str]]:
         yield [hops[0] if len(hops) == 1 else f"{hops[0]}-{hops[-1]}", *cells]
 
 
-def _conns(records: Sequence[ConnRecord]) -> list[Table]:
+def _conns(report: Report[ConnRecord, Any]) -> list[Table]:
+    records = report.records
     with_cmdline = any(owner.cmdline is not None for r in records for owner in r.owners or ())
     rows = []
     for r in records:
-        users = dict.fromkeys(text(owner.user) for owner in r.owners or ())
         row = [
             f"{r.proto}6" if r.family == "ipv6" else r.proto,
             r.state,
             endpoint(r.local),
             endpoint(r.remote),
-            " ".join(users) or "-",
+            users(r.owners),
             owners(r.owners),
         ]
         if with_cmdline:
             row.append("; ".join(text(owner.cmdline) for owner in r.owners or ()) or "-")
         rows.append(row)
-    headers = ["proto", "state", "local", "remote", "user", "process"]
-    return [Table(headers + ["cmdline"] * with_cmdline, rows, frozenset())]
+    headers = ["proto", "state", "local", "remote", "user", "process"] + ["cmdline"] * with_cmdline
+    was_asked = any(r.owners is not None for r in records) or any(item.what == "owners" for item in report.missing)
+    shown = len(headers) if was_asked else headers.index("user")
+    return [Table(headers[:shown], [row[:shown] for row in rows], frozenset())]
 
 
-_LAYOUTS: dict[str, Callable[[Sequence[object]], list[Table]]] = {"ping": _ping, "trace": _trace, "conns": _conns}  # type: ignore[dict-item]  # a command's records are of one kind
+_LAYOUTS: dict[str, Callable[[Report[Any, Any]], list[Table]]] = {"ping": _ping, "trace": _trace, "conns": _conns}

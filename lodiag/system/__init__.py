@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lodiag.model import Finding, Fix, Host
-    from lodiag.system.facts import Interface, Process, SocketTable
+    from lodiag.model import Finding, Host
+    from lodiag.system.facts import Interface, Process, Setting, SocketTable
     from lodiag.system.probe import ProbeSocket
 
 
@@ -40,11 +40,18 @@ class System:
 
         return host.read_sysctl(name)
 
-    def find_fix(self, finding: Finding) -> Fix | None:
-        """Commands that repair on this machine what was found; ``None`` if none is known."""
+    def read_settings(self, interface: str | None = None) -> dict[str, Setting]:
+        """Kernel parameters that keep a loopback silent, by what they decide (see ``host.name_settings``)."""
+        from lodiag.system import host
+        from lodiag.system.facts import Setting
+
+        return {role: Setting(name, self.read_sysctl(name)) for role, name in host.name_settings(interface).items()}
+
+    def complete(self, finding: Finding) -> Finding:
+        """Add what is known of a finding on this kind of system: commands that repair it or show more, manuals."""
         from lodiag.system import fixes
 
-        return fixes.find_fix(finding)
+        return fixes.complete(finding)
 
     def resolve(self, name: str, family: str | None) -> tuple[str, ...]:
         """Addresses of a name in the resolver's order, each once; ``TargetError`` if it has none."""

@@ -33,6 +33,13 @@ class Process(NamedTuple):
     cmdline: str | None
 
 
+class Setting(NamedTuple):
+    """A kernel parameter; ``None`` if there is none by that name, or it may not be read."""
+
+    name: str
+    value: str | None
+
+
 class Interface(NamedTuple):
     """A loopback interface."""
 

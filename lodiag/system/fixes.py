@@ -1,50 +1,157 @@
-"""The commands that repair a finding on this kind of system."""
+"""What this kind of system offers against a finding: commands that repair it, commands that show more, manual pages."""
 
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from lodiag.model import Fix
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import TypeAlias
+
     from lodiag.model import Finding
 
-_BY_PLATFORM = {
+    _Commands: TypeAlias = dict[str, tuple[str, ...]]
+
+_FIXES: dict[str, dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     "linux": {
-        "interface-down": ("ip link set {subject} up", "ip link set {subject} down"),
-        "no-ipv6-loopback": ("ip -6 address add ::1/128 dev {interface}", "ip -6 address del ::1/128 dev {interface}"),
+        "interface-down": (("ip link set {subject} up",), ("ip link set {subject} down",)),
         "no-ipv4-loopback": (
-            "ip address add 127.0.0.1/8 dev {interface}",
-            "ip address del 127.0.0.1/8 dev {interface}",
+            ("ip address add 127.0.0.1/8 dev {interface}",),
+            ("ip address del 127.0.0.1/8 dev {interface}",),
         ),
-        "icmp-ignored": ("sysctl -w {subject}=0", "sysctl -w {subject}={value}"),
+        "no-ipv6-loopback": (
+            ("ip -6 address add ::1/128 dev {interface}",),
+            ("ip -6 address del ::1/128 dev {interface}",),
+        ),
+        "ipv6-disabled": (
+            ("sysctl -w {parameter}=0",),
+            ("sysctl -w {parameter}={value}",),
+        ),
+        "mtu-too-small": (
+            ("ip link set {interface} mtu 65536", "ip -6 address add ::1/128 dev {interface}"),
+            ("ip link set {interface} mtu {mtu}",),
+        ),
+        "icmp-ignored": (("sysctl -w {parameter}=0",), ("sysctl -w {parameter}={value}",)),
         "icmp-not-permitted": (
-            "sysctl -w net.ipv4.ping_group_range='0 2147483647'",
-            "sysctl -w net.ipv4.ping_group_range='{value}'",
+            ("sysctl -w {parameter}='0 2147483647'",),
+            ("sysctl -w {parameter}='{value}'",),
         ),
     },
     "darwin": {
-        "interface-down": ("ifconfig {subject} up", "ifconfig {subject} down"),
-        "address-not-available": ("ifconfig lo0 alias {subject} up", "ifconfig lo0 -alias {subject}"),
+        "interface-down": (("ifconfig {subject} up",), ("ifconfig {subject} down",)),
+        "address-not-available": (("ifconfig lo0 alias {subject} up",), ("ifconfig lo0 -alias {subject}",)),
     },
 }
-"""Per system and finding: the command, and the one that takes it back.
+"""Per system and finding: the commands, and those that take them back.
 
-``{value}`` is the last of the finding's evidence, the value that the command changes, and
-``{interface}`` the value of the evidence of that name.
+They speak of the finding's evidence by name, of its ``{subject}``, and of the kernel ``{parameter}`` in its evidence
+and that one's ``{value}``. What would speak of something that was not read is left out.
 """
 
+LEAST_IPV6_MTU = 1280
+"""RFC 8200 section 5; Linux takes IPv6 off an interface whose mtu is smaller."""
 
-def find_fix(finding: Finding) -> Fix | None:
-    """Commands for a finding on this system; ``None`` where none is known."""
-    known = _BY_PLATFORM.get(sys.platform, {}).get(finding.code)
-    if known is None:
-        return None
-    values = {item.name: item.value for item in finding.evidence}
-    facts = {
-        "subject": finding.subject,
-        "interface": values.get("interface", "lo"),
-        "value": finding.evidence[-1].value if finding.evidence else None,
-    }
-    return Fix(commands=(known[0].format(**facts),), needs_root=True, undo=(known[1].format(**facts),))
+_RULES: _Commands = {
+    "linux": ("nft list ruleset", "iptables-save"),
+    "darwin": ("pfctl -s rules",),
+    "win32": ("netsh advfirewall firewall show rule name=all",),
+}
+_ROUTE: _Commands = {
+    "linux": ("ip route get {subject}", "ip{six} rule"),
+    "darwin": ("route -n get {subject}",),
+    "win32": ("route print",),
+}
+_ADDRESSES: _Commands = {"linux": ("ip address show",), "darwin": ("ifconfig lo0",), "win32": ("ipconfig /all",)}
+_LINK: _Commands = {"linux": ("ip link show lo",), "darwin": ("ifconfig lo0",)}
+_QUEUE: _Commands = {"linux": ("tc -s qdisc show dev lo", "tc filter show dev lo egress")}
+_DROPS: _Commands = _RULES | {"linux": ("nft list ruleset", "tc -s qdisc show dev lo")}
+
+_LOOKS: dict[str, _Commands] = {
+    "network-unreachable": _ROUTE,
+    "host-unreachable": _ROUTE,
+    "route-prohibited": _ROUTE,
+    "route-blackhole": _ROUTE,
+    "leaves-loopback": {"linux": (*_ROUTE["linux"], "ip{six} route show table all", "nft list ruleset"), "darwin": ()},
+    "nearer-hops-silent": {**_RULES, "linux": (*_ROUTE["linux"], "nft list ruleset")},
+    "address-not-available": _ADDRESSES,
+    "address-family-not-supported": {"linux": ("cat /sys/module/ipv6/parameters/disable",)},
+    "blocked-by-firewall": _RULES,
+    "rejected-by-firewall": _RULES,
+    "destination-unreachable": _RULES,
+    "timeout": _DROPS,
+    "loss": _DROPS,
+    "corrupted": _RULES,
+    "duplicates": _RULES,
+    "late": _QUEUE,
+    "no-buffer-space": _QUEUE,
+    "message-too-long": _LINK,
+    "too-many-open-files": {"linux": ("ulimit -n",), "darwin": ("ulimit -n",)},
+}
+"""Per finding and system: commands that show more of the cause."""
+
+_PAGES = {
+    "linux": {
+        "interface-down": "ip-link(8)",
+        "network-unreachable": "ip-route(8)",
+        "host-unreachable": "ip-route(8)",
+        "route-prohibited": "ip-route(8)",
+        "route-blackhole": "ip-route(8)",
+        "leaves-loopback": "ip-route(8)",
+        "nearer-hops-silent": "ip-route(8)",
+        "address-not-available": "ip-address(8)",
+        "address-family-not-supported": "ipv6(7)",
+        "blocked-by-firewall": "nft(8)",
+        "rejected-by-firewall": "nft(8)",
+        "timeout": "nft(8)",
+        "icmp-ignored": "icmp(7)",
+        "icmp-not-permitted": "icmp(7)",
+        "message-too-long": "ip(7)",
+        "no-buffer-space": "tc(8)",
+        "too-many-open-files": "getrlimit(2)",
+    },
+}
+
+
+def complete(finding: Finding) -> Finding:
+    """Add to a finding what is known of it on this kind of system."""
+    looks = "; ".join(_LOOKS.get(finding.code, {}).get(sys.platform, ()))
+    looks = looks.format(subject=finding.subject, six=" -6" if ":" in finding.subject else "")
+    page = _PAGES.get(sys.platform, {}).get(finding.code)
+    return replace(
+        finding,
+        hint=" ".join(filter(None, (finding.hint, f"See: {looks}" if looks else None))) or None,
+        fix=_find_fix(finding),
+        see=finding.see + ((page,) if page else ()),
+    )
+
+
+def _find_fix(finding: Finding) -> Fix | None:
+    facts: dict[str, Any] = {"subject": finding.subject, "parameter": None, "value": None}
+    for item in finding.evidence:
+        facts[item.name] = item.value
+        if item.source == "kernel parameter":
+            facts |= {"parameter": item.name, "value": item.value}
+    known = _FIXES.get(sys.platform, {}).get(_name_cause(finding.code, facts))
+    commands, undo = (_fill(templates, facts) for templates in known or ((), ()))
+    return Fix(commands=commands, needs_root=True, undo=undo) if commands else None
+
+
+def _name_cause(code: str, facts: Mapping[str, Any]) -> str:
+    """Tell apart the causes of one finding that need different commands."""
+    if code != "no-ipv6-loopback":
+        return code
+    if facts["value"] == "1":
+        return "ipv6-disabled"
+    return "mtu-too-small" if (facts.get("mtu") or LEAST_IPV6_MTU) < LEAST_IPV6_MTU else code
+
+
+def _fill(templates: tuple[str, ...], facts: Mapping[str, Any]) -> tuple[str, ...]:
+    """Put the facts into the commands; none of them if one speaks of what was not read."""
+    unread = [f"{{{name}}}" for name, value in facts.items() if value is None]
+    if any(name in template for name in unread for template in templates):
+        return ()
+    return tuple(template.format_map(facts) for template in templates)

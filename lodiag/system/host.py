@@ -19,6 +19,16 @@ def describe_host() -> Host:
     return Host(platform=sys.platform, uid=uid, netns=netns)
 
 
+def name_settings(interface: str | None) -> dict[str, str]:
+    """Name the kernel parameters that decide what answers, by Linux's Documentation/networking/ip-sysctl.rst."""
+    names = {
+        "echo-ignored-ipv4": "net.ipv4.icmp_echo_ignore_all",
+        "echo-ignored-ipv6": "net.ipv6.icmp.echo_ignore_all",
+        "icmp-groups": "net.ipv4.ping_group_range",
+    }
+    return names | ({"ipv6-disabled": f"net.ipv6.conf.{interface}.disable_ipv6"} if interface else {})
+
+
 def read_sysctl(name: str) -> str | None:
     """Read a kernel parameter from /proc/sys; ``None`` if this kernel has none by that name."""
     try:

@@ -121,12 +121,13 @@ class IcmpProbe:
             ours = expected.startswith(message.payload[: len(expected)])
             error = QueuedError(message.icmp_type, message.icmp_code, source)
             return self._to_error(seq, error, message.ttl, received_ns) if ours else None
-        if source != self._address or not resembles(message.payload, expected):
+        is_whole = message.payload == expected
+        if source != self._address or not (is_whole or resembles(message.payload, expected)):
             return None
         return Answer(
             seq=seq,
             received_ns=received_ns,
-            intact=message.checksum_good and message.payload == expected,
+            intact=message.checksum_good and is_whole,
             address=source,
             ttl=message.ttl,
             size_bytes=len(message.payload),

@@ -16,6 +16,7 @@ SEND_ERRORS = {
     errno.ENETDOWN: "network-unreachable",
     errno.EHOSTUNREACH: "host-unreachable",
     errno.EADDRNOTAVAIL: "address-not-available",
+    errno.EAFNOSUPPORT: "address-family-not-supported",
     errno.EPERM: "blocked-by-firewall",
     errno.EACCES: "route-prohibited",
     errno.EINVAL: "route-blackhole",

@@ -55,7 +55,15 @@ def test_tables_fit_80_columns() -> None:
 
 @pytest.mark.parametrize(
     ("ratio", "text"),
-    [(None, "-"), (0.0, "0 %"), (0.25, "25 %"), (0.001, "0.1 %"), (0.00001, "0.001 %"), (1.0, "100 %")],
+    [
+        (None, "-"),
+        (0.0, "0 %"),
+        (0.25, "25 %"),
+        (0.001, "0.1 %"),
+        (0.00001, "0.001 %"),
+        (1.0, "100 %"),
+        (29_999 / 30_000, "99.99667 %"),
+    ],
 )
 def test_a_small_loss_does_not_look_like_none(ratio: float | None, text: str) -> None:
     assert percent(ratio) == text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import socket
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from running import ALLOW_ICMP_DATAGRAM, LO_UP, run_in_world
 from lodiag.system import System
 from lodiag.system.probe import MethodRefusedError, SendError, unwrap_seq
 from lodiag.system.udp import UdpProbe
+from lodiag.system.waiting import SELECT_LIMIT, wait
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,6 +70,53 @@ def ask(probe: ProbeSocket, seq: int, ttl: int | None = None) -> tuple[int, Answ
             return sent_ns, answer
         SYSTEM.wait([probe], 0.1)
     pytest.fail("no answer within 10 s")
+
+
+class Waiting:
+    """A probe that waits to read from this socket."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        """Keep it."""
+        self.sock = sock
+
+    def waits_for(self) -> list[tuple[socket.socket, bool]]:
+        """Wait to read."""
+        return [(self.sock, False)]
+
+
+def wait_in_time(*socks: socket.socket, timeout_s: float) -> None:
+    """Wait for these sockets; a wait that does not end fails, rather than the test never ending."""
+    waiter = threading.Thread(target=wait, args=([Waiting(sock) for sock in socks], timeout_s), daemon=True)
+    waiter.start()
+    waiter.join(30)
+    assert not waiter.is_alive()
+
+
+def test_any_descriptor_can_be_waited_for() -> None:
+    """Also one that select() does not take."""
+    fcntl, resource = pytest.importorskip("fcntl"), pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard <= SELECT_LIMIT:
+        pytest.skip("no such descriptor may be had here")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, SELECT_LIMIT + 1), hard))
+    try:
+        one, other = socket.socketpair()
+        with one, other, socket.socket(fileno=fcntl.fcntl(one.fileno(), fcntl.F_DUPFD, SELECT_LIMIT)) as high:
+            assert high.fileno() >= SELECT_LIMIT
+            wait_in_time(high, timeout_s=0)
+            other.send(b"x")
+            wait_in_time(high, other, timeout_s=1)
+            assert high.recv(1) == b"x"
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_no_wait_is_long() -> None:
+    """A signal that comes just before the sleep is not noticed until its end, so even a day ends soon."""
+    one, other = socket.socketpair()
+    with one, other:
+        wait_in_time(timeout_s=86_400)
+        wait_in_time(one, timeout_s=86_400)
 
 
 def test_the_target_answers(opener: Opener) -> None:
