@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from lodiag.errors import ConfigError
-from lodiag.limits import require_choice, require_whole
-from lodiag.model import FAMILIES, Missing
-from lodiag.model.conns import PROTOS, ConnCount, ConnRecord, ConnsSummary, Endpoint, Owner
+from lodiag.limits import require_choice
+from lodiag.model import Missing, Refusal
+from lodiag.model.conns import ConnCount, ConnRecord, ConnsSummary
+from lodiag.options import STATES, ConnsOptions, parse_address, parse_state
 from lodiag.report import ReportMaker
+from lodiag.sockets import Describer, answers_everywhere, is_bound_elsewhere, touches_loopback
 from lodiag.system import System
-from lodiag.targets import is_loopback, is_wildcard, unmap
+from lodiag.system.facts import Question
+from lodiag.targets import unmap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
@@ -19,33 +21,9 @@ if TYPE_CHECKING:
     from lodiag.model import Report
     from lodiag.system.facts import Socket, SocketTable
 
-STATES = (
-    "listen",
-    "unconnected",
-    "established",
-    "syn-sent",
-    "syn-recv",
-    "fin-wait-1",
-    "fin-wait-2",
-    "close-wait",
-    "last-ack",
-    "closing",
-    "time-wait",
-    "close",
-    "bound",
-)
-"""In the order in which they are shown: what answers, what talks, what ends (RFC 9293 3.3.2)."""
 
-LISTENING = frozenset({"listen", "unconnected"})
-"""States in which a socket answers anybody: a TCP listener, a UDP socket without a peer."""
-
-OWNERLESS = frozenset({"syn-recv", "time-wait", "fin-wait-1", "fin-wait-2", "last-ack", "closing", "close"})
-"""States in which a socket may have no process any more, or not yet."""
-
-LAST_PORT = 65_535
-LAST_PID = 2**32 - 1
-"""A pid of Windows is a DWORD; elsewhere they are smaller."""
-_ALIASES = {"listening": "listen", "estab": "established", "unconn": "unconnected", "closed": "close"}
+LONGEST_UID = 10
+"""Digits of the largest user id, which has 32 bits."""
 
 
 def _by_port(record: ConnRecord) -> tuple[object, ...]:
@@ -78,153 +56,153 @@ def list_connections(  # noqa: PLR0913 - netstat has this many options
     family: str | None = None,
     states: Collection[str] | None = None,
     port: int | None = None,
+    local_port: int | None = None,
+    remote_port: int | None = None,
+    local_address: str | None = None,
     pid: int | None = None,
     process: str | None = None,
+    user: str | None = None,
+    unit: str | None = None,
     wildcard: bool = True,
     with_process: bool = True,
     with_cmdline: bool = False,
+    with_tcp: bool = False,
     sort: str = "state",
+    source: str | None = None,
     system: System | None = None,
 ) -> Report[ConnRecord, ConnsSummary]:
     """List the TCP and UDP sockets of which an end is on the loopback, and the wildcard ones that answer on it.
 
     Args:
-        proto: ``tcp`` or ``udp``; ``None`` for both.
+        proto: See ``ConnsOptions``, as for all that follow.
         family: ``ipv4`` or ``ipv6``, of the socket; ``None`` for both.
-        states: States to show, by the names in ``STATES`` or those of ss(8); ``None`` for all.
+        states: States to show; ``None`` for all.
         port: Port that either end must have.
+        local_port: Port that this end must have.
+        remote_port: Port that the other end must have.
+        local_address: Address that this end must have.
         pid: Process that must own the socket.
         process: Text that an owner's name must contain, in any case.
+        user: Name or number of the user who made the socket, or whose process owns it.
+        unit: Text that the socket's systemd unit, or its container's id, must contain.
         wildcard: Whether to show sockets bound to every address.
         with_process: Whether to resolve owners; otherwise they are ``None``.
         with_cmdline: Whether to read the owners' command lines, which may hold secrets.
+        with_tcp: Whether to ask what the kernel measured of connections; otherwise ``tcp`` is ``None``.
         sort: A key of ``SORT_KEYS``; equal rows go by port, then by all else, so that the order is stable.
+        source: ``sock_diag``, ``proc`` or ``psutil``; ``None`` for the best that is to be had.
         system: The machine; a test's own stands in for it.
 
     Returns:
         A report with one ``ConnRecord`` per socket. Owners that may not be seen are ``None``, and counted in
-        ``missing``; a socket that no process holds has none: ``()``.
+        ``missing``; a socket that no process holds has none: ``()``, and ``no_owner`` says why.
 
     Raises:
         ConfigError: A filter is out of range.
         UnsupportedError: The socket table cannot be read.
 
     """
-    _check(proto, family, port, pid, sort)
-    if not with_process and (pid is not None or process is not None):
-        message = "sockets cannot be chosen by their process when processes are not to be looked up"
-        raise ConfigError(message, "Leave out --no-process, or --pid and --process.")
-    wanted = None if states is None else {parse_state(state) for state in states}
+    options = ConnsOptions(
+        proto=proto,
+        family=family,
+        states=None if states is None else frozenset(parse_state(state) for state in states),
+        port=port,
+        local_port=local_port,
+        remote_port=remote_port,
+        local_address=None if local_address is None else parse_address(local_address),
+        pid=pid,
+        process=process,
+        user=user,
+        unit=unit,
+        wildcard=wildcard,
+        with_process=with_process,
+        with_cmdline=with_cmdline,
+        with_tcp=with_tcp,
+        source=source,
+    )
+    require_choice("sort", sort, tuple(SORT_KEYS))
     machine = system or System()
     maker = ReportMaker("conns", machine)
-    table = machine.list_sockets()
-    owners = _Owners(machine, with_process=with_process, with_cmdline=with_cmdline)
-    records = [
-        _describe(row, owners)
-        for row in table.sockets
-        if proto in {None, row.proto}
-        and family in {None, row.family}
-        and (wanted is None or row.state in wanted)
-        and (port is None or port in {row.local[1], row.remote[1] if row.remote else None})
-        and (_touches_loopback(row) or (wildcard and _answers_everywhere(row)))
-    ]
-    missing = list(_find_missing(table, records, with_process=with_process))
-    if pid is not None:
-        records = [r for r in records if any(o.pid == pid for o in r.owners or ())]
-    if process is not None:
-        needle = process.casefold()
-        records = [r for r in records if any(needle in (o.process or "").casefold() for o in r.owners or ())]
+    table = machine.list_sockets(source, Question(proto, family, options.states, local_port, remote_port, with_tcp))
+    rows = [row for row in table.sockets if _is_wanted(row, options) and not is_bound_elsewhere(row, machine)]
+    describer = Describer(machine, rows, with_process=with_process, with_cmdline=with_cmdline)
+    records = [describer.describe(row) for row in rows]
+    missing = list(_find_missing(table, records, options))
+    users = _name_users(user, machine)
+    records = [record for record in records if _is_owned_as_wanted(record, options, users)]
     records.sort(key=_by_port)
     records.sort(key=SORT_KEYS[sort])  # type: ignore[arg-type]  # each key compares with itself
-    return maker.make(source=table.source, summary=_count(records), records=records, missing=missing)
+    summary = _count(records, table)
+    return maker.make(source=table.source, summary=summary, records=records, missing=missing)
 
 
-def _check(proto: str | None, family: str | None, port: int | None, pid: int | None, sort: str) -> None:
-    if proto is not None:
-        require_choice("proto", proto, PROTOS)
-    if family is not None:
-        require_choice("family", family, FAMILIES)
-    if port is not None:
-        require_whole("port", port, 0, LAST_PORT)
-    if pid is not None:
-        require_whole("pid", pid, 1, LAST_PID)
-    require_choice("sort", sort, tuple(SORT_KEYS))
-
-
-def parse_state(text: str) -> str:
-    """Name of a state, as STATES has it, from any of the ways in which tools write it; ``ConfigError`` if unknown."""
-    name = text.strip().lower().replace("_", "-")
-    name = _ALIASES.get(name, name)
-    squeezed = {state.replace("-", ""): state for state in STATES}
-    found = squeezed.get(name.replace("-", ""))
-    if found is None:
-        message = f"{text[:40]!r} is not a state of a socket"
-        raise ConfigError(message, f"Known states: {', '.join(STATES)}.")
-    return found
-
-
-def _find_missing(table: SocketTable, records: list[ConnRecord], *, with_process: bool) -> Iterator[Missing]:
-    """Say what the source could not see; before a search by owner, which hidden owners would falsify."""
-    if table.partial:
-        yield Missing(what="other users' sockets", count=None, why=table.partial)
-    hidden = sum(record.owners is None for record in records) if with_process else 0
-    if hidden:
-        why = "they belong to another user, to another container, or to the kernel"
-        yield Missing(what="owners", count=hidden, why=why)
-
-
-def _answers_everywhere(row: Socket) -> bool:
-    return is_wildcard(unmap(row.local[0])[0]) and row.state in LISTENING
-
-
-def _touches_loopback(row: Socket) -> bool:
-    return is_loopback(row.local[0]) or (row.remote is not None and is_loopback(row.remote[0]))
-
-
-def _describe(row: Socket, owners: _Owners) -> ConnRecord:
-    local, mapped = unmap(row.local[0])
-    remote = unmap(row.remote[0])[0] if row.remote else None
-    ends = [is_loopback(end) for end in (local, remote) if end is not None]
-    scope = "loopback" if all(ends) else "mixed"
-    if is_wildcard(local) and row.remote is None:
-        scope = "wildcard"
-    return ConnRecord(
-        proto=row.proto,
-        family=row.family,
-        state=row.state,
-        local=Endpoint(address=local, port=row.local[1]),
-        remote=Endpoint(address=remote, port=row.remote[1]) if row.remote and remote else None,
-        mapped=mapped,
-        scope=scope,
-        owners=owners.find(row),
+def _is_wanted(row: Socket, wanted: ConnsOptions) -> bool:
+    remote_port = row.remote[1] if row.remote else None
+    return (
+        wanted.proto in {None, row.proto}
+        and wanted.family in {None, row.family}
+        and (wanted.states is None or row.state in wanted.states)
+        and wanted.port in {None, row.local[1], remote_port}
+        and wanted.local_port in {None, row.local[1]}
+        and (wanted.remote_port is None or wanted.remote_port == remote_port)
+        and wanted.local_address in {None, unmap(row.local[0])[0]}
+        and (touches_loopback(row) or (wanted.wildcard and answers_everywhere(row)))
     )
 
 
-class _Owners:
-    """Owners of sockets; each process is asked once."""
-
-    def __init__(self, system: System, *, with_process: bool, with_cmdline: bool) -> None:
-        self._system = system
-        self._with_process, self._with_cmdline = with_process, with_cmdline
-        self._sees_all = system.describe_host().uid == 0
-        self._known: dict[int, Owner] = {}
-
-    def find(self, row: Socket) -> tuple[Owner, ...] | None:
-        if not self._with_process:
-            return None
-        if not row.pids:
-            held = row.state in LISTENING or not (self._sees_all or row.state in OWNERLESS)
-            return None if held else ()
-        return tuple(self._ask(pid) for pid in row.pids)
-
-    def _ask(self, pid: int) -> Owner:
-        if pid not in self._known:
-            found = self._system.describe_process(pid, with_cmdline=self._with_cmdline)
-            self._known[pid] = Owner(pid=pid, process=found.name, user=found.user, cmdline=found.cmdline)
-        return self._known[pid]
+def _name_users(user: str | None, system: System) -> set[str]:
+    """Names by which a user may be told: what was given and, if that is a number, the name of that user."""
+    if user is None:
+        return set()
+    is_uid = user.isascii() and user.isdecimal() and len(user) <= LONGEST_UID
+    return {user, system.name_user(int(user))} if is_uid else {user}
 
 
-def _count(records: Iterable[ConnRecord]) -> ConnsSummary:
+def _is_owned_as_wanted(record: ConnRecord, wanted: ConnsOptions, users: Collection[str]) -> bool:
+    owners = record.owners or ()
+    group = f"{record.unit or ''} {record.container or ''}"
+    return (
+        (wanted.pid is None or any(owner.pid == wanted.pid for owner in owners))
+        and (wanted.process is None or any(contains(owner.process, wanted.process) for owner in owners))
+        and (not users or record.user in users or any(owner.user in users for owner in owners))
+        and (wanted.unit is None or contains(group, wanted.unit))
+    )
+
+
+def contains(text: str | None, wanted: str) -> bool:
+    """Whether a text is in another, in any case."""
+    return wanted.casefold() in (text or "").casefold()
+
+
+def _find_missing(table: SocketTable, records: list[ConnRecord], wanted: ConnsOptions) -> Iterator[Missing]:
+    """Say what the source could not see; before a search by owner, which hidden owners would falsify."""
+    if table.partial:
+        yield table.partial
+    asked = {
+        "unit": wanted.unit is not None,
+        "user": wanted.user is not None and not wanted.with_process,
+        "bound": wanted.states is not None and "bound" in wanted.states,
+    }
+    for name, words in _UNTOLD.items():
+        if asked[name] and name in table.lacks:
+            yield Missing(what=words, count=None, why=f"the source {table.source} does not tell them")
+    hidden = sum(record.owners is None for record in records) if wanted.with_process else 0
+    if hidden:
+        why = (
+            "they belong to another user, to another container or to the kernel, or were closed or handed on meanwhile"
+        )
+        yield Missing(what="owners", count=hidden, why=why)
+
+
+_UNTOLD = {
+    "unit": "units and containers of sockets",
+    "user": "users of sockets",
+    "bound": "sockets that are bound and do not listen",
+}
+
+
+def _count(records: Iterable[ConnRecord], table: SocketTable) -> ConnsSummary:
     tally = Counter((record.proto, record.state) for record in records)
     counts = tuple(ConnCount(proto=p, state=s, sockets=n) for (p, s), n in sorted(tally.items()))
-    return ConnsSummary(sockets=tally.total(), counts=counts)
+    refused = tuple(Refusal(method=name, reason=reason) for name, reason in table.refused)
+    return ConnsSummary(sockets=tally.total(), counts=counts, refused=refused)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lodiag.model import SCHEMA, Evidence, Finding, Fix, Host, Missing, Refusal, Report
-from lodiag.model.conns import ConnCount, ConnRecord, ConnsSummary, Endpoint, Owner
+from lodiag.model.conns import ConnCount, ConnRecord, ConnsSummary, ConnTcp, Endpoint, Owner
 from lodiag.model.ping import PingRecord, PingReply, PingSummary
 from lodiag.model.trace import HopProbe, HopRecord, TraceSummary
 
@@ -172,6 +172,25 @@ def make_trace_summary(**changes: Any) -> TraceSummary:
     return TraceSummary(**{**settings, **changes})
 
 
+def make_tcp() -> ConnTcp:
+    """Make what an older kernel tells of a connection."""
+    return ConnTcp(
+        rtt_ms=0.031,
+        rttvar_ms=0.012,
+        min_rtt_ms=0.009,
+        cwnd=10,
+        retransmits=0,
+        bytes_sent=None,
+        bytes_acked=4096,
+        bytes_received=512,
+        delivery_rate_bps=None,
+        rwnd_limited_ms=None,
+        last_sent_ms=12,
+        last_received_ms=8,
+        last_ack_ms=12,
+    )
+
+
 def make_connection(**changes: Any) -> ConnRecord:
     """Make a listener with one owner."""
     settings: dict[str, Any] = {
@@ -182,7 +201,27 @@ def make_connection(**changes: Any) -> ConnRecord:
         "remote": None,
         "mapped": False,
         "scope": "loopback",
-        "owners": (Owner(pid=812, process="postgres", user="postgres", cmdline=None),),
+        "owners": (Owner(pid=812, process="postgres", user="postgres", fd=5, cmdline=None),),
+        "no_owner": None,
+        "uid": 105,
+        "user": "postgres",
+        "recv_q_bytes": None,
+        "send_q_bytes": None,
+        "accept_queue": 2,
+        "backlog": 128,
+        "drops": 0,
+        "timer": None,
+        "timer_ms": None,
+        "timer_retransmits": None,
+        "v6only": None,
+        "interface": None,
+        "inode": 4711,
+        "cookie": "1f",
+        "cgroup": "/system.slice/postgresql.service",
+        "unit": "postgresql.service",
+        "container": None,
+        "congestion": "cubic",
+        "tcp": None,
     }
     return ConnRecord(**{**settings, **changes})
 
@@ -210,13 +249,13 @@ TRACE = make_report(
 )
 CONNS = make_report(
     "conns",
-    ConnsSummary(sockets=4, counts=(ConnCount(proto="tcp", state="listen", sockets=1),)),
+    ConnsSummary(sockets=4, counts=(ConnCount(proto="tcp", state="listen", sockets=1),), refused=()),
     (
         make_connection(),
         make_connection(
             owners=(
-                Owner(pid=1, process=HOSTILE, user=HOSTILE, cmdline=None),
-                Owner(pid=22, process=None, user=None, cmdline=None),
+                Owner(pid=1, process=HOSTILE, user=HOSTILE, fd=3, cmdline=None),
+                Owner(pid=22, process=None, user=None, fd=None, cmdline=None),
             )
         ),
         make_connection(
@@ -225,6 +264,18 @@ CONNS = make_report(
             remote=Endpoint(address="127.0.0.1", port=40000),
             mapped=True,
             owners=None,
+            uid=33,
+            user="www-data",
+            recv_q_bytes=0,
+            send_q_bytes=1024,
+            accept_queue=None,
+            backlog=None,
+            timer="persist",
+            timer_ms=200,
+            timer_retransmits=1,
+            cgroup=None,
+            unit=None,
+            tcp=make_tcp(),
         ),
         make_connection(
             proto="udp",
@@ -233,10 +284,21 @@ CONNS = make_report(
             local=Endpoint(address="::", port=53),
             scope="wildcard",
             owners=(),
+            uid=None,
+            user=None,
+            recv_q_bytes=None,
+            accept_queue=None,
+            backlog=None,
+            drops=None,
+            inode=None,
+            cookie=None,
+            cgroup=None,
+            unit=None,
+            congestion=None,
         ),
     ),
     complete=False,
     missing=(Missing(what="owners", count=1, why="they belong to another user"),),
 )
-EMPTY = make_report("conns", ConnsSummary(sockets=0, counts=()), ())
+EMPTY = make_report("conns", ConnsSummary(sockets=0, counts=(), refused=()), ())
 SAMPLES = {"ping": PING, "trace": TRACE, "conns": CONNS, "empty": EMPTY}

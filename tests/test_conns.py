@@ -28,6 +28,7 @@ from hypothesis import strategies as st
 from running import (
     LO_UP,
     NOBODY,
+    assert_refused,
     environment,
     parse,
     require_readable_python,
@@ -38,13 +39,16 @@ from running import (
     skip_world,
 )
 
+from lodiag.cli import conns as cli_conns
 from lodiag.cli import main
-from lodiag.conns import SORT_KEYS, STATES, list_connections, parse_state
-from lodiag.errors import ConfigError
+from lodiag.conns import SORT_KEYS, list_connections
+from lodiag.errors import ConfigError, UnsupportedError
 from lodiag.model import Host, to_plain
+from lodiag.options import SOURCES, STATES, parse_address, parse_state
 from lodiag.render import FORMATS, render
-from lodiag.system import System
-from lodiag.system.facts import Process, Socket, SocketTable
+from lodiag.render.columns import list_columns
+from lodiag.system import System, sources
+from lodiag.system.facts import Process, Question, Socket, SocketTable
 from lodiag.system.portable import describe_process
 
 if TYPE_CHECKING:
@@ -58,6 +62,7 @@ V4, V6 = socket.AF_INET, socket.AF_INET6
 ANY_V4, ANY_V6 = "0.0.0.0", "::"
 MAPPED_ANY, MAPPED_ONE = "::ffff:0.0.0.0", "::ffff:127.0.0.1"
 THIS = os.getpid()
+NETLINK = hasattr(socket, "AF_NETLINK") and sys.platform == "linux"
 
 
 @pytest.fixture
@@ -67,12 +72,23 @@ def opened() -> Iterator[ExitStack]:
         yield stack
 
 
+@pytest.fixture(params=SOURCES)
+def source(request: pytest.FixtureRequest) -> str:
+    """Name each source of the socket table that this machine has."""
+    name = str(request.param)
+    try:
+        System().list_sockets(name)
+    except UnsupportedError as error:
+        pytest.skip(str(error))
+    return name
+
+
 @pytest.fixture
-def conns(capsys: pytest.CaptureFixture[str]) -> Ask:
+def conns(capsys: pytest.CaptureFixture[str], source: str) -> Ask:
     """Run ``lodiag conns ... --json`` in this process, so that it sees this process's sockets whoever runs it."""
 
     def ask(*arguments: str) -> dict[str, Any]:
-        status = main(["conns", *arguments, "--json"])
+        status = main(["conns", "--source", source, *arguments, "--json"])
         out, err = capsys.readouterr()
         assert (status, err) == (0, "")
         report: dict[str, Any] = json.loads(out)
@@ -120,6 +136,20 @@ def this_user() -> str:
 
 def this_process() -> Row:
     return {"pid": THIS, "process": psutil.Process().name(), "user": this_user(), "cmdline": None}
+
+
+CORE = ("proto", "family", "state", "local", "remote", "mapped", "scope")
+
+
+def core(row: Row) -> Row:
+    """Give what every source tells of a socket."""
+    return {name: row[name] for name in CORE} | {"owners": owners_of(row)}
+
+
+def owners_of(row: Row) -> list[Row] | None:
+    """Give the owners without their descriptors, which psutil does not tell in a table of all."""
+    owners = row["owners"]
+    return owners and [{name: value for name, value in owner.items() if name != "fd"} for owner in owners]
 
 
 def row_at(report: dict[str, Any], port: int, peer: int | None = None) -> Row:
@@ -175,7 +205,7 @@ def test_a_socket_that_answers_is_shown_whole(  # noqa: PLR0913, PLR0917 - fixtu
     opened: ExitStack, conns: Ask, kind: int, proto: str, state: str, place: Place
 ) -> None:
     port = port_of(bind(opened, kind, place.address, only_v6=place.only_v6))
-    assert row_at(conns("--port", str(port), "--pid", str(THIS)), port) == {
+    assert core(row_at(conns("--port", str(port), "--pid", str(THIS)), port)) == {
         "proto": proto,
         "family": "ipv6" if ":" in place.address else "ipv4",
         "state": state,
@@ -217,14 +247,14 @@ def test_both_ends_of_a_connection_mirror_each_other(  # noqa: PLR0913 - what a 
     common = {"proto": "tcp", "state": "established", "scope": "loopback", "owners": [this_process()]}
     at_client = row_at(report, port_of(client), port_of(server))
     at_server = row_at(report, port_of(server), port_of(client))
-    assert at_client == {
+    assert core(at_client) == {
         **common,
         "family": "ipv6" if ":" in client_to else "ipv4",
         "local": near,
         "remote": far,
         "mapped": False,
     }
-    assert at_server == {**common, "family": server_family, "local": far, "remote": near, "mapped": mapped}
+    assert core(at_server) == {**common, "family": server_family, "local": far, "remote": near, "mapped": mapped}
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
@@ -258,13 +288,13 @@ def test_the_side_that_does_not_close_is_in_close_wait_and_has_an_owner(opened: 
     client.shutdown(socket.SHUT_WR)
     accepted.recv(1)
     half_closed = settle(conns, port_of(client), port_of(server), "fin-wait-2")
-    assert (half_closed["state"], half_closed["owners"]) == ("fin-wait-2", [this_process()]), "half closed, still held"
+    assert (half_closed["state"], owners_of(half_closed)) == ("fin-wait-2", [this_process()]), "half closed, still held"
     kept_open = row_at(conns("--state", "close-wait"), port_of(server), port_of(client))
-    assert kept_open["owners"] == [this_process()]
+    assert owners_of(kept_open) == [this_process()]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse or accept where Linux lets a SYN wait")
-def test_connections_that_are_not_accepted(opened: ExitStack, conns: Ask) -> None:
+def test_connections_that_are_not_accepted(opened: ExitStack, conns: Ask, source: str) -> None:
     server = opened.enter_context(closing(socket.socket()))
     server.bind(("127.0.0.1", 0))
     server.listen(0)
@@ -281,9 +311,8 @@ def test_connections_that_are_not_accepted(opened: ExitStack, conns: Ask) -> Non
         for row in report["records"]
         if row["local"]["port"] == port_of(server) and row["remote"] and row["state"] == "established"
     ]
-    nobody: list[Row] | None = (
-        [] if os.geteuid() == 0 else None
-    )  # root sees that there is none; another user cannot know
+    # Without an inode it is certain that there is none; by psutil only root can tell.
+    nobody: list[Row] | None = None if source == "psutil" and os.geteuid() != 0 else []
     assert [row["owners"] for row in unaccepted] == [nobody] * len(unaccepted) != []
 
 
@@ -322,6 +351,446 @@ def test_sockets_of_other_addresses_are_not_shown() -> None:
         (ports["inside"], "established"): "mixed",
         (ports["mixed"], "established"): "mixed",
     }
+
+
+# --- what only some sources tell -------------------------------------------------------------------------------------
+
+AGREEMENT = """
+import json, socket, time
+from lodiag import list_connections
+from lodiag.model import to_plain
+kept = []
+def bound(kind, address):
+    sock = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, kind)
+    kept.append(sock)
+    sock.bind((address, 0))
+    if kind == socket.SOCK_STREAM:
+        sock.listen()
+    return sock
+tcp, udp = socket.SOCK_STREAM, socket.SOCK_DGRAM
+server, dual = bound(tcp, "127.0.0.1"), bound(tcp, "::")
+for at, address in ((server, "127.0.0.1"), (dual, "127.0.0.1"), (dual, "::1")):
+    client = socket.create_connection((address, at.getsockname()[1]))
+    accepted = at.accept()[0]
+    client.send(b"x" * 1000)
+    accepted.recv(1)
+    kept += [client, accepted]
+kept.append(socket.create_connection(server.getsockname()))
+full = socket.create_connection(server.getsockname())
+kept += [full, server.accept()[0]]
+full.setblocking(False)
+try:
+    while True:
+        full.send(b"x" * 65536)
+except BlockingIOError:
+    pass
+reader, talker = bound(udp, "127.0.0.1"), bound(udp, "::1")
+talker.connect(bound(udp, "::1").getsockname())
+sender = bound(udp, "127.0.0.1")
+reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+for _ in range(50):
+    sender.sendto(b"x" * 100, reader.getsockname())
+connected = bound(udp, "127.0.0.1")
+connected.connect(sender.getsockname())
+for _ in range(600):  # what is sent is not yet where it stays
+    found = list_connections(local_port=full.getsockname()[1], with_process=False).records
+    if "persist" in {row.timer for row in found}:
+        break
+    time.sleep(0.05)
+tables = {name: list_connections(source=name, with_tcp=True) for name in ("sock_diag", "proc", "psutil")}
+print(json.dumps({name: [report.source, to_plain(report.records)] for name, report in tables.items()}))
+"""
+MOVING = {"timer_ms", "timer_retransmits", "owners"}
+
+
+def test_sources_agree_on_all_that_each_can_know() -> None:
+    done = run_in_world(LO_UP, command=(sys.executable, "-c", AGREEMENT))
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    tables = {name: {json.dumps({k: row[k] for k in CORE}): row for row in rows} for name, (_, rows) in told.items()}
+    assert {name: source for name, (source, _) in told.items()} == {name: name for name in SOURCES}
+    assert len(tables["sock_diag"]) == 17
+    assert tables["sock_diag"].keys() == tables["proc"].keys() == tables["psutil"].keys()
+    for key, row in tables["sock_diag"].items():
+        for other in ("proc", "psutil"):
+            theirs = tables[other][key]
+            both = {k for k in row if row[k] is not None and theirs[k] is not None} - MOVING
+            assert {k: row[k] for k in both} == {k: theirs[k] for k in both}, other
+            if theirs["owners"] is not None:
+                assert owners_of(row) == owners_of(theirs), other
+    for name in ("sock_diag", "proc"):
+        rows = list(tables[name].values())
+        assert {row["accept_queue"] for row in rows} >= {0, 1}, "one connection waits to be accepted"
+        assert {row["recv_q_bytes"] for row in rows} >= {0, 999}
+        assert "persist" in {row["timer"] for row in rows}
+        assert any(row["drops"] for row in rows if row["proto"] == "udp")
+        assert [row["drops"] for row in rows if row["proto"] == "udp" and row["state"] == "established"] == [0, 0]
+
+
+def netlink_row(*arguments: str) -> Row:
+    """Ask netlink for the one socket that the arguments choose."""
+    if not NETLINK:
+        pytest.skip("this machine has no sock_diag")
+    report = run_json("conns", "--info", "--source", "sock_diag", "-t", *arguments)
+    (row,) = [row for row in report["records"] if row["state"] != "time-wait"]  # of those that had the port before
+    return dict(row)
+
+
+def test_a_listener_tells_its_queue_its_limit_and_what_it_dropped(opened: ExitStack) -> None:
+    server = opened.enter_context(closing(socket.socket()))
+    server.bind(("127.0.0.1", 0))
+    server.listen(1)
+    port = str(port_of(server))
+    assert [netlink_row("-l", "--port", port)[k] for k in ("accept_queue", "backlog", "drops")] == [0, 1, 0]
+    for _ in range(4):
+        sock = opened.enter_context(closing(socket.socket()))
+        sock.settimeout(0)
+        sock.connect_ex(server.getsockname())
+    row = netlink_row("-l", "--port", port)
+    assert (row["accept_queue"], row["backlog"]) == (2, 1)
+    assert row["drops"] >= 1
+    assert (row["recv_q_bytes"], row["send_q_bytes"], row["tcp"]) == (None, None, None)
+    unaccepted = run_json("conns", "--lport", port, "--state", "established")["records"]
+    assert [(r["owners"], r["no_owner"], r["inode"]) for r in unaccepted] == [([], "not-accepted", 0)] * 2
+
+
+def test_a_connection_tells_what_the_kernel_measured(opened: ExitStack) -> None:
+    server = bind(opened, TCP, "127.0.0.1")
+    client, accepted = connect(opened, server, "127.0.0.1")
+    client.sendall(b"x" * 5000)
+    assert len(accepted.recv(1000)) == 1000
+    sender = netlink_row("--lport", str(port_of(client)))
+    receiver = netlink_row("--rport", str(port_of(client)))
+    assert (sender["tcp"]["bytes_sent"], sender["tcp"]["retransmits"]) == (5000, 0)
+    assert 0 < sender["tcp"]["min_rtt_ms"] <= sender["tcp"]["rtt_ms"] * 2
+    assert (receiver["tcp"]["bytes_received"], receiver["recv_q_bytes"]) == (5000, 4000)
+    assert sender["tcp"]["cwnd"] > 0
+    assert sender["congestion"]
+    assert sender["inode"] == os.fstat(client.fileno()).st_ino
+    assert sender["uid"] == os.geteuid()
+    assert sender["user"] == this_user()
+    assert sender["cookie"] != receiver["cookie"]
+
+
+def test_what_tcp_measured_is_told_if_it_is_asked_for(opened: ExitStack) -> None:
+    server = bind(opened, TCP, "127.0.0.1")
+    client, _ = connect(opened, server, "127.0.0.1")
+    (row,) = run_json("conns", "--lport", str(port_of(client)))["records"]
+    assert (row["tcp"], row["congestion"]) == (None, None)
+    if NETLINK:
+        shown = run_lodiag("conns", "--lport", str(port_of(client)), "--columns", "state,tcp.rtt_ms").stdout
+        assert re.search(r"^established +\d", shown, re.MULTILINE)
+
+
+def test_a_cookie_stays_from_state_to_state(opened: ExitStack) -> None:
+    server = bind(opened, TCP, "127.0.0.1")
+    client, accepted = connect(opened, server, "127.0.0.1")
+    alive = netlink_row("--lport", str(port_of(client)))
+    client.shutdown(socket.SHUT_WR)
+    assert accepted.recv(1) == b""
+    ending = netlink_row("--lport", str(port_of(client)))
+    assert (alive["state"], alive["cookie"]) == ("established", ending["cookie"])
+    assert ending["state"] in {"fin-wait-1", "fin-wait-2"}
+
+
+def test_a_socket_that_is_bound_and_does_not_listen_is_shown(opened: ExitStack) -> None:
+    """It is why an address is in use although nothing listens there."""
+    sock = opened.enter_context(closing(socket.socket()))
+    sock.bind(("127.0.0.1", 0))
+    if not NETLINK:
+        pytest.skip("this machine has no sock_diag")
+    rows = run_json("conns", "--port", str(port_of(sock)))["records"]
+    if not rows:
+        pytest.skip("this kernel does not tell sockets that are bound and do not listen")
+    assert [(row["state"], row["owners"][0]["pid"], row["owners"][0]["fd"]) for row in rows] == [
+        ("bound", THIS, sock.fileno())
+    ]
+
+
+def test_all_owners_of_a_shared_socket_are_listed(opened: ExitStack) -> None:
+    """Psutil tells one of them, the last."""
+    if not NETLINK:
+        pytest.skip("this machine has no sock_diag")
+    server = bind(opened, TCP, "127.0.0.1")
+    wait = [sys.executable, "-c", "import sys; sys.stdin.read()"]
+    child = subprocess.Popen(wait, stdin=subprocess.PIPE, pass_fds=[server.fileno()])
+    try:
+        row = netlink_row("-l", "--port", str(port_of(server)))
+        assert [(owner["pid"], owner["fd"]) for owner in row["owners"]] == sorted(
+            [(THIS, server.fileno()), (child.pid, server.fileno())]
+        )
+    finally:
+        child.communicate()
+
+
+def test_listeners_that_share_a_port_are_told_apart(opened: ExitStack) -> None:
+    """Also by a user who may not see who owns them, to whom psutil shows one."""
+    first = opened.enter_context(closing(socket.socket()))
+    first.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    first.bind(("127.0.0.1", 0))
+    for sock in (first, *(opened.enter_context(closing(socket.socket())) for _ in range(2))):
+        if sock is not first:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            sock.bind(first.getsockname())
+        sock.listen()
+    if not NETLINK:
+        pytest.skip("this machine has no sock_diag")
+    report = parse(run_as_nobody("conns", "-l", "--port", str(port_of(first)), "--json"))
+    assert len({row["cookie"] for row in report["records"]}) == len({row["inode"] for row in report["records"]}) == 3
+
+
+def test_v6only_and_timers_are_told(opened: ExitStack) -> None:
+    for only in (False, True):
+        port = str(port_of(bind(opened, TCP, ANY_V6, only_v6=only)))
+        assert netlink_row("-l", "--port", port)["v6only"] is only
+    server = bind(opened, TCP, "127.0.0.1")
+    client, _ = connect(opened, server, "127.0.0.1")
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    row = netlink_row("--lport", str(port_of(client)))
+    assert (row["timer"], row["timer_retransmits"]) == ("keepalive", 0)
+    assert 0 < row["timer_ms"] <= 7_200_000
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ("--lport {server}", {"listener", "accepted"}),
+        ("--rport {server}", {"client"}),
+        ("--lport {server} --rport {client}", {"accepted"}),
+        ("--port {server} --local 127.0.0.1", {"listener", "client", "accepted"}),
+        ("--port {server} --local ::ffff:127.0.0.1", {"listener", "client", "accepted"}),
+        ("--port {server} --local 127.0.0.9", set()),
+        ("--port {server} --user {user}", {"listener", "client", "accepted"}),
+        ("--port {server} --user {uid}", {"listener", "client", "accepted"}),
+        ("--port {server} --user nobody-at-all", set()),
+        ("--port {server} --unit no-such-unit", set()),
+    ],
+)
+def test_ends_and_users_choose(opened: ExitStack, conns: Ask, options: str, expected: set[str]) -> None:
+    server = bind(opened, TCP, "127.0.0.1")
+    client, _ = connect(opened, server, "127.0.0.1")
+    words = {"server": port_of(server), "client": port_of(client), "user": this_user(), "uid": os.geteuid()}
+    names = {
+        (port_of(server), None): "listener",
+        (port_of(server), port_of(client)): "accepted",
+        (port_of(client), port_of(server)): "client",
+    }
+    rows = conns(*options.format(**words).split())["records"]
+    assert {names[row["local"]["port"], row["remote"]["port"] if row["remote"] else None] for row in rows} == expected
+
+
+SECCOMP = """
+import ctypes, os, platform, struct, sys
+SOCKET_CALL = {"x86_64": 41, "aarch64": 198}[platform.machine()]
+program = [
+    (0x20, 0, 0, 0),                 # load the number of the call
+    (0x15, 0, 3, SOCKET_CALL),
+    (0x20, 0, 0, 16),                # load its first argument, the address family
+    (0x15, 0, 1, 16),                # AF_NETLINK
+    (0x06, 0, 0, 0x00050000 | 1),    # SECCOMP_RET_ERRNO, EPERM
+    (0x06, 0, 0, 0x7FFF0000),        # SECCOMP_RET_ALLOW
+]
+code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *line) for line in program))
+libc = ctypes.CDLL(None, use_errno=True)
+filter = ctypes.create_string_buffer(struct.pack("@HP", len(program), ctypes.addressof(code)))
+assert libc.prctl(38, 1, 0, 0, 0) == 0                              # PR_SET_NO_NEW_PRIVS
+assert libc.prctl(22, 2, ctypes.byref(filter), 0, 0) == 0           # PR_SET_SECCOMP, SECCOMP_MODE_FILTER
+os.execv(sys.executable, [sys.executable, "-m", "lodiag", *sys.argv[1:]])
+"""
+"""Run lodiag where a sandbox refuses netlink, as those of containers may."""
+
+
+def run_without_netlink(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run lodiag under such a sandbox."""
+    if sys.platform != "linux" or os.uname().machine not in {"x86_64", "aarch64"}:
+        pytest.skip("the sandbox is written for Linux on two kinds of machines")
+    return subprocess.run(
+        [sys.executable, "-c", SECCOMP, *arguments],
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        env=environment(),
+        cwd="/",
+        timeout=30,
+        check=False,
+    )
+
+
+def test_a_source_that_is_refused_gives_way_to_the_next_and_it_is_said(opened: ExitStack) -> None:
+    port = port_of(bind(opened, TCP, "127.0.0.1"))
+    report = parse(run_without_netlink("conns", "--lport", str(port), "--json"))
+    assert report["source"] == "proc"
+    assert [item["method"] for item in report["summary"]["refused"]] == ["sock_diag"]
+    (row,) = report["records"]
+    assert (row["backlog"], row["accept_queue"]) == (None, 0)
+
+
+def test_a_source_that_was_asked_for_is_not_replaced() -> None:
+    done = run_without_netlink("conns", "--source", "sock_diag")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "sock_diag: Operation not permitted" in done.stderr
+
+
+MOVER = """
+import socket
+while True:
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sock.bind(("127.0.0.1", 0))
+    sock.connect(("127.0.0.1", 9))
+    sock.close()
+"""
+
+
+@pytest.mark.skipif(not NETLINK, reason="this machine has no sock_diag")
+def test_a_socket_that_changes_its_state_meanwhile_is_listed_once() -> None:
+    with subprocess.Popen([sys.executable, "-c", MOVER]) as mover:
+        try:
+            for _ in range(300):
+                cookies = [row.cookie for row in list_connections(proto="udp", with_process=False).records]
+                assert len(cookies) == len(set(cookies))
+        finally:
+            mover.kill()
+
+
+@pytest.mark.parametrize(
+    ("source", "options", "what"),
+    [
+        ("proc", ["--unit", "x"], "units and containers of sockets"),
+        ("psutil", ["--unit", "x"], "units and containers of sockets"),
+        ("proc", ["--state", "bound"], "sockets that are bound and do not listen"),
+        ("psutil", ["--state", "bound,listen"], "sockets that are bound and do not listen"),
+        ("psutil", ["--user", "root", "--no-process"], "users of sockets"),
+    ],
+)
+def test_a_source_that_cannot_know_says_so(source: str, options: list[str], what: str) -> None:
+    if sys.platform != "linux":
+        pytest.skip("elsewhere there is one source")
+    report = run_json("conns", "--source", source, *options)
+    assert what in [item["what"] for item in report["missing"]]
+    assert report["complete"] is False
+
+
+UNREADABLE = """
+mkdir "$1/net" && cp /proc/net/tcp /proc/net/tcp6 /proc/net/udp /proc/net/udp6 "$1/net"
+chmod 755 "$1" && chmod 000 "$1/net/tcp" && mount --bind "$1" /proc
+"""
+
+
+def test_a_file_that_cannot_be_read_is_missing_and_not_empty() -> None:
+    if os.geteuid() != 0:
+        skip_world("only root can put another /proc in the place of this one")
+    require_readable_python()
+    script = f'{UNREADABLE}\nexec {" ".join(NOBODY)} "$0" -m lodiag conns --source proc --json'
+    with tempfile.TemporaryDirectory() as folder:
+        command = ("unshare", "-m", "sh", "-ec", script, sys.executable, folder)
+        report = parse(run_in_world(LO_UP, command=command))
+    (item,) = report["missing"]
+    assert (item["what"], report["complete"]) == ("some sockets", False)
+    assert "/proc/net/tcp: Permission denied" in item["why"]
+
+
+ELSEWHERE = """
+import json, socket
+from lodiag import list_connections
+from lodiag.model import to_plain
+from lodiag.render import render
+kept = []
+for device in (b"v0", b"lo", None):
+    sock = socket.socket()
+    if device:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device)
+    sock.bind(("0.0.0.0", 0))
+    sock.listen()
+    kept.append(sock)
+report = list_connections(states=["listen"])
+print(json.dumps([[s.getsockname()[1] for s in kept], to_plain(report.records), render(report, "table")]))
+"""
+
+
+def test_what_is_bound_to_another_interface_does_not_answer_on_the_loopback() -> None:
+    if os.geteuid() != 0:
+        skip_world("only root can make interfaces")
+    done = run_in_world(f"{LO_UP}\nip link add v0 type veth peer name v1", command=(sys.executable, "-c", ELSEWHERE))
+    assert done.returncode == 0, done.stderr
+    (_, inside, everywhere), rows, table = json.loads(done.stdout)
+    assert [(row["local"]["port"], row["interface"], row["scope"]) for row in rows] == sorted(
+        [(inside, "lo", "loopback"), (everywhere, None, "wildcard")]
+    )
+    assert f"0.0.0.0%lo:{inside}" in table
+
+
+def test_a_cell_does_not_grow_with_the_workers_of_a_server() -> None:
+    shared = Socket("tcp", "ipv4", "listen", ("127.0.0.1", 80), None, tuple(range(100, 113)))
+    table = render(list_connections(system=FakeTable(shared)), "table")
+    assert "-[100] -[101] +11" in table
+    assert max(map(len, table.splitlines())) <= 80
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("127.0.0.1", "127.0.0.1"),
+        ("::ffff:127.0.0.1", "127.0.0.1"),
+        ("::FFFF:7f00:1", "127.0.0.1"),
+        ("0:0:0:0:0:ffff:127.0.0.1", "127.0.0.1"),
+        ("0::1", "::1"),
+        ("::", "::"),
+    ],
+)
+def test_an_address_may_be_spelt_in_any_way(text: str, address: str) -> None:
+    assert parse_address(text) == address
+
+
+# --- columns ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_columns_that_were_asked_for_are_shown(opened: ExitStack) -> None:
+    port = port_of(bind(opened, TCP, "127.0.0.1"))
+    done = run_lodiag("conns", "-l", "--port", str(port), "--columns", "state,local,process,tcp.rtt_ms")
+    heading, row, *_ = done.stdout.splitlines()
+    assert heading.split() == ["state", "local", "process", "tcp.rtt_ms"]
+    assert row.split()[:2] == ["listen", f"127.0.0.1:{port}"]
+    assert row.split()[-1] == "-"
+    shown = run_lodiag("conns", "-l", "--port", str(port), "--columns", "local", "--format", "markdown").stdout
+    assert "| local" in shown
+
+
+def test_every_column_can_be_shown(opened: ExitStack) -> None:
+    server = bind(opened, TCP, "127.0.0.1")
+    connect(opened, server, "127.0.0.1")
+    names = list_columns()
+    fields = {name for row in run_json("conns", "--port", str(port_of(server)))["records"] for name in row}
+    assert fields - {"owners", "tcp"} <= set(names)
+    done = run_lodiag("conns", "--port", str(port_of(server)), "--columns", ",".join(names))
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[0].split() == list(names)
+    wide = run_lodiag("conns", "--port", str(port_of(server)), "--wide").stdout.splitlines()[0].split()
+    assert {"recv_q_bytes", "backlog", "drops", "unit", "process"} <= set(wide) <= set(names)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--columns", "colour"], "'colour' is not a column"),
+        (["--columns", ""], "'' is not a column"),
+        (["--columns", "local", "--json"], "json has all columns"),
+        (["--local", "localhost"], "not an address"),
+        (["--local", "::1%lo"], "has a zone"),
+        (["--unit", ""], "unit must not be empty"),
+        (["--process", ""], "process must not be empty"),
+        (["--user", ""], "user must not be empty"),
+        (["--no-process", "--columns", "process"], "processes cannot be shown"),
+        (["--lport", "65536"], "local port"),
+        (["--rport", "-1"], "remote port"),
+        (["--source", "kvm"], "invalid choice"),
+    ],
+)
+def test_what_cannot_be_shown_is_refused(options: list[str], words: str) -> None:
+    assert_refused(run_lodiag("conns", *options), words)
+
+
+def test_the_command_line_and_the_library_know_the_same_sources() -> None:
+    assert cli_conns.SOURCES == SOURCES == tuple(sources.SOURCES)
 
 
 # --- filters ---------------------------------------------------------------------------------------------------------
@@ -465,9 +934,9 @@ def test_any_other_word_is_refused_in_one_sentence(text: str) -> None:
 
 def test_the_command_line_is_shown_only_if_asked(opened: ExitStack, conns: Ask) -> None:
     port = port_of(bind(opened, TCP, "127.0.0.1"))
-    asked = row_at(conns("--port", str(port), "--cmdline"), port)["owners"]
+    asked = owners_of(row_at(conns("--port", str(port), "--cmdline"), port))
     assert asked == [{**this_process(), "cmdline": " ".join(psutil.Process().cmdline())}]
-    assert row_at(conns("--port", str(port)), port)["owners"] == [this_process()]
+    assert owners_of(row_at(conns("--port", str(port)), port)) == [this_process()]
 
 
 def test_without_processes_no_process_is_asked(opened: ExitStack, conns: Ask) -> None:
@@ -498,7 +967,7 @@ def test_the_owner_is_the_process_that_holds_the_socket(opened: ExitStack) -> No
 def test_two_runs_give_the_same_rows_in_the_same_order(zoo: Zoo, conns: Ask) -> None:
     assert zoo.shown() == ALL
     first, second = (conns("--pid", str(THIS)) for _ in range(2))
-    assert first["records"] == second["records"]
+    assert [core(row) for row in first["records"]] == [core(row) for row in second["records"]]
 
 
 def test_the_summary_counts_the_rows(zoo: Zoo, conns: Ask) -> None:
@@ -577,8 +1046,9 @@ class FakeTable(System):
         self.asked: list[int] = []
         self._uid = uid
 
-    def list_sockets(self) -> SocketTable:
+    def list_sockets(self, source: str | None = None, question: Question | None = None) -> SocketTable:
         """Give them."""
+        del source, question
         return self.table
 
     def describe_host(self) -> Host:
@@ -596,7 +1066,7 @@ class FakeTable(System):
 def test_a_process_that_ends_meanwhile_keeps_its_pid() -> None:
     gone = FakeTable(Socket("tcp", "ipv4", "listen", ("127.0.0.1", 80), None, (4711, 4712)))
     report = list_connections(with_cmdline=True, system=gone)
-    unknown = {"process": None, "user": None, "cmdline": None}
+    unknown = {"process": None, "user": None, "fd": None, "cmdline": None}
     assert to_plain(report.records[0].owners) == [{"pid": 4711, **unknown}, {"pid": 4712, **unknown}]
     assert report.missing == ()
     assert "-[4711] -[4712]" in render(report, "table")
@@ -679,8 +1149,20 @@ def run_with_hidden_proc(*arguments: str) -> subprocess.CompletedProcess[str]:
     return run_in_world(LO_UP, command=("unshare", "-m", "sh", "-c", lodiag, sys.executable, *arguments))
 
 
-def test_without_proc_there_is_one_sentence_and_no_traceback() -> None:
-    done = run_with_hidden_proc("conns")
+def test_without_proc_netlink_tells_the_sockets_and_not_who_owns_them() -> None:
+    script = "import socket, subprocess, sys; s = socket.create_server(('127.0.0.1', 0)); subprocess.run(sys.argv[1:])"
+    setup = f'{HIDE_PROC} && exec "$0" -c "$1" "$0" -m lodiag conns --json'
+    command = ("unshare", "-m", "sh", "-c", setup, sys.executable, script)
+    report = parse(run_in_world(LO_UP, command=command))
+    (row,) = report["records"]
+    assert (report["source"], report["complete"]) == ("sock_diag", False)
+    assert (row["owners"], row["uid"], row["backlog"]) == (None, os.geteuid(), 128)
+    assert [(item["what"], item["count"]) for item in report["missing"]] == [("owners", 1)]
+
+
+@pytest.mark.parametrize("source", ["proc", "psutil"])
+def test_without_proc_there_is_one_sentence_and_no_traceback(source: str) -> None:
+    done = run_with_hidden_proc("conns", "--source", source)
     assert (done.returncode, done.stdout) == (2, "")
     first, *more = done.stderr.splitlines()
     assert re.fullmatch(r"lodiag conns: error \[unsupported\]: .*socket table.*", first)
@@ -918,7 +1400,7 @@ for address in ("127.0.0.1", "::1"):
     bound(udp, address).connect(bound(udp, address).getsockname())
 patience = time.monotonic() + 10
 while True:
-    peer = subprocess.run(["ss", "-tuanH"], capture_output=True, text=True, check=True).stdout
+    peer = subprocess.run(["ss", "-tuaneH"], capture_output=True, text=True, check=True).stdout
     if not {"FIN-WAIT-1", "LAST-ACK"} & set(peer.split()) or time.monotonic() > patience:
         break
 print(json.dumps({"ss": peer, "rows": to_plain(list_connections(with_process=False).records)}))
@@ -938,16 +1420,27 @@ def read_end(end: Row | None) -> tuple[str, str] | None:
 
 
 def test_the_rows_are_those_of_ss() -> None:
+    """Also inode, cookie and queues."""
     if shutil.which("ss") is None:
         skip_world("ss is not installed")
     done = run_in_world(LO_UP, command=(sys.executable, "-c", PARITY))
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
-    theirs = Counter(
-        (proto, PEER_STATES.get(state.lower(), state.lower()), read_peer_end(local), read_peer_end(remote))
-        for proto, state, _, _, local, remote, *_ in map(str.split, told["ss"].splitlines())
+    theirs: Counter[tuple[object, ...]] = Counter()
+    for line in told["ss"].splitlines():
+        proto, state, recv_q, send_q, local, remote, *more = line.split()
+        ids = dict(word.split(":", 1) for word in more if word.startswith(("ino:", "sk:")))
+        ends = read_peer_end(local), read_peer_end(remote)
+        name = PEER_STATES.get(state.lower(), state.lower())
+        theirs[proto, name, *ends, int(recv_q), int(send_q), int(ids.get("ino", 0)), ids["sk"]] += 1
+    ours: Counter[tuple[object, ...]] = Counter(
+        (
+            *(r["proto"], r["state"], read_end(r["local"]), read_end(r["remote"])),
+            *((r["accept_queue"], r["backlog"]) if r["state"] == "listen" else (r["recv_q_bytes"], r["send_q_bytes"])),
+            *(r["inode"], r["cookie"]),
+        )
+        for r in told["rows"]
     )
-    ours = Counter((r["proto"], r["state"], read_end(r["local"]), read_end(r["remote"])) for r in told["rows"])
     assert {state for _, state, *_ in ours} == {
         *("listen", "established", "unconnected", "time-wait", "close-wait", "fin-wait-2")
     }

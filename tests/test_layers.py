@@ -22,7 +22,7 @@ LAYERS = (
     ("targets",),
     ("judge",),
     ("report",),
-    ("echo", "hops"),
+    ("echo", "hops", "sockets"),
     ("ping", "trace", "conns"),
     ("render", "schema"),
     ("cli",),

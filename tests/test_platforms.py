@@ -14,11 +14,11 @@ from running import ROOT
 
 from lodiag import PrivilegeError, list_connections, ping_address, trace_route
 from lodiag.errors import UnsupportedError
-from lodiag.model import Host, to_plain
+from lodiag.model import Host, Missing, to_plain
 from lodiag.render import FORMATS, render
 from lodiag.schema import build_schema
 from lodiag.system import System
-from lodiag.system.facts import Interface, Process, Socket, SocketTable
+from lodiag.system.facts import Interface, Process, Question, Socket, SocketTable
 from lodiag.system.probe import Answer, MethodRefusedError
 
 if TYPE_CHECKING:
@@ -57,10 +57,12 @@ def check(report: Report[Any, Any]) -> None:
 class OwnSocketsOnly(System):
     """macOS for a user who is not root: it tells the sockets of that user's own processes."""
 
-    def list_sockets(self) -> SocketTable:
+    def list_sockets(self, source: str | None = None, question: Question | None = None) -> SocketTable:
         """Give one socket, and say that there are others."""
+        del source, question
         own = Socket("tcp", "ipv4", "listen", ("127.0.0.1", 8080), None, (501,))
-        return SocketTable("psutil", (own,), "only the sockets of this user's own processes are shown")
+        why = "only the sockets of this user's own processes are shown"
+        return SocketTable("psutil", (own,), Missing(what="other users' sockets", count=None, why=why))
 
     def describe_process(self, pid: int, *, with_cmdline: bool) -> Process:
         """Tell the one process."""
@@ -188,8 +190,9 @@ def test_where_everything_is_refused_each_refusal_is_named(run: Any, refused: tu
 class NoUserIds(System):
     """A machine without user ids, and with sockets that no process is told of."""
 
-    def list_sockets(self) -> SocketTable:
+    def list_sockets(self, source: str | None = None, question: Question | None = None) -> SocketTable:
         """Give one listener and one connection."""
+        del source, question
         listener = Socket("tcp", "ipv4", "listen", ("127.0.0.1", 135), None, ())
         connection = Socket("tcp", "ipv4", "established", ("127.0.0.1", 49_152), ("127.0.0.1", 135), ())
         ended = Socket("tcp", "ipv4", "time-wait", ("127.0.0.1", 49_153), ("127.0.0.1", 135), ())
@@ -284,8 +287,9 @@ def test_without_an_error_queue_a_failure_has_no_sender() -> None:
 class Unreadable(System):
     """A machine whose socket table cannot be had."""
 
-    def list_sockets(self) -> SocketTable:
+    def list_sockets(self, source: str | None = None, question: Question | None = None) -> SocketTable:
         """Say so."""
+        del source, question
         message = "the socket table cannot be read"
         raise UnsupportedError(message)
 

@@ -66,9 +66,10 @@ def test_importing_lodiag_costs_nothing() -> None:
         (["ping", "-c1", "--json", "--method", "udp", "127.0.0.1"], JSON_MODULES),
         (["ping", "-c1", "--method", "udp", "127.0.0.1"], {"dataclasses"} | TABULATE),
         (["trace", "--json", "127.0.0.1"], JSON_MODULES | PSUTIL),
-        (["conns", "--json"], JSON_MODULES | PSUTIL),
-        (["conns", "--format", "csv"], {"dataclasses", "csv", "json"} | PSUTIL),
-        (["conns"], {"dataclasses"} | TABULATE | PSUTIL),
+        (["conns", "--json"], JSON_MODULES),
+        (["conns", "--format", "csv"], {"dataclasses", "csv", "json"}),
+        (["conns"], {"dataclasses"} | TABULATE),
+        (["conns", "--source", "psutil"], {"dataclasses"} | TABULATE | PSUTIL),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cache
+from types import NoneType
 from typing import Any, Generic, TypeVar
 
 SCHEMA = "lodiag/1"
@@ -21,6 +22,7 @@ SummaryT = TypeVar("SummaryT")
 
 
 FAMILIES = ("ipv4", "ipv6")
+PROTOS = ("tcp", "udp")
 METHODS = ("icmp-datagram", "icmp-raw", "udp", "tcp")
 SEVERITIES = ("fail", "warn", "info", "ok")
 """Worst first; one fail makes the exit status 1."""
@@ -135,10 +137,14 @@ def _names(kind: type) -> tuple[str, ...]:
 def to_plain(value: object) -> Any:  # noqa: ANN401 - JSON has no narrower type
     """Turn any part of a report into dicts, lists and scalars, in the model's order.
 
-    ``dataclasses.asdict`` copies each leaf deeply, which takes several times as long.
+    ``dataclasses.asdict`` copies each leaf deeply, which takes many times as long.
     """
-    if isinstance(value, tuple):
-        return [to_plain(item) for item in value]
-    if is_dataclass(value) and not isinstance(value, type):
-        return {name: to_plain(getattr(value, name)) for name in _names(type(value))}
-    return value
+    kind = type(value)
+    if kind is tuple:
+        return [to_plain(item) for item in value]  # type: ignore[attr-defined]  # it is a tuple
+    if kind in _SCALARS or not is_dataclass(kind):
+        return value
+    return {name: item if type(item := getattr(value, name)) in _SCALARS else to_plain(item) for name in _names(kind)}
+
+
+_SCALARS = frozenset({str, int, float, bool, NoneType})

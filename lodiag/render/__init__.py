@@ -6,13 +6,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
     from types import ModuleType
 
     from lodiag.model import Report
 
 FORMATS = ("table", "json", "jsonl", "csv", "markdown", "prometheus")
-"""Each is the name of a module here with a function ``render(report) -> str``; those that can follow a ping
-as it runs also have ``render_reply(target, address, reply) -> str``."""
+"""Each is the name of a module here with a function ``render(report)``, which gives the text or an iterator of its
+lines; those that can follow a ping as it runs also have ``render_reply(target, address, reply) -> str``."""
+
+PIECE = 65_536
+"""Characters written at once: as many as a pipe holds."""
+
+COLUMNED = ("table", "markdown")
+"""Formats in which the columns of a table of sockets can be chosen; the others have all."""
 
 
 def load_format(name: str) -> ModuleType:
@@ -20,7 +27,27 @@ def load_format(name: str) -> ModuleType:
     return import_module(f"lodiag.render.{name}")
 
 
-def render(report: Report[Any, Any], name: str) -> str:
-    """Write the report in one of ``FORMATS``; the text ends with a newline unless it is empty."""
-    text: str = load_format(name).render(report)
-    return text
+def stream(report: Report[Any, Any], name: str, columns: Sequence[str] = ()) -> Iterator[str]:
+    """Write the report in one of ``FORMATS``, in pieces of some ten thousand characters.
+
+    ``columns`` are those that a table of sockets is to have, in the formats of ``COLUMNED``.
+    """
+    write = load_format(name).render
+    found: str | Iterator[str] = write(report, columns) if columns else write(report)
+    if isinstance(found, str):
+        yield found
+        return
+    piece: list[str] = []
+    size = 0
+    for text in found:
+        piece.append(text)
+        size += len(text)
+        if size >= PIECE:
+            yield "".join(piece)
+            piece, size = [], 0
+    yield "".join(piece)
+
+
+def render(report: Report[Any, Any], name: str, columns: Sequence[str] = ()) -> str:
+    """Write the whole report in one of ``FORMATS``; the text ends with a newline unless it is empty."""
+    return "".join(stream(report, name, columns))

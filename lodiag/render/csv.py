@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from lodiag.model import Report
 
 
-def render(report: Report[Any, Any]) -> str:
+def render(report: Report[Any, Any]) -> Iterator[str]:
     """Write the records (RFC 4180): nested fields as ``local.port``, several owners joined by ``;``.
 
     What was not measured is an empty cell. The probes of a record, and the findings, are in the JSON.
@@ -29,7 +29,10 @@ def render(report: Report[Any, Any]) -> str:
     for record in report.records:
         plain = to_plain(record)
         writer.writerow([_pick(plain, path) for path in paths])
-    return out.getvalue()
+        yield out.getvalue()
+        out.seek(0)
+        out.truncate()
+    yield out.getvalue()
 
 
 def _find_paths(kind: type) -> Iterator[tuple[str, ...]]:

@@ -8,3 +8,8 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def text(value: object) -> str:
+    """Write a value; what was not measured is a dash."""
+    return "-" if value is None else printable(str(value))

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from lodiag.model import to_plain
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from lodiag.model import Report
     from lodiag.model.ping import PingReply
 
 
-def render(report: Report[Any, Any]) -> str:
+def render(report: Report[Any, Any]) -> Iterator[str]:
     """Write a line per record, one per finding, and one of type ``report``: without that, the rest is cut short."""
-    plain = to_plain(report)
-    records, findings = plain.pop("records"), plain.pop("findings")
-    lines = [{"type": "record", **record} for record in records]
-    lines += [{"type": "finding", **finding} for finding in findings]
-    lines.append({"type": "report", **plain})
-    return "".join(json.dumps(line, allow_nan=False) + "\n" for line in lines)
+    encode = json.JSONEncoder(allow_nan=False).encode
+    for kind, parts in (("record", report.records), ("finding", report.findings)):
+        for part in parts:
+            yield encode({"type": kind, **to_plain(part)}) + "\n"
+    plain = to_plain(replace(report, records=(), findings=()))
+    yield encode({"type": "report", **{k: v for k, v in plain.items() if k not in {"records", "findings"}}}) + "\n"
 
 
 def render_reply(target: str, address: str, reply: PingReply) -> str:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lodiag.render.escaping import printable
+from lodiag.render.columns import TEXT, USUAL, write_cell
+from lodiag.render.escaping import text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from lodiag.model import Missing, Report
-    from lodiag.model.conns import ConnRecord, Endpoint, Owner
+    from lodiag.model.conns import ConnRecord
     from lodiag.model.ping import PingRecord
     from lodiag.model.trace import HopRecord
 
@@ -24,9 +25,11 @@ class Table(NamedTuple):
     right: frozenset[str]
 
 
-def lay_out(report: Report[Any, Any]) -> list[Table]:
-    """Tables for the records of a report; none where there is no record."""
-    return _LAYOUTS[report.command](report) if report.records else []
+def lay_out(report: Report[Any, Any], columns: Sequence[str] = ()) -> list[Table]:
+    """Tables for the records of a report; none where there is no record. ``columns`` are those of sockets to show."""
+    if not report.records:
+        return []
+    return _conns(report, columns) if report.command == "conns" else _LAYOUTS[report.command](report)
 
 
 def headline(report: Report[Any, Any]) -> str | None:
@@ -47,11 +50,6 @@ def note(item: Missing) -> str:
     return f"{item.what}{count} cannot be seen: {item.why}"
 
 
-def text(value: object) -> str:
-    """Write a value; what was not measured is a dash."""
-    return "-" if value is None else printable(str(value))
-
-
 def milliseconds(value: float | None) -> str:
     """Write a time to the microsecond."""
     return "-" if value is None else f"{value:.3f}"
@@ -63,28 +61,6 @@ def percent(ratio: float | None) -> str:
         return "-"
     digits = next(d for d in (4, 7, 12) if ratio == 1 or f"{ratio * 100:.{d}g}" != "100")
     return f"{ratio * 100:.{digits}g} %"
-
-
-def endpoint(end: Endpoint | None) -> str:
-    """Write an address and a port as URLs have them."""
-    if end is None:
-        return "-"
-    host = f"[{end.address}]" if ":" in end.address else end.address
-    return f"{host}:{end.port}"
-
-
-def users(value: Sequence[Owner] | None) -> str:
-    """Write the users of the processes that hold a socket, each once; ``?`` where they may not be seen."""
-    if value is None:
-        return "?"
-    return " ".join(dict.fromkeys(text(owner.user) for owner in value)) or "-"
-
-
-def owners(value: Sequence[Owner] | None) -> str:
-    """Write the processes that hold a socket as name[pid]; ``?`` where they may not be seen."""
-    if value is None:
-        return "?"
-    return " ".join(f"{text(owner.process)}[{owner.pid}]" for owner in value) or "-"
 
 
 def _ping(report: Report[PingRecord, Any]) -> list[Table]:
@@ -160,26 +136,16 @@ def _fold(rows: list[list[str]]) -> Iterator[list[str]]:
         yield [hops[0] if len(hops) == 1 else f"{hops[0]}-{hops[-1]}", *cells]
 
 
-def _conns(report: Report[ConnRecord, Any]) -> list[Table]:
+def _conns(report: Report[ConnRecord, Any], chosen: Sequence[str]) -> list[Table]:
     records = report.records
-    with_cmdline = any(owner.cmdline is not None for r in records for owner in r.owners or ())
-    rows = []
-    for r in records:
-        row = [
-            f"{r.proto}6" if r.family == "ipv6" else r.proto,
-            r.state,
-            endpoint(r.local),
-            endpoint(r.remote),
-            users(r.owners),
-            owners(r.owners),
-        ]
-        if with_cmdline:
-            row.append("; ".join(text(owner.cmdline) for owner in r.owners or ()) or "-")
-        rows.append(row)
-    headers = ["proto", "state", "local", "remote", "user", "process"] + ["cmdline"] * with_cmdline
+    columns = list(chosen or USUAL)
+    if "cmdline" not in columns and any(o.cmdline is not None for r in records for o in r.owners or ()):
+        columns.append("cmdline")
     was_asked = any(r.owners is not None for r in records) or any(item.what == "owners" for item in report.missing)
-    shown = len(headers) if was_asked else headers.index("user")
-    return [Table(headers[:shown], [row[:shown] for row in rows], frozenset())]
+    if not was_asked and not chosen:
+        columns = [name for name in columns if name not in {"user", "process"}]
+    rows = [[write_cell(record, name) for name in columns] for record in records]
+    return [Table(columns, rows, frozenset(columns) - TEXT)]
 
 
-_LAYOUTS: dict[str, Callable[[Report[Any, Any]], list[Table]]] = {"ping": _ping, "trace": _trace, "conns": _conns}
+_LAYOUTS: dict[str, Callable[[Report[Any, Any]], list[Table]]] = {"ping": _ping, "trace": _trace}

@@ -8,19 +8,21 @@ from lodiag.render.escaping import printable
 from lodiag.render.layout import headline, lay_out, note
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from lodiag.model import Finding, Report
     from lodiag.render.layout import Table
 
 _SPECIAL = str.maketrans({c: f"\\{c}" for c in "\\`*_[]<>|#~"})
 
 
-def render(report: Report[Any, Any]) -> str:
+def render(report: Report[Any, Any], columns: Sequence[str] = ()) -> str:
     """Write the tables, then the findings as a list."""
     parts = [f"## lodiag {report.command}"]
     head = headline(report)
     if head:
         parts.append(_escape(head))
-    parts += [_draw(table) for table in lay_out(report)] or ["Nothing to show."]
+    parts += [_draw(table) for table in lay_out(report, columns)] or ["Nothing to show."]
     if report.findings:
         parts.append("\n".join(_describe(finding) for finding in report.findings))
     if report.missing:

@@ -10,10 +10,10 @@ import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from lodiag.model import Finding, Host
-    from lodiag.system.facts import Interface, Process, Setting, SocketTable
+    from lodiag.system.facts import Group, Holder, Interface, Process, Question, Setting, SocketTable
     from lodiag.system.probe import ProbeSocket
 
 
@@ -33,6 +33,12 @@ class System:
         from lodiag.system import host
 
         return host.describe_host()
+
+    def sees_all_processes(self) -> bool:
+        """Whether a process that is not seen to hold a socket certainly does not."""
+        from lodiag.system import host
+
+        return self.describe_host().uid == 0 and host.is_root_of_all()
 
     def read_sysctl(self, name: str) -> str | None:
         """Value of a kernel parameter, such as ``net.ipv4.icmp_echo_ignore_all``; ``None`` if there is none."""
@@ -88,17 +94,49 @@ class System:
 
         waiting.wait(probes, timeout_s)
 
-    def list_sockets(self) -> SocketTable:
-        """Read the socket table of this network namespace."""
-        from lodiag.system import portable
+    def list_sockets(self, source: str | None = None, question: Question | None = None) -> SocketTable:
+        """Read the socket table of this network namespace, by ``source`` or by the best that is to be had.
 
-        return portable.list_sockets()
+        More may come than was asked for. Raises ``UnsupportedError`` if no source is to be had.
+        """
+        from lodiag.system import sources
+        from lodiag.system.facts import Question
+
+        return sources.list_sockets(source, question or Question())
+
+    def find_holders(self, inodes: Collection[int]) -> Mapping[int, tuple[Holder, ...]]:
+        """Find the processes that hold sockets of these inodes; those that this user may not see are left out."""
+        from lodiag.system import procfs
+
+        return procfs.find_holders(inodes)
 
     def describe_process(self, pid: int, *, with_cmdline: bool) -> Process:
         """Tell what may be known of a process."""
+        from lodiag.system import procfs
+
+        if procfs.is_here():
+            return procfs.describe_process(pid, with_cmdline=with_cmdline)
         from lodiag.system import portable
 
         return portable.describe_process(pid, with_cmdline=with_cmdline)
+
+    def list_groups(self) -> Mapping[int, Group]:
+        """Control groups by the id that sockets bear; empty where there are none."""
+        from lodiag.system import cgroups
+
+        return cgroups.list_groups()
+
+    def name_user(self, uid: int) -> str:
+        """Name of a user, or the number of one that has none."""
+        from lodiag.system import procfs
+
+        return procfs.name_user(uid)
+
+    def name_interface(self, index: int) -> str | None:
+        """Name of the interface of this index; ``None`` if it is gone."""
+        from lodiag.system import names
+
+        return names.name_interface(index)
 
     def list_loopback_interfaces(self) -> tuple[Interface, ...] | None:
         """Find the loopback interfaces, by their flag and not by their name; ``None`` if none can be read."""

@@ -2,26 +2,98 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from lodiag.model import Missing
+
+
+class Question(NamedTuple):
+    """What is asked of the socket table, so that no more is read than that; a source may answer with more."""
+
+    proto: str | None = None
+    family: str | None = None
+    states: frozenset[str] | None = None
+    local_port: int | None = None
+    remote_port: int | None = None
+    with_tcp: bool = False
+
+
+class TcpInfo(NamedTuple):
+    """What the kernel knows of a TCP connection; ``None`` for what this one does not tell."""
+
+    rtt_ms: float | None = None
+    rttvar_ms: float | None = None
+    min_rtt_ms: float | None = None
+    cwnd: int | None = None
+    retransmits: int | None = None
+    bytes_sent: int | None = None
+    bytes_acked: int | None = None
+    bytes_received: int | None = None
+    delivery_rate_bps: int | None = None
+    rwnd_limited_ms: float | None = None
+    last_sent_ms: int | None = None
+    last_received_ms: int | None = None
+    last_ack_ms: int | None = None
 
 
 class Socket(NamedTuple):
-    """A TCP or UDP socket as its source has it: addresses not yet unmapped, owners as pids."""
+    """A TCP or UDP socket as its source has it: addresses not yet unmapped, ``None`` for what the source does not tell.
+
+    ``pids`` are its owners where the source tells them; otherwise ``inode`` leads to them.
+    """
 
     proto: str
     family: str
     state: str
     local: tuple[str, int]
     remote: tuple[str, int] | None
-    pids: tuple[int, ...]
+    pids: tuple[int, ...] = ()
+    inode: int | None = None
+    uid: int | None = None
+    cookie: str | None = None
+    interface_index: int | None = None
+    recv_q_bytes: int | None = None
+    send_q_bytes: int | None = None
+    accept_queue: int | None = None
+    backlog: int | None = None
+    drops: int | None = None
+    timer: str | None = None
+    timer_ms: int | None = None
+    timer_retransmits: int | None = None
+    v6only: bool | None = None
+    cgroup_id: int | None = None
+    congestion: str | None = None
+    tcp: TcpInfo | None = None
+
+
+class Holder(NamedTuple):
+    """A process that holds a socket, and the lowest of the descriptors by which it does."""
+
+    pid: int
+    fd: int
 
 
 class SocketTable(NamedTuple):
-    """All sockets of one reading; ``partial`` says why some are missing, or is ``None``."""
+    """All sockets of one reading; ``partial`` says which are missing and why, or is ``None``.
+
+    ``refused`` are better sources that could not be had, as name and reason; ``lacks`` are what this one does not tell
+    and a filter may ask for: ``unit``, ``user`` and ``bound``.
+    """
 
     source: str
     sockets: tuple[Socket, ...]
-    partial: str | None
+    partial: Missing | None
+    refused: tuple[tuple[str, str], ...] = ()
+    lacks: frozenset[str] = frozenset()
+
+
+class Group(NamedTuple):
+    """A control group: its path, and the systemd unit and the container that the path names."""
+
+    path: str
+    unit: str | None
+    container: str | None
 
 
 class Process(NamedTuple):

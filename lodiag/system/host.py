@@ -19,6 +19,15 @@ def describe_host() -> Host:
     return Host(platform=sys.platform, uid=uid, netns=netns)
 
 
+def is_root_of_all() -> bool:
+    """Whether user 0 is the machine's: that of a user namespace is somebody else outside (user_namespaces(7))."""
+    try:
+        mapped = Path("/proc/self/uid_map").read_text(encoding="ascii").split()
+    except OSError:  # there are no such namespaces here
+        return True
+    return mapped == ["0", "0", "4294967295"]
+
+
 def name_settings(interface: str | None) -> dict[str, str]:
     """Name the kernel parameters that decide what answers, by Linux's Documentation/networking/ip-sysctl.rst."""
     names = {

@@ -22,3 +22,11 @@ def resolve(name: str, family: str | None) -> tuple[str, ...]:
         message = f"cannot resolve {name[:80]!r}{wanted}: {reason}"
         raise TargetError(message, "See /etc/hosts, or give the address itself.") from error
     return tuple(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+def name_interface(index: int) -> str | None:
+    """Name of the interface of this index; ``None`` if it is gone."""
+    try:
+        return socket.if_indextoname(index)
+    except OSError:
+        return None

@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from lodiag.errors import UnsupportedError
+from lodiag.model import Missing
 from lodiag.system.facts import Interface, Process, Socket, SocketTable
+from lodiag.system.sources import SourceRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from lodiag.system.facts import Question
 
 _FAMILIES = {socket.AF_INET: "ipv4", socket.AF_INET6: "ipv6"}
 _STATES = {
@@ -32,22 +35,24 @@ _STATES = {
 }
 """psutil's words to those of RFC 9293; the last three are those of Windows and SunOS."""
 
+LACKS = frozenset({"unit", "user", "bound"})
 
-def list_sockets(source: Any = psutil) -> SocketTable:  # noqa: ANN401 - psutil, or what a test has in its place
+
+def list_sockets(question: Question, source: Any = psutil) -> SocketTable:  # noqa: ANN401 - psutil, or a test's own
     """Read all TCP and UDP sockets, with one owner each where it may be seen.
 
-    macOS tells all of them to root only: there, those of the caller's own processes come back, with
-    ``partial`` saying so. ``source`` is psutil, or what a test has in its place.
+    macOS tells all of them to root only: there, those of the caller's own processes come back, with ``partial``
+    saying so. ``source`` is psutil, or what a test has in its place. Raises ``SourceRefusedError``.
     """
+    del question  # psutil reads all or nothing
     try:
-        return SocketTable("psutil", tuple(_translate(source.net_connections("inet"))), None)
+        return SocketTable("psutil", tuple(_translate(source.net_connections("inet"))), None, lacks=LACKS)
     except psutil.AccessDenied:
-        return SocketTable(
-            "psutil", tuple(_own_sockets(source)), "only the sockets of this user's own processes are shown"
-        )
+        why = "only the sockets of this user's own processes are shown"
+        partial = Missing(what="other users' sockets", count=None, why=why)
+        return SocketTable("psutil", tuple(_own_sockets(source)), partial, lacks=LACKS)
     except OSError as error:
-        message = f"the socket table cannot be read: {error.strerror or error}"
-        raise UnsupportedError(message, "On Linux it is in /proc/net; is /proc mounted?") from error
+        raise SourceRefusedError(error.strerror or str(error)) from error
 
 
 def _own_sockets(source: Any) -> Iterator[Socket]:  # noqa: ANN401 - as above

@@ -1,0 +1,142 @@
+"""The socket table by sock_diag netlink: what Linux tells any user, filtered in the kernel."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING, NamedTuple
+
+from lodiag.model import Missing
+from lodiag.system import procnet, sock_diag
+from lodiag.system.facts import Question, SocketTable
+from lodiag.system.sources import SourceRefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lodiag.system.facts import Socket
+
+NETLINK_SOCK_DIAG = 4
+"""include/uapi/linux/netlink.h"""
+
+REPLY_BYTES = 1 << 16
+"""A dump comes in datagrams of at most 32 KiB."""
+
+TRIES = 3
+"""How often a dump that the kernel calls inconsistent (NLM_F_DUMP_INTR) is asked for."""
+
+WAIT_S = 5.0
+
+
+class Dump(NamedTuple):
+    """A question to the kernel."""
+
+    proto: str
+    family: str
+    request: bytes
+
+
+def list_sockets(question: Question) -> SocketTable:
+    """Read all sockets that listen, wait or are bound, and of the others those with an end on the loopback.
+
+    A kernel that has no diagnosis for one protocol or family still has /proc/net for it. Raises ``SourceRefusedError``
+    where the kernel, or a sandbox around this process, has no sock_diag at all.
+    """
+    if not hasattr(socket, "AF_NETLINK"):
+        message = "this system has no netlink"
+        raise SourceRefusedError(message)
+    found: dict[str | None, Socket] = {}
+    failed: dict[tuple[str, str], str] = {}
+    is_torn = is_answered = False
+    with _open() as sock:
+        for dump in list_dumps(question):
+            try:
+                rows, was_torn = ask(sock, dump)
+            except OSError as error:
+                failed[dump.proto, dump.family] = error.strerror or str(error)
+                continue
+            # One that changes its state between two dumps is in both.
+            found |= {row.cookie: row for row in rows}
+            is_torn, is_answered = is_torn or was_torn, True
+    if failed and not is_answered:
+        raise SourceRefusedError("; ".join(dict.fromkeys(failed.values())))
+    missing = ["the kernel's table changed while it was read, each time that it was"] if is_torn else []
+    instead: list[Socket] = []
+    for (proto, family), reason in failed.items():
+        try:
+            instead += procnet.list_sockets(Question(proto, family)).sockets
+        except SourceRefusedError as refusal:
+            missing.append(f"{proto} of {family}: {reason}; {refusal}")
+    return SocketTable(
+        "sock_diag",
+        (*found.values(), *instead),
+        Missing(what="some sockets", count=None, why="; ".join(missing)) if missing else None,
+        tuple((f"sock_diag of {proto} and {family}", reason) for (proto, family), reason in failed.items()),
+    )
+
+
+def _open() -> socket.socket:
+    try:
+        sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_SOCK_DIAG)
+    except OSError as error:
+        raise SourceRefusedError(error.strerror or str(error)) from error
+    sock.settimeout(WAIT_S)
+    return sock
+
+
+def list_dumps(question: Question) -> Iterator[Dump]:
+    """Write the dumps that answer a question.
+
+    What has no peer may be bound to every address, and is not filtered. Those in the state of listening are in a table
+    of their own, and are told at once however many others there are.
+    """
+    wanted = sock_diag.encode_states(question.states)
+    tcp_extensions = sock_diag.TCP_EXTENSIONS if question.with_tcp else 0
+    listening, bound, unconnected = (1 << n for n in (sock_diag.LISTEN, sock_diag.BOUND_INACTIVE, sock_diag.CLOSE))
+    talking = sock_diag.ALL_STATES & ~(listening | unconnected)
+    memory = sock_diag.MEMORY_EXTENSION
+    kinds = {
+        "tcp": (
+            (listening, (), memory | tcp_extensions),
+            (bound, (), memory),
+            (talking, sock_diag.LOOPBACK, tcp_extensions),
+        ),
+        "udp": ((unconnected, (), memory), (1 << sock_diag.ESTABLISHED, sock_diag.LOOPBACK, memory)),
+    }
+    for proto in kinds if question.proto is None else (question.proto,):
+        for family in sock_diag.FAMILIES if question.family is None else (question.family,):
+            for states, conditions, extensions in kinds[proto]:
+                if states & wanted:
+                    ports = question.local_port or 0, question.remote_port or 0
+                    request = sock_diag.encode_dump(family, proto, states & wanted, conditions, extensions, ports)
+                    yield Dump(proto, family, request)
+
+
+def ask(sock: socket.socket, dump: Dump) -> tuple[list[Socket], bool]:
+    """Ask for one dump, again if it was interrupted; the sockets, and whether it was to the last.
+
+    Raises ``OSError`` for a refusal, for a reply that is not whole, and if none comes.
+    """
+    for _ in range(TRIES):
+        sock.send(dump.request)
+        rows, is_torn = _receive(sock, dump.proto)
+        if not is_torn:
+            break
+    return rows, is_torn
+
+
+def _receive(sock: socket.socket, proto: str) -> tuple[list[Socket], bool]:
+    rows: list[Socket] = []
+    is_torn = False
+    buffer = bytearray(REPLY_BYTES)
+    view = memoryview(buffer)
+    while True:
+        size, _, flags, _ = sock.recvmsg_into([buffer])
+        if flags & socket.MSG_TRUNC:
+            raise sock_diag.DiagError(0, "a reply did not fit")
+        for kind, message_flags, payload in sock_diag.decode_messages(view[:size]):
+            is_torn |= bool(message_flags & sock_diag.NLM_F_DUMP_INTR)
+            if kind == sock_diag.NLMSG_DONE:
+                return rows, is_torn
+            row = sock_diag.decode_socket(proto, payload)
+            if row is not None:
+                rows.append(row)

@@ -1,0 +1,122 @@
+"""Linux's /proc: which processes hold a socket, and what they are called."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from lodiag.system.facts import Holder, Process
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping
+
+ROOT = "/proc"
+SOCKET_LINK = "socket:["
+COMM_LENGTH = 15
+"""Bytes of a process's name that the kernel keeps (TASK_COMM_LEN less the final zero)."""
+
+
+def is_here() -> bool:
+    """Whether this system has it, and it is mounted."""
+    return os.path.exists(f"{ROOT}/self/comm")  # noqa: PTH110 - a Path costs a millisecond
+
+
+def find_holders(inodes: Collection[int]) -> Mapping[int, tuple[Holder, ...]]:
+    """Find the processes that hold sockets of these inodes, each with its lowest descriptor; in order of pid.
+
+    A process that this user may not look into, or that ends meanwhile, is left out.
+    """
+    wanted = {f"{SOCKET_LINK}{inode}]": inode for inode in inodes if inode}
+    found: dict[int, dict[int, int]] = {}
+    for pid in _list_pids() if wanted else ():
+        for name, link in _read_links(pid):
+            if link in wanted:
+                held = found.setdefault(wanted[link], {})
+                held[pid] = min(int(name), held.get(pid, int(name)))
+    return {inode: tuple(Holder(pid, fd) for pid, fd in held.items()) for inode, held in found.items()}
+
+
+def _list_pids() -> list[int]:
+    try:
+        return sorted(int(name) for name in os.listdir(ROOT) if name.isdecimal())  # noqa: PTH208 - a Path each costs
+    except OSError:  # hidden
+        return []
+
+
+def _read_links(pid: int) -> Iterable[tuple[str, str]]:
+    """Descriptors of a process and what they lead to."""
+    folder = f"{ROOT}/{pid}/fd/"
+    try:
+        names = os.listdir(folder)  # noqa: PTH208 - there may be 100 000 of them
+        return zip(names, list(map(os.readlink, [folder + name for name in names])), strict=True)
+    except PermissionError:  # another user's
+        return ()
+    except OSError:  # one was closed meanwhile, or the process is gone
+        return _read_links_one_by_one(folder)
+
+
+def _read_links_one_by_one(folder: str) -> Iterator[tuple[str, str]]:
+    """Read what is still there."""
+    try:
+        names = os.listdir(folder)  # noqa: PTH208 - as above
+    except OSError:  # gone
+        return
+    for name in names:
+        try:
+            yield name, os.readlink(folder + name)  # noqa: PTH115 - as above
+        except OSError:  # closed meanwhile
+            continue
+
+
+def describe_process(pid: int, *, with_cmdline: bool) -> Process:
+    """Name, user and command line of a process; ``None`` for what it hides, or if it has ended."""
+    name = _read(pid, "comm")
+    cmdline = _read(pid, "cmdline") if with_cmdline or (name and len(name) >= COMM_LENGTH) else None
+    words = cmdline.rstrip(b"\0").split(b"\0") if cmdline else []
+    if name and words:
+        name = _lengthen(name.removesuffix(b"\n"), words[0])
+    return Process(
+        pid,
+        _to_text(name.removesuffix(b"\n")) if name else None,
+        _find_user(pid),
+        _to_text(b" ".join(words)) if with_cmdline and cmdline is not None else None,
+    )
+
+
+def _lengthen(name: bytes, command: bytes) -> bytes:
+    """Give the whole name of a program whose name the kernel cut short.
+
+    A process may write what it likes in the place of its command line; of that no more than a word is a name.
+    """
+    whole = os.path.basename(command.partition(b" ")[0])  # noqa: PTH119 - of bytes
+    return whole if len(name) == COMM_LENGTH and whole.startswith(name) else name
+
+
+def _read(pid: int, name: str) -> bytes | None:
+    try:
+        with open(f"{ROOT}/{pid}/{name}", "rb") as file:  # noqa: PTH123 - as above
+            return file.read()
+    except OSError:  # hidden, or gone
+        return None
+
+
+def _find_user(pid: int) -> str | None:
+    """Name, or else number, of the real user that a process runs as."""
+    status = _read(pid, "status")
+    line = next((line for line in (status or b"").splitlines() if line.startswith(b"Uid:")), None)
+    return None if line is None else name_user(int(line.split()[1]))
+
+
+def name_user(uid: int) -> str:
+    """Name of a user, or the number of one that has none."""
+    try:
+        import pwd
+
+        return pwd.getpwuid(uid).pw_name
+    except (ImportError, KeyError, OverflowError):  # Windows; a user of a container
+        return str(uid)
+
+
+def _to_text(raw: bytes) -> str:
+    r"""The kernel does not ask that a name be text: bytes that are not UTF-8 become \xNN."""
+    return raw.decode("utf-8", "backslashreplace")

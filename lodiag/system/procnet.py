@@ -1,0 +1,102 @@
+"""The socket table in Linux's /proc/net: where sock_diag is not to be had, as in gVisor and WSL 1.
+
+Source: proc(5), and Linux's net/ipv4/tcp_ipv4.c, net/ipv4/udp.c and their counterparts in net/ipv6.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from socket import AF_INET, AF_INET6, inet_ntop
+from typing import TYPE_CHECKING
+
+from lodiag.model import Missing
+from lodiag.system.facts import Socket, SocketTable
+from lodiag.system.sock_diag import CLOSE, PEERLESS, STATES
+from lodiag.system.sources import SourceRefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lodiag.system.facts import Question
+
+FOLDER = "/proc/net"
+FILES = (("tcp", "tcp", "ipv4"), ("tcp6", "tcp", "ipv6"), ("udp", "udp", "ipv4"), ("udp6", "udp", "ipv6"))
+TIMERS = {1: "retransmit", 2: "keepalive", 3: "time-wait", 4: "persist"}
+TICK_MS = 10
+"""Times are in clock ticks of USER_HZ, which is 100 on every architecture that Linux has today."""
+
+LEAST_COLUMNS = 10
+RETRANSMITS_COLUMN, PROBES_COLUMN, DROPS_COLUMN = 6, 8, 12
+PROBING = {2, 4}
+"""Timers of which the tries are probes: keepalive and persist."""
+IPV4_DIGITS = 8
+
+
+def list_sockets(question: Question) -> SocketTable:
+    """Read the files of all families that this kernel has; ``SourceRefusedError`` if there is none."""
+    found: list[Socket] = []
+    unread: list[str] = []
+    is_read = False
+    for name, proto, family in FILES:
+        if question.proto not in {None, proto} or question.family not in {None, family}:
+            continue
+        try:
+            found += decode_table(proto, family, Path(FOLDER, name).read_text(encoding="ascii"))
+            is_read = True
+        except FileNotFoundError:  # a kernel without IPv6, if not without /proc
+            continue
+        except OSError as error:
+            unread.append(f"{FOLDER}/{name}: {error.strerror}")
+    if not is_read:
+        raise SourceRefusedError("; ".join(unread) or f"{FOLDER} has no socket table")
+    partial = Missing(what="some sockets", count=None, why="; ".join(unread)) if unread else None
+    return SocketTable("proc", tuple(found), partial, lacks=frozenset({"unit", "bound"}))
+
+
+def decode_table(proto: str, family: str, text: str) -> Iterator[Socket]:
+    """Decode one file; a line that is not whole is left out."""
+    for line in text.splitlines()[1:]:
+        columns = line.split()
+        if len(columns) >= LEAST_COLUMNS:
+            yield _decode_row(proto, family, columns)
+
+
+def _decode_row(proto: str, family: str, columns: list[str]) -> Socket:
+    number = int(columns[3], 16)
+    state = (
+        {"udp": "unconnected", "tcp": "close"}[proto] if number == CLOSE else STATES.get(number, f"unknown-{number}")
+    )
+    send_q, recv_q = (int(part, 16) for part in columns[4].split(":"))
+    timer, ticks = (int(part, 16) for part in columns[5].split(":"))
+    inode = int(columns[9])
+    listens = state == "listen"
+    runs = timer != 0 and proto == "tcp"
+    local, remote = decode_end(columns[1]), decode_end(columns[2])
+    return Socket(
+        proto=proto,
+        family=family,
+        state=state,
+        local=local,
+        remote=None if state in PEERLESS else remote,
+        inode=inode,
+        uid=int(columns[7]) if inode else None,
+        recv_q_bytes=None if listens else recv_q,
+        send_q_bytes=None if listens else send_q,
+        accept_queue=recv_q if listens else None,
+        drops=int(columns[DROPS_COLUMN]) if proto == "udp" and len(columns) > DROPS_COLUMN else None,
+        timer=TIMERS.get(timer, f"unknown-{timer}") if runs else None,
+        timer_ms=ticks * TICK_MS if runs else None,
+        timer_retransmits=_count_tries(timer, columns) if runs else None,
+    )
+
+
+def _count_tries(timer: int, columns: list[str]) -> int:
+    return int(columns[PROBES_COLUMN]) if timer in PROBING else int(columns[RETRANSMITS_COLUMN], 16)
+
+
+def decode_end(text: str) -> tuple[str, int]:
+    """Decode ``0100007F:1F90``: each 32-bit word of the address is written as this machine orders its bytes."""
+    digits, _, port = text.partition(":")
+    raw = b"".join(int(digits[i : i + 8], 16).to_bytes(4, sys.byteorder) for i in range(0, len(digits), 8))
+    return inet_ntop(AF_INET if len(digits) == IPV4_DIGITS else AF_INET6, raw), int(port, 16)

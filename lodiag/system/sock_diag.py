@@ -1,0 +1,292 @@
+"""Bytes of Linux's sock_diag netlink protocol: requests and replies, no input or output.
+
+Sources: sock_diag(7), netlink(7), and Linux's include/uapi/linux/inet_diag.h, sock_diag.h, tcp.h and netlink.h.
+Numbers are in the host's byte order, but for ports and addresses. An attribute is decoded by its presence and its
+length, never by the version of the kernel: newer kernels append, older ones leave out.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import sys
+from functools import cache
+from socket import AF_INET, AF_INET6, inet_ntop
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from lodiag.system.facts import Socket, TcpInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator
+
+FAMILIES = {"ipv4": AF_INET, "ipv6": AF_INET6}
+PROTOCOLS = {"tcp": 6, "udp": 17}
+_FAMILY_NAMES = {number: name for name, number in FAMILIES.items()}
+
+STATES = {
+    1: "established",
+    2: "syn-sent",
+    3: "syn-recv",
+    4: "fin-wait-1",
+    5: "fin-wait-2",
+    6: "time-wait",
+    7: "close",
+    8: "close-wait",
+    9: "last-ack",
+    10: "listen",
+    11: "closing",
+    12: "syn-recv",
+}
+"""enum in net/tcp_states.h; 12 is TCP_NEW_SYN_RECV, which the kernel shows as 3."""
+ESTABLISHED, CLOSE, LISTEN, BOUND_INACTIVE = 1, 7, 10, 13
+_STATE_NAMES = {"tcp": STATES | {CLOSE: "bound"}, "udp": STATES | {CLOSE: "unconnected"}}
+"""TCP shows what is closed only if it is asked for sockets that are bound and do not listen."""
+
+ALL_STATES = 0xFFF
+"""Bits 0 to 11: what is there. Bit 13, bound and not listening, is one that older kernels ignore."""
+
+TIMERS = {1: "retransmit", 2: "keepalive", 3: "time-wait", 4: "persist", 5: "delayed-ack"}
+"""idiag_timer; 0 is none."""
+
+NLMSG_ERROR, NLMSG_DONE = 2, 3
+NLM_F_REQUEST, NLM_F_DUMP, NLM_F_DUMP_INTR = 1, 0x300, 0x10
+SOCK_DIAG_BY_FAMILY = 20
+NLMSG_HEADER = struct.Struct("=IHHII")
+"""length, type, flags, sequence, port id"""
+REQUEST = struct.Struct("=BBBBI48s")
+"""struct inet_diag_req_v2: family, protocol, extensions, padding, states, and struct inet_diag_sockid"""
+MESSAGE = struct.Struct("=BBBB2s2s16s16sIQIIIII")
+"""struct inet_diag_msg: family, state, timer, retransmits, ports, addresses, interface, cookie, expiry of the timer,
+queues, uid, inode"""
+ATTRIBUTE = struct.Struct("=HH")
+PORTS = struct.Struct("!HH")
+NO_COOKIE = b"\xff" * 8
+
+INFO, CONG, SKMEMINFO, SKV6ONLY, CGROUP_ID = 2, 4, 7, 11, 21
+SHUTDOWN = 8
+"""A whole socket always tells it; of one that only waits for its end the kernel has kept no more than the addresses."""
+MEMORY_EXTENSION = 1 << SKMEMINFO - 1
+TCP_EXTENSIONS = (1 << INFO - 1) | (1 << CONG - 1) | (1 << SKMEMINFO - 1)
+SKMEM_DROPS = 8
+"""Index of SK_MEMINFO_DROPS among the 32-bit words of SKMEMINFO."""
+
+REQ_BYTECODE = 1
+JMP, S_COND, D_COND = 1, 7, 8
+OPERATION = struct.Struct("=BBH")
+CONDITION = struct.Struct("=BBxxi")
+"""struct inet_diag_hostcond: family, length of the prefix, port (-1 for any); the prefix follows."""
+
+SYN_SENT = STATES[2]
+PEERLESS = frozenset({"listen", "unconnected", "bound"})
+"""States of a socket that talks to nobody in particular."""
+
+_U32, _U64 = struct.Struct("=I"), struct.Struct("=Q")
+_TCP_FIELDS = {
+    "last_sent_ms": (44, _U32, 1),
+    "last_received_ms": (52, _U32, 1),
+    "last_ack_ms": (56, _U32, 1),
+    "rtt_ms": (68, _U32, 1000),
+    "rttvar_ms": (72, _U32, 1000),
+    "cwnd": (80, _U32, 1),
+    "retransmits": (100, _U32, 1),
+    "bytes_acked": (120, _U64, 1),
+    "bytes_received": (128, _U64, 1),
+    "min_rtt_ms": (148, _U32, 1000),
+    "delivery_rate_bps": (160, _U64, 1),
+    "rwnd_limited_ms": (176, _U64, 1000),
+    "bytes_sent": (200, _U64, 1),
+}
+"""Offset in struct tcp_info (include/uapi/linux/tcp.h), width, and how many units of it make one of the field's."""
+BITS_PER_BYTE = 8
+NO_MIN_RTT_MS = 0xFFFFFFFF / 1000
+"""What the kernel writes before it has measured any."""
+
+
+class Condition(NamedTuple):
+    """That an end of a socket has an address within a prefix; ``end`` is ``S_COND`` (local) or ``D_COND``."""
+
+    end: int
+    family: int
+    bits: int
+    address: bytes
+
+
+LOOPBACK = tuple(
+    Condition(end, family, bits, address)
+    for family, bits, address in ((AF_INET, 8, b"\x7f\0\0\0"), (AF_INET6, 128, b"\0" * 15 + b"\1"))
+    for end in (S_COND, D_COND)
+)
+"""Either end on the loopback. The kernel matches a condition of IPv4 with mapped addresses of IPv6 sockets too."""
+
+
+class DiagError(OSError):
+    """The kernel refused the request; ``errno`` is its word for it."""
+
+
+def encode_any_of(conditions: Iterable[Condition]) -> bytes:
+    """Write the program by which the kernel passes sockets of which any condition holds.
+
+    An operation says how many bytes to go on if it holds, and if not; a socket is passed by coming to the very end
+    of the program, and left out by jumping four bytes beyond.
+    """
+    parts = [(c, CONDITION.pack(c.family, c.bits, -1) + c.address) for c in conditions]
+    program = b""
+    for condition, prefix in reversed(parts):
+        size = OPERATION.size + len(prefix)
+        if not program:
+            program = OPERATION.pack(condition.end, size, size + OPERATION.size) + prefix
+        else:
+            accept = OPERATION.pack(JMP, OPERATION.size, OPERATION.size + len(program))
+            program = OPERATION.pack(condition.end, size, size + OPERATION.size) + prefix + accept + program
+    return program
+
+
+def encode_states(names: Collection[str] | None) -> int:
+    """Bits of the states of these names, of all for ``None``; 0 for names that a socket of neither protocol has."""
+    if names is None:
+        return ALL_STATES | 1 << BOUND_INACTIVE
+    bits = sum(1 << number for number, name in STATES.items() if name in names)
+    bits |= 1 << CLOSE if "unconnected" in names else 0
+    return bits | (1 << BOUND_INACTIVE if "bound" in names else 0)
+
+
+def encode_dump(  # noqa: PLR0913, PLR0917 - what a request is made of
+    family: str,
+    proto: str,
+    states: int,
+    conditions: Iterable[Condition] = (),
+    extensions: int = 0,
+    ports: tuple[int, int] = (0, 0),
+) -> bytes:
+    """Write the request for all sockets of a family and protocol that are in ``states`` (a bit each).
+
+    ``ports`` are those that this end and the other must have; 0 stands for any.
+    """
+    ends = PORTS.pack(*ports) + bytes(36) + NO_COOKIE
+    body = REQUEST.pack(FAMILIES[family], PROTOCOLS[proto], extensions, 0, states, ends)
+    program = encode_any_of(conditions)
+    if program:
+        body += ATTRIBUTE.pack(ATTRIBUTE.size + len(program), REQ_BYTECODE) + program
+    size = NLMSG_HEADER.size + len(body)
+    return NLMSG_HEADER.pack(size, SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST | NLM_F_DUMP, 0, 0) + body
+
+
+def decode_messages(datagram: memoryview) -> Iterator[tuple[int, int, memoryview]]:
+    """Take a reply apart into messages: kind, flags and payload of each.
+
+    Raises ``DiagError`` if the reply is, or ends in, a refusal, or is not whole.
+    """
+    offset = 0
+    while offset < len(datagram):
+        if len(datagram) - offset < NLMSG_HEADER.size:
+            raise DiagError(0, "a reply was cut short")
+        size, kind, flags, _, _ = NLMSG_HEADER.unpack_from(datagram, offset)
+        if not NLMSG_HEADER.size <= size <= len(datagram) - offset:
+            raise DiagError(0, "a reply was cut short")
+        payload = datagram[offset + NLMSG_HEADER.size : offset + size]
+        if kind in {NLMSG_ERROR, NLMSG_DONE} and len(payload) >= _U32.size:
+            code = -int.from_bytes(payload[:4], sys.byteorder, signed=True)
+            if code:
+                raise DiagError(code, os.strerror(code))
+        yield kind, flags, payload
+        offset += size + 3 & ~3
+
+
+def decode_socket(proto: str, payload: memoryview) -> Socket | None:
+    """Decode one socket; ``None`` for what is no socket of IPv4 or IPv6."""
+    if len(payload) < MESSAGE.size:
+        return None
+    (
+        number,
+        state_number,
+        timer,
+        retransmits,
+        sport,
+        dport,
+        src,
+        dst,
+        index,
+        cookie,
+        expires,
+        rqueue,
+        wqueue,
+        uid,
+        inode,
+    ) = MESSAGE.unpack_from(payload)
+    family = _FAMILY_NAMES.get(number)
+    if family is None:
+        return None
+    found = decode_attributes(payload)
+    state = _STATE_NAMES[proto].get(state_number) or f"unknown-{state_number}"
+    listens = state == "listen"
+    return Socket(
+        proto,
+        family,
+        state,
+        (_name_address(number, src), sport[0] << 8 | sport[1]),
+        None if state in PEERLESS else (_name_address(number, dst), dport[0] << 8 | dport[1]),
+        (),
+        inode,
+        uid if inode or SHUTDOWN in found else None,
+        f"{cookie:x}",
+        index or None,
+        None if listens else rqueue,
+        None if listens else wqueue,
+        rqueue if listens else None,
+        wqueue if listens else None,
+        _decode_drops(found[SKMEMINFO]) if SKMEMINFO in found else None,
+        TIMERS.get(timer, f"unknown-{timer}") if timer else None,
+        expires if timer else None,
+        retransmits if timer else None,
+        bytes(found[SKV6ONLY][:1]) == b"\1" if SKV6ONLY in found else None,
+        _U64.unpack_from(found[CGROUP_ID])[0] if len(found.get(CGROUP_ID, b"")) >= _U64.size else None,
+        bytes(found[CONG]).partition(b"\0")[0].decode("ascii", "replace") if CONG in found else None,
+        decode_tcp_info(found[INFO], has_talked=state != SYN_SENT) if INFO in found and state not in PEERLESS else None,
+    )
+
+
+@cache
+def _name_address(number: int, raw: bytes) -> str:
+    return inet_ntop(number, raw[:4] if number == AF_INET else raw)
+
+
+def decode_attributes(payload: memoryview) -> dict[int, memoryview]:
+    """Take apart the attributes behind a message's fixed part; one that is cut short ends them."""
+    found = {}
+    offset, end = MESSAGE.size, len(payload)
+    unpack = ATTRIBUTE.unpack_from
+    while end - offset >= ATTRIBUTE.size:
+        size, kind = unpack(payload, offset)
+        if not ATTRIBUTE.size <= size <= end - offset:
+            break
+        found[kind] = payload[offset + ATTRIBUTE.size : offset + size]
+        offset += size + 3 & ~3
+    return found
+
+
+def _decode_drops(memory: memoryview) -> int | None:
+    end = (SKMEM_DROPS + 1) * _U32.size
+    if len(memory) < end:
+        return None
+    return int(_U32.unpack_from(memory, end - _U32.size)[0])
+
+
+def decode_tcp_info(data: memoryview, *, has_talked: bool = True) -> TcpInfo:
+    """Decode struct tcp_info as far as this kernel has it; the rest is ``None``, and so is what was not measured yet.
+
+    Before the handshake is over the times of the last events are those since the machine was started.
+    """
+    values: dict[str, Any] = {}
+    for name, (offset, width, units) in _TCP_FIELDS.items():
+        if offset + width.size <= len(data):
+            value = width.unpack_from(data, offset)[0]
+            values[name] = value if units == 1 else value / units
+    if not values.get("rtt_ms"):
+        values |= {"rtt_ms": None, "rttvar_ms": None}
+    if values.get("min_rtt_ms") == NO_MIN_RTT_MS:
+        values["min_rtt_ms"] = None
+    rate = values.get("delivery_rate_bps")
+    values["delivery_rate_bps"] = rate * BITS_PER_BYTE if rate else None
+    if not has_talked:
+        values |= {"last_sent_ms": None, "last_received_ms": None, "last_ack_ms": None}
+    return TcpInfo(**values)

@@ -1,0 +1,369 @@
+"""The bytes of sock_diag: as a Linux 6.18 sent them, cut short, and at random."""
+
+from __future__ import annotations
+
+import struct
+import sys
+from contextlib import suppress
+from socket import AF_INET, AF_INET6, AF_UNIX, SOCK_SEQPACKET, socketpair
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lodiag.options import STATES
+from lodiag.system import sock_diag
+from lodiag.system.facts import Question, Socket, TcpInfo
+from lodiag.system.netlink import TRIES, Dump, ask, list_dumps
+from lodiag.system.sock_diag import (
+    LOOPBACK,
+    NLMSG_DONE,
+    NLMSG_ERROR,
+    NLMSG_HEADER,
+    S_COND,
+    SOCK_DIAG_BY_FAMILY,
+    Condition,
+    DiagError,
+    decode_messages,
+    decode_socket,
+    decode_tcp_info,
+    encode_any_of,
+    encode_dump,
+)
+
+CAPTURED = {
+    "ipv4 tcp listen": (
+        "020a000046a000007f000001000000000000000000000000000000000000000000000000000000000000000053050000"
+        "00000000000000000000000080000000000000004fe00600050008000000000008000f00000000000c00150001000000"
+        "000000000600160052000000280007000000000000000200000000000040000000000000000000000000000000000000"
+        "000000001c0102000a000000000000000000000000000000000000000000000000000000800000000000000000000000"
+        "000000000000000000000000000000000000000000000000000000000000000000000000000000000a00000000000000"
+        "03000000000000000000000000000000ffffffffffffffffffffffffffffffff00000000000000000000000000000000"
+        "000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000"
+        "000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000"
+        "000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000"
+        "0800040062627200"
+    ),
+    "ipv4 tcp established": (
+        "0201000046a0cd627f0000010000000000000000000000007f00000100000000000000000000000000000000fe050000"
+        "000000000000000064000000000000000000000094ee0600050008000000000008000f00000000000c00150001000000"
+        "00000000060016005200000028000700a40300000000020000000000001e3c005c0c0000000000000000000000000000"
+        "000000001c010200010000000007aa01e01c0300409c0000008000001802000000000000000000000000000000000000"
+        "0000000004000000000000000400000004000000ffff0000cbff00001000000008000000ffffff7f0a000000cbff0000"
+        "0300000000000000cbff000000000000009d96a00d000000ffffffffffffffff00000000000000006400000000000000"
+        "010000000300000000000000100000000100000000000000000000000000000000000000000000000000000000000000"
+        "000000000000000001000000000000000000000000000000000000000000000000000000000000000000000000000100"
+        "000001000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000"
+        "0800040062627200"
+    ),
+    "ipv4 tcp time-wait": (
+        "020603008b3c46a07f0000010000000000000000000000007f0000010000000000000000000000000000000056050000"
+        "000000005cea00000000000000000000000000000000000008000f0000000000"
+    ),
+    "ipv6 tcp established": (
+        "0a01000046a19e0000000000000000000000ffff7f00000100000000000000000000ffff7f0000010000000058050000"
+        "000000000000000000000000000000000000000000000000050008000000000008000f00000000000c00150001000000"
+        "00000000060016001200000028000700000000000000020000000000001e3c0000000000000000000000000000000000"
+        "000000001c010200010000000007aa01e01c030000000000008000001802000000000000000000000000000000000000"
+        "0000000004000000000000000400000004000000ffff0000cbff00000500000002000000ffffff7f0a000000cbff0000"
+        "0300000000000000cbff00000000000000907b9b2b000000ffffffffffffffff00000000000000000000000000000000"
+        "000000000200000000000000050000000000000000000000000000000000000000000000000000000000000000000000"
+        "000000000000000001000000000000000000000000000000000000000000000000000000000000000000000000000100"
+        "cbff00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000"
+        "0800040062627200"
+    ),
+    "ipv4 udp unconnected": (
+        "0207000046a200007f00000100000000000000000000000000000000000000000000000000000000000000005a050000"
+        "000000000000000000000000000000000000000057e00600050008000000000008000f00000000000c00150001000000"
+        "000000000600160050000000280007000000000000400300000000000040030000000000000000000000000000000000"
+        "00000000"
+    ),
+}
+"""Payloads of replies, as root of a network namespace saw them."""
+
+
+def decode(name: str) -> Socket:
+    found = decode_socket(name.split()[1], memoryview(bytes.fromhex(CAPTURED[name])))
+    assert found is not None
+    return found
+
+
+def message(kind: int, payload: bytes = b"", flags: int = 0) -> bytes:
+    """Frame a payload as the kernel does."""
+    return NLMSG_HEADER.pack(16 + len(payload), kind, flags, 0, 0) + payload + bytes(-len(payload) % 4)
+
+
+def test_a_listener() -> None:
+    row = decode("ipv4 tcp listen")
+    assert (row.proto, row.family, row.state, row.local, row.remote) == (
+        *("tcp", "ipv4", "listen", ("127.0.0.1", 18080), None),
+    )
+    assert (row.accept_queue, row.backlog, row.drops, row.recv_q_bytes, row.send_q_bytes) == (0, 128, 0, None, None)
+    assert (row.uid, row.v6only, row.cgroup_id, row.congestion, row.tcp) == (0, None, 1, "bbr", None)
+    assert row.inode
+    assert row.timer is None
+
+
+def test_a_connection_with_unread_bytes() -> None:
+    row = decode("ipv4 tcp established")
+    assert (row.local, row.remote and row.remote[0], row.recv_q_bytes, row.send_q_bytes) == (
+        *(("127.0.0.1", 18080), "127.0.0.1", 100, 0),
+    )
+    assert (row.accept_queue, row.backlog) == (None, None)
+    assert row.tcp is not None
+    assert (row.tcp.bytes_received, row.tcp.bytes_sent, row.tcp.retransmits, row.tcp.cwnd) == (100, 0, 0, 10)
+    assert row.tcp.rtt_ms is not None
+    assert 0 < row.tcp.rtt_ms < 10
+
+
+def test_a_socket_that_waits_has_no_user() -> None:
+    """The kernel writes 0 for what it no longer knows; that is not root."""
+    row = decode("ipv4 tcp time-wait")
+    assert (row.state, row.inode, row.uid, row.tcp, row.cgroup_id) == ("time-wait", 0, None, None, None)
+    assert row.timer == "time-wait"
+    assert row.timer_ms is not None
+    assert 59_000 < row.timer_ms <= 60_000
+
+
+def test_a_mapped_connection_that_is_not_accepted_keeps_its_user() -> None:
+    row = decode("ipv6 tcp established")
+    assert (row.family, row.local, row.inode) == ("ipv6", ("::ffff:127.0.0.1", 18081), 0)
+    assert row.uid == 0, "it is a whole socket, and this is root's"
+
+
+def test_a_datagram_socket() -> None:
+    row = decode("ipv4 udp unconnected")
+    assert (row.proto, row.state, row.local, row.remote) == ("udp", "unconnected", ("127.0.0.1", 18082), None)
+    assert (row.recv_q_bytes, row.drops, row.tcp) == (0, 0, None)
+
+
+def test_a_bound_tcp_socket_is_no_unconnected_one() -> None:
+    payload = bytearray.fromhex(CAPTURED["ipv4 udp unconnected"])
+    row = decode_socket("tcp", memoryview(payload))
+    assert row is not None
+    assert row.state == "bound"
+
+
+@pytest.mark.parametrize("length", [0, 69, 72, 104, 127, 136, 150, 160, 192, 208, 280, 400])
+def test_tcp_info_is_decoded_as_far_as_it_goes(length: int) -> None:
+    """Each kernel appends; an older one's is shorter, and what is not there is not 0."""
+    data = bytes(range(1, 201)) * 2  # no field of it is 0
+    whole, part = (decode_tcp_info(memoryview(data[:size])) for size in (400, length))
+    ends = {name: offset + width.size for name, (offset, width, _) in sock_diag._TCP_FIELDS.items()}  # noqa: SLF001
+    for name, end in ends.items():
+        assert getattr(part, name) == (getattr(whole, name) if end <= length else None), name
+
+
+def test_every_field_of_tcp_info_has_its_place() -> None:
+    assert set(sock_diag._TCP_FIELDS) == set(TcpInfo._fields)  # noqa: SLF001
+
+
+def test_units_of_tcp_info() -> None:
+    data = bytearray(280)
+    struct.pack_into("=I", data, 68, 1509)
+    struct.pack_into("=Q", data, 160, 1000)
+    found = decode_tcp_info(memoryview(data))
+    assert (found.rtt_ms, found.delivery_rate_bps) == (1.509, 8000), "from microseconds, and from bytes"
+
+
+def test_what_was_not_measured_yet_is_not_zero() -> None:
+    """Before the handshake the kernel writes 0, the largest number, or the time since the machine was started."""
+    data = bytearray(280)
+    struct.pack_into("=I", data, 44, 6_053_052)
+    struct.pack_into("=I", data, 72, 250_000)
+    struct.pack_into("=I", data, 148, 0xFFFFFFFF)
+    found = decode_tcp_info(memoryview(data), has_talked=False)
+    assert (found.rtt_ms, found.rttvar_ms, found.min_rtt_ms, found.delivery_rate_bps) == (None, None, None, None)
+    assert (found.last_sent_ms, found.last_received_ms, found.last_ack_ms) == (None, None, None)
+    assert (found.retransmits, found.bytes_sent) == (0, 0)
+
+
+# --- framing ---------------------------------------------------------------------------------------------------------
+
+
+def test_messages_are_taken_apart() -> None:
+    datagram = message(SOCK_DIAG_BY_FAMILY, b"abcde", flags=2) + message(NLMSG_DONE, bytes(4), flags=0x12)
+    first, last = decode_messages(memoryview(datagram))
+    assert (*first[:2], bytes(first[2])) == (SOCK_DIAG_BY_FAMILY, 2, b"abcde")
+    assert (last[0], last[1] & sock_diag.NLM_F_DUMP_INTR) == (NLMSG_DONE, sock_diag.NLM_F_DUMP_INTR)
+
+
+@pytest.mark.parametrize("kind", [NLMSG_ERROR, NLMSG_DONE])
+def test_a_refusal_is_an_error_whichever_message_it_is_in(kind: int) -> None:
+    """An unsupported protocol ends the dump with -ENOENT, and is not "no sockets"."""
+    with pytest.raises(DiagError) as caught:
+        list(decode_messages(memoryview(message(kind, struct.pack("=i", -2)))))
+    assert caught.value.errno == 2
+
+
+@pytest.mark.parametrize("cut", [1, 15, 17, 19])
+def test_a_reply_that_is_cut_short_is_an_error(cut: int) -> None:
+    datagram = message(SOCK_DIAG_BY_FAMILY, b"abcd")
+    with pytest.raises(DiagError, match="cut short"):
+        list(decode_messages(memoryview(datagram[:cut])))
+
+
+@given(st.binary(max_size=600))
+def test_no_bytes_raise_anything_else(data: bytes) -> None:
+    try:
+        for _, _, payload in decode_messages(memoryview(data)):
+            decode_socket("tcp", payload)
+    except DiagError:
+        pass
+
+
+@given(st.sampled_from(sorted(CAPTURED)), st.integers(0, 800), st.binary(max_size=40))
+def test_no_attributes_raise(name: str, at: int, noise: bytes) -> None:
+    payload = bytearray.fromhex(CAPTURED[name])
+    payload[at : at + len(noise)] = noise
+    for size in (len(payload), at):
+        found = decode_socket("tcp", memoryview(payload)[:size])
+        assert found is None or found.proto == "tcp"
+
+
+# --- requests --------------------------------------------------------------------------------------------------------
+
+
+def run(program: bytes, ends: dict[int, tuple[int, bytes]]) -> bool:
+    """Decide as the kernel does (inet_diag_bc_run): whether a socket of these addresses is passed."""
+    at = 0
+    while at < len(program):
+        code, yes, no = sock_diag.OPERATION.unpack_from(program, at)
+        holds = True
+        if code == sock_diag.JMP:
+            at += no
+            continue
+        family, bits, _ = sock_diag.CONDITION.unpack_from(program, at + 4)
+        size = -(-bits // 8)
+        wanted = program[at + 12 : at + 12 + size]
+        own, address = ends[code]
+        holds = own == family and address[:size] == wanted
+        at += yes if holds else no
+    return at == len(program)
+
+
+V4_LOOPBACK, V4_OTHER = (AF_INET, b"\x7f\1\2\3"), (AF_INET, b"\xc0\0\2\1")
+V6_LOOPBACK, V6_OTHER = (AF_INET6, bytes(15) + b"\1"), (AF_INET6, bytes(15) + b"\2")
+
+
+@pytest.mark.parametrize(
+    ("source", "destination", "passed"),
+    [
+        (V4_LOOPBACK, V4_LOOPBACK, True),
+        (V4_LOOPBACK, V4_OTHER, True),
+        (V4_OTHER, V4_LOOPBACK, True),
+        (V4_OTHER, V4_OTHER, False),
+        (V6_LOOPBACK, V6_OTHER, True),
+        (V6_OTHER, V6_LOOPBACK, True),
+        (V6_OTHER, V6_OTHER, False),
+    ],
+)
+def test_the_filter_passes_what_has_an_end_on_the_loopback(
+    source: tuple[int, bytes], destination: tuple[int, bytes], *, passed: bool
+) -> None:
+    ends = {sock_diag.S_COND: source, sock_diag.D_COND: destination}
+    assert run(encode_any_of(LOOPBACK), ends) is passed
+
+
+def test_one_condition_and_none() -> None:
+    one = encode_any_of([Condition(S_COND, AF_INET, 32, b"\x7f\0\0\1")])
+    assert run(one, {S_COND: (AF_INET, b"\x7f\0\0\1")})
+    assert not run(one, {S_COND: (AF_INET, b"\x7f\0\0\2")})
+    assert encode_any_of([]) == b""
+
+
+def test_a_request_says_its_own_length() -> None:
+    for request in (encode_dump("ipv4", "tcp", 0xFFF), encode_dump("ipv6", "udp", 1, LOOPBACK)):
+        size, kind, flags, _, _ = NLMSG_HEADER.unpack_from(request)
+        assert (size, kind, flags) == (len(request), SOCK_DIAG_BY_FAMILY, 0x301)
+
+
+def read_dumps(question: Question) -> set[tuple[str, int]]:
+    """Protocol, family and states of each dump that a question leads to."""
+    found = set()
+    for dump in list_dumps(question):
+        family, proto, _, _, states, _ = sock_diag.REQUEST.unpack_from(dump.request, NLMSG_HEADER.size)
+        assert (sock_diag.PROTOCOLS[dump.proto], sock_diag.FAMILIES[dump.family]) == (proto, family)
+        found.add((f"{dump.proto}{4 if family == AF_INET else 6}", states))
+    return found
+
+
+def test_no_more_is_read_than_was_asked_for() -> None:
+    listen, bound, unconnected = (frozenset({name}) for name in ("listen", "bound", "unconnected"))
+    assert read_dumps(Question(states=listen)) == {("tcp4", 1 << 10), ("tcp6", 1 << 10)}
+    assert read_dumps(Question("udp", "ipv6", unconnected)) == {("udp6", 1 << 7)}
+    assert read_dumps(Question("udp", states=listen)) == set()
+    assert read_dumps(Question("tcp", "ipv4", bound)) == {("tcp4", 1 << 13)}
+    assert len(read_dumps(Question())) == 10
+
+
+def test_ports_are_chosen_by_the_kernel() -> None:
+    for dump in list_dumps(Question("tcp", "ipv4", local_port=80, remote_port=0x1234)):
+        ends = sock_diag.REQUEST.unpack_from(dump.request, NLMSG_HEADER.size)[-1]
+        assert ends[:4] == b"\x00\x50\x12\x34"
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_a_question_of_one_state_is_answered_with_it(state: str) -> None:
+    """The bits that are asked for are those that are decoded as that state."""
+    for _, bits in read_dumps(Question(states=frozenset({state}))):
+        numbers = [number for number in range(14) if bits >> number & 1]
+        names = {sock_diag.STATES.get(number) for number in numbers}
+        assert names <= {state, "close", None}
+
+
+# --- the conversation, with a kernel of the test's own ---------------------------------------------------------------
+
+ROW = message(SOCK_DIAG_BY_FAMILY, bytes.fromhex(CAPTURED["ipv4 tcp listen"]))
+WHOLE = message(NLMSG_DONE, bytes(4))
+TORN = message(NLMSG_DONE, bytes(4), flags=sock_diag.NLM_F_DUMP_INTR)
+QUESTION = Dump("tcp", "ipv4", b"?")
+
+
+def converse(*replies: bytes) -> tuple[int, bool, int]:
+    """Let a kernel give these datagrams: rows, whether they are torn, and how often it was asked."""
+    kernel, own = socketpair(AF_UNIX, SOCK_SEQPACKET)
+    with kernel, own:
+        kernel.settimeout(10)
+        own.settimeout(0.2)
+        for reply in replies:
+            kernel.send(reply)
+        rows, is_torn = ask(own, QUESTION)
+        kernel.settimeout(0)
+        asked = 0
+        with suppress(BlockingIOError):
+            while kernel.recv(10) == b"?":
+                asked += 1
+        return len(rows), is_torn, asked
+
+
+needs_seqpacket = pytest.mark.skipif(sys.platform != "linux", reason="netlink is Linux's")
+
+
+@needs_seqpacket
+def test_a_dump_comes_in_many_datagrams() -> None:
+    assert converse(ROW + ROW, ROW, WHOLE) == (3, False, 1)
+    assert converse(ROW + WHOLE) == (1, False, 1)
+
+
+@needs_seqpacket
+def test_a_torn_dump_is_asked_for_again_and_then_admitted() -> None:
+    assert converse(ROW, TORN, ROW + ROW + WHOLE) == (2, False, 2)
+    assert converse(*[ROW + TORN] * TRIES) == (1, True, TRIES)
+
+
+@needs_seqpacket
+@pytest.mark.parametrize(
+    "replies",
+    [
+        [ROW, message(NLMSG_ERROR, struct.pack("=i", -1))],
+        [ROW, message(NLMSG_DONE, struct.pack("=i", -2))],
+        [ROW, ROW[:-8]],
+        [ROW],
+        [bytes(1 << 17)],
+    ],
+    ids=["error", "refused-at-the-end", "cut-short", "no-end", "too-large"],
+)
+def test_a_dump_that_does_not_come_whole_is_an_error(replies: list[bytes]) -> None:
+    with pytest.raises(OSError, match=r".+"):
+        converse(*replies)
