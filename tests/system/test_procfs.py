@@ -28,7 +28,10 @@ def test_a_socket_is_found_by_its_lowest_descriptor() -> None:
 
 
 def test_a_process_is_described_as_psutil_has_it() -> None:
-    with subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE) as child:
+    command = [sys.executable, "-c", "import sys; print(flush=True); sys.stdin.read()"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        child.stdout.readline()  # it has its name only some time after it was started
         for pid in (os.getpid(), child.pid):
             mine = procfs.describe_process(pid, with_cmdline=True)
             theirs = portable.describe_process(pid, with_cmdline=True)
