@@ -10,7 +10,7 @@ from lodiag.model import Missing, Refusal
 from lodiag.model.conns import ConnCount, ConnRecord, ConnsSummary
 from lodiag.options import STATES, ConnsOptions, parse_address, parse_state
 from lodiag.report import ReportMaker
-from lodiag.sockets import Describer, answers_everywhere, is_bound_elsewhere, touches_loopback
+from lodiag.sockets import Describer, answers_everywhere, leave_out_bound_elsewhere, touches_loopback
 from lodiag.system import System
 from lodiag.system.facts import Question
 from lodiag.targets import unmap
@@ -121,19 +121,24 @@ def list_connections(  # noqa: PLR0913 - netstat has this many options
         source=source,
     )
     require_choice("sort", sort, tuple(SORT_KEYS))
-    machine = system or System()
-    maker = ReportMaker("conns", machine)
-    table = machine.list_sockets(source, Question(proto, family, options.states, local_port, remote_port, with_tcp))
-    rows = [row for row in table.sockets if _is_wanted(row, options) and not is_bound_elsewhere(row, machine)]
-    describer = Describer(machine, rows, with_process=with_process, with_cmdline=with_cmdline)
+    return _list(options, sort, system or System())
+
+
+def _list(options: ConnsOptions, sort: str, system: System) -> Report[ConnRecord, ConnsSummary]:
+    maker = ReportMaker("conns", system)
+    question = Question(
+        options.proto, options.family, options.states, options.local_port, options.remote_port, options.with_tcp
+    )
+    table = system.list_sockets(options.source, question)
+    rows = leave_out_bound_elsewhere([row for row in table.sockets if _is_wanted(row, options)], system)
+    describer = Describer(system, rows, options)
     records = [describer.describe(row) for row in rows]
     missing = list(_find_missing(table, records, options))
-    users = _name_users(user, machine)
+    users = _name_users(options.user, system)
     records = [record for record in records if _is_owned_as_wanted(record, options, users)]
     records.sort(key=_by_port)
     records.sort(key=SORT_KEYS[sort])  # type: ignore[arg-type]  # each key compares with itself
-    summary = _count(records, table)
-    return maker.make(source=table.source, summary=summary, records=records, missing=missing)
+    return maker.make(source=table.source, summary=_count(records, table), records=records, missing=missing)
 
 
 def _is_wanted(row: Socket, wanted: ConnsOptions) -> bool:

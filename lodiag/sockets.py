@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from lodiag.model.conns import ConnRecord, ConnTcp, Endpoint, Owner
+from lodiag.model.conns import ConnRecord, Endpoint, Owner
 from lodiag.targets import is_loopback, is_wildcard, unmap
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from lodiag.options import ConnsOptions
     from lodiag.system import System
     from lodiag.system.facts import Group, Holder, Socket
 
@@ -42,12 +43,15 @@ def touches_loopback(row: Socket) -> bool:
     return is_loopback(row.local[0]) or (row.remote is not None and is_loopback(row.remote[0]))
 
 
-def is_bound_elsewhere(row: Socket, system: System) -> bool:
-    """Whether a socket takes only what comes by an interface that is not the loopback (SO_BINDTODEVICE)."""
-    if row.interface_index is None or row.remote is not None:
-        return False
-    loopbacks = system.list_loopback_interfaces()
-    return loopbacks is not None and system.name_interface(row.interface_index) not in {i.name for i in loopbacks}
+def leave_out_bound_elsewhere(rows: Sequence[Socket], system: System) -> Sequence[Socket]:
+    """Leave out what takes only what comes by an interface that is not the loopback (SO_BINDTODEVICE)."""
+    indices = {row.interface_index for row in rows if row.interface_index is not None and row.remote is None}
+    loopbacks = system.list_loopback_interfaces() if indices else None
+    if loopbacks is None:
+        return rows
+    names = {interface.name for interface in loopbacks}
+    elsewhere = {index for index in indices if system.name_interface(index) not in names}
+    return [row for row in rows if row.remote is not None or row.interface_index not in elsewhere]
 
 
 class _End(NamedTuple):
@@ -62,12 +66,11 @@ class _End(NamedTuple):
 class Describer:
     """Makes records of sockets; what they share, such as a process, is asked for once."""
 
-    def __init__(self, system: System, rows: Sequence[Socket], *, with_process: bool, with_cmdline: bool) -> None:
+    def __init__(self, system: System, rows: Sequence[Socket], options: ConnsOptions) -> None:
         """Find out who holds the sockets of ``rows``."""
-        self._system = system
-        self._with_process, self._with_cmdline = with_process, with_cmdline
+        self._system, self._options = system, options
         self._sees_all = system.sees_all_processes()
-        inodes = {row.inode for row in rows if row.inode} if with_process else set()
+        inodes = {row.inode for row in rows if row.inode} if options.with_process else set()
         self._holders: Mapping[int, Sequence[Holder]] = system.find_holders(inodes) if inodes else {}
         self._groups: Mapping[int, Group] = system.list_groups() if any(row.cgroup_id for row in rows) else {}
         self._processes: dict[int, Owner] = {}
@@ -86,7 +89,7 @@ class Describer:
             remote=remote.end if remote else None,
             mapped=local.is_mapped,
             scope=_name_scope(local, remote, is_bound=row.interface_index is not None),
-            owners=self._find_owners(row) if self._with_process else None,
+            owners=self._find_owners(row) if self._options.with_process else None,
             no_owner=REASONS.get(row.state) if row.inode == 0 else None,
             uid=row.uid,
             user=None if row.uid is None else self._name_user(row.uid),
@@ -106,7 +109,7 @@ class Describer:
             unit=group.unit if group else None,
             container=group.container if group else None,
             congestion=row.congestion,
-            tcp=None if row.tcp is None else ConnTcp(**row.tcp._asdict()),
+            tcp=row.tcp,
         )
 
     def _describe_end(self, end: tuple[str, int]) -> _End:
@@ -131,7 +134,7 @@ class Describer:
     def _ask(self, pid: int, fd: int | None) -> Owner:
         known = self._processes.get(pid)
         if known is None:
-            found = self._system.describe_process(pid, with_cmdline=self._with_cmdline)
+            found = self._system.describe_process(pid, with_cmdline=self._options.with_cmdline)
             known = Owner(pid=pid, process=found.name, user=found.user, fd=fd, cmdline=found.cmdline)
             self._processes[pid] = known
         if known.fd == fd:

@@ -947,6 +947,9 @@ def test_without_processes_no_process_is_asked(opened: ExitStack, conns: Ask) ->
     assert (report["complete"], report["missing"]) == (True, []), "what was not asked for is not missing"
     heading, *_ = run_lodiag("conns", "--no-process", "--port", str(port)).stdout.splitlines()
     assert heading.split() == ["proto", "state", "local", "remote"]
+    heading, *_ = run_lodiag("conns", "--no-process", "--wide", "--port", str(port)).stdout.splitlines()
+    assert "process" not in heading.split()
+    assert "backlog" in heading.split()
 
 
 def test_an_owner_that_may_not_be_seen_is_not_an_owner_that_is_not() -> None:

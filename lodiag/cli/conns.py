@@ -72,11 +72,13 @@ def run(options: argparse.Namespace, output: Output) -> int:
 
     Nothing of a table is garbage before it is printed: looking for some would take a fifth of the time.
     """
+    was_enabled = gc.isenabled()
     gc.disable()
     try:
         return _run(options, output)
     finally:
-        gc.enable()
+        if was_enabled:
+            gc.enable()
 
 
 def _run(options: argparse.Namespace, output: Output) -> int:
@@ -121,7 +123,8 @@ def _choose_columns(options: argparse.Namespace) -> tuple[str, ...]:
     from lodiag.render.columns import WIDE, list_columns
 
     if options.columns is None:
-        return WIDE if options.wide and options.format in COLUMNED else ()
+        wide = WIDE if options.wide and options.format in COLUMNED else ()
+        return tuple(name for name in wide if not (options.no_process and name == "process"))
     if options.format not in COLUMNED:
         message = f"the format {options.format} has all columns"
         raise ConfigError(message, f"--columns chooses those of: {', '.join(COLUMNED)}.")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from lodiag.model import Missing
+    from lodiag.model.conns import ConnTcp
 
 
 class Question(NamedTuple):
@@ -17,24 +18,6 @@ class Question(NamedTuple):
     local_port: int | None = None
     remote_port: int | None = None
     with_tcp: bool = False
-
-
-class TcpInfo(NamedTuple):
-    """What the kernel knows of a TCP connection; ``None`` for what this one does not tell."""
-
-    rtt_ms: float | None = None
-    rttvar_ms: float | None = None
-    min_rtt_ms: float | None = None
-    cwnd: int | None = None
-    retransmits: int | None = None
-    bytes_sent: int | None = None
-    bytes_acked: int | None = None
-    bytes_received: int | None = None
-    delivery_rate_bps: int | None = None
-    rwnd_limited_ms: float | None = None
-    last_sent_ms: int | None = None
-    last_received_ms: int | None = None
-    last_ack_ms: int | None = None
 
 
 class Socket(NamedTuple):
@@ -64,7 +47,7 @@ class Socket(NamedTuple):
     v6only: bool | None = None
     cgroup_id: int | None = None
     congestion: str | None = None
-    tcp: TcpInfo | None = None
+    tcp: ConnTcp | None = None
 
 
 class Holder(NamedTuple):

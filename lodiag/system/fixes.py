@@ -75,7 +75,7 @@ _LOOKS: dict[str, _Commands] = {
     "host-unreachable": _ROUTE,
     "route-prohibited": _ROUTE,
     "route-blackhole": _ROUTE,
-    "leaves-loopback": {"linux": (*_ROUTE["linux"], "ip{six} route show table all", "nft list ruleset"), "darwin": ()},
+    "leaves-loopback": {"linux": (*_ROUTE["linux"], "ip{six} route show table all", "nft list ruleset")},
     "nearer-hops-silent": {**_RULES, "linux": (*_ROUTE["linux"], "nft list ruleset")},
     "address-not-available": _ADDRESSES,
     "address-family-not-supported": {"linux": ("cat /sys/module/ipv6/parameters/disable",)},
@@ -130,7 +130,8 @@ def complete(finding: Finding) -> Finding:
 
 
 def _find_fix(finding: Finding) -> Fix | None:
-    facts: dict[str, Any] = {"subject": finding.subject, "parameter": None, "value": None}
+    facts: dict[str, Any] = dict.fromkeys(("parameter", "value", "interface", "mtu"))
+    facts["subject"] = finding.subject
     for item in finding.evidence:
         facts[item.name] = item.value
         if item.source == "kernel parameter":
@@ -146,7 +147,7 @@ def _name_cause(code: str, facts: Mapping[str, Any]) -> str:
         return code
     if facts["value"] == "1":
         return "ipv6-disabled"
-    return "mtu-too-small" if (facts.get("mtu") or LEAST_IPV6_MTU) < LEAST_IPV6_MTU else code
+    return "mtu-too-small" if (facts["mtu"] or LEAST_IPV6_MTU) < LEAST_IPV6_MTU else code
 
 
 def _fill(templates: tuple[str, ...], facts: Mapping[str, Any]) -> tuple[str, ...]:

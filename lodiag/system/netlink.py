@@ -11,7 +11,7 @@ from lodiag.system.facts import Question, SocketTable
 from lodiag.system.sources import SourceRefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from lodiag.system.facts import Socket
 
@@ -35,52 +35,56 @@ class Dump(NamedTuple):
     request: bytes
 
 
-def list_sockets(question: Question) -> SocketTable:
-    """Read all sockets that listen, wait or are bound, and of the others those with an end on the loopback.
-
-    A kernel that has no diagnosis for one protocol or family still has /proc/net for it. Raises ``SourceRefusedError``
-    where the kernel, or a sandbox around this process, has no sock_diag at all.
-    """
+def open_socket() -> socket.socket:
+    """Open a conversation with the kernel; ``SourceRefusedError`` if it has none to offer."""
     if not hasattr(socket, "AF_NETLINK"):
         message = "this system has no netlink"
         raise SourceRefusedError(message)
-    found: dict[str | None, Socket] = {}
-    failed: dict[tuple[str, str], str] = {}
-    is_torn = is_answered = False
-    with _open() as sock:
-        for dump in list_dumps(question):
-            try:
-                rows, was_torn = ask(sock, dump)
-            except OSError as error:
-                failed[dump.proto, dump.family] = error.strerror or str(error)
-                continue
-            # One that changes its state between two dumps is in both.
-            found |= {row.cookie: row for row in rows}
-            is_torn, is_answered = is_torn or was_torn, True
-    if failed and not is_answered:
-        raise SourceRefusedError("; ".join(dict.fromkeys(failed.values())))
-    missing = ["the kernel's table changed while it was read, each time that it was"] if is_torn else []
-    instead: list[Socket] = []
-    for (proto, family), reason in failed.items():
-        try:
-            instead += procnet.list_sockets(Question(proto, family)).sockets
-        except SourceRefusedError as refusal:
-            missing.append(f"{proto} of {family}: {reason}; {refusal}")
-    return SocketTable(
-        "sock_diag",
-        (*found.values(), *instead),
-        Missing(what="some sockets", count=None, why="; ".join(missing)) if missing else None,
-        tuple((f"sock_diag of {proto} and {family}", reason) for (proto, family), reason in failed.items()),
-    )
-
-
-def _open() -> socket.socket:
     try:
         sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_SOCK_DIAG)
     except OSError as error:
         raise SourceRefusedError(error.strerror or str(error)) from error
     sock.settimeout(WAIT_S)
     return sock
+
+
+def list_sockets(question: Question, connect: Callable[[], socket.socket] = open_socket) -> SocketTable:
+    """Read all sockets that listen, wait or are bound, and of the others those with an end on the loopback.
+
+    A kernel that has no diagnosis for one protocol or family still has /proc/net for it. Raises ``SourceRefusedError``
+    where the kernel, or a sandbox around this process, has no sock_diag at all. ``connect`` is ``open_socket``, or what
+    a test has in its place.
+    """
+    found: dict[str | None, Socket] = {}
+    failed: dict[tuple[str, str], str] = {}
+    is_torn = is_answered = False
+    for dump in list_dumps(question):
+        with connect() as sock:  # one each: what is left of a reply that failed is no answer to the next
+            try:
+                rows, was_torn = ask(sock, dump)
+            except OSError as error:
+                failed[dump.proto, dump.family] = error.strerror or str(error)
+                continue
+        # One that changes its state between two dumps is in both.
+        found |= {row.cookie: row for row in rows}
+        is_torn, is_answered = is_torn or was_torn, True
+    if failed and not is_answered:
+        raise SourceRefusedError("; ".join(dict.fromkeys(failed.values())))
+    sockets = [row for row in found.values() if (row.proto, row.family) not in failed]
+    missing = ["the kernel's table changed while it was read, each time that it was"] if is_torn else []
+    for (proto, family), reason in failed.items():
+        try:
+            instead = procnet.list_sockets(Question(proto, family))
+        except SourceRefusedError as refusal:
+            missing.append(f"{proto} of {family}: {reason}; {refusal}")
+        else:
+            sockets += instead.sockets
+    return SocketTable(
+        "sock_diag",
+        tuple(sockets),
+        Missing(what="some sockets", count=None, why="; ".join(missing)) if missing else None,
+        tuple((f"sock_diag of {proto} and {family}", reason) for (proto, family), reason in failed.items()),
+    )
 
 
 def list_dumps(question: Question) -> Iterator[Dump]:

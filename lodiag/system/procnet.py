@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from lodiag.model import Missing
 from lodiag.system.facts import Socket, SocketTable
-from lodiag.system.sock_diag import CLOSE, PEERLESS, STATES
+from lodiag.system.sock_diag import PEERLESS, name_state, name_timer
 from lodiag.system.sources import SourceRefusedError
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 FOLDER = "/proc/net"
 FILES = (("tcp", "tcp", "ipv4"), ("tcp6", "tcp", "ipv6"), ("udp", "udp", "ipv4"), ("udp6", "udp", "ipv6"))
-TIMERS = {1: "retransmit", 2: "keepalive", 3: "time-wait", 4: "persist"}
 TICK_MS = 10
 """Times are in clock ticks of USER_HZ, which is 100 on every architecture that Linux has today."""
 
@@ -63,10 +62,7 @@ def decode_table(proto: str, family: str, text: str) -> Iterator[Socket]:
 
 
 def _decode_row(proto: str, family: str, columns: list[str]) -> Socket:
-    number = int(columns[3], 16)
-    state = (
-        {"udp": "unconnected", "tcp": "close"}[proto] if number == CLOSE else STATES.get(number, f"unknown-{number}")
-    )
+    state = name_state(proto, int(columns[3], 16))
     send_q, recv_q = (int(part, 16) for part in columns[4].split(":"))
     timer, ticks = (int(part, 16) for part in columns[5].split(":"))
     inode = int(columns[9])
@@ -85,7 +81,7 @@ def _decode_row(proto: str, family: str, columns: list[str]) -> Socket:
         send_q_bytes=None if listens else send_q,
         accept_queue=recv_q if listens else None,
         drops=int(columns[DROPS_COLUMN]) if proto == "udp" and len(columns) > DROPS_COLUMN else None,
-        timer=TIMERS.get(timer, f"unknown-{timer}") if runs else None,
+        timer=name_timer(timer) if runs else None,
         timer_ms=ticks * TICK_MS if runs else None,
         timer_retransmits=_count_tries(timer, columns) if runs else None,
     )

@@ -14,7 +14,8 @@ from functools import cache
 from socket import AF_INET, AF_INET6, inet_ntop
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lodiag.system.facts import Socket, TcpInfo
+from lodiag.model.conns import ConnTcp
+from lodiag.system.facts import Socket
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
@@ -40,7 +41,7 @@ STATES = {
 """enum in net/tcp_states.h; 12 is TCP_NEW_SYN_RECV, which the kernel shows as 3."""
 ESTABLISHED, CLOSE, LISTEN, BOUND_INACTIVE = 1, 7, 10, 13
 _STATE_NAMES = {"tcp": STATES | {CLOSE: "bound"}, "udp": STATES | {CLOSE: "unconnected"}}
-"""TCP shows what is closed only if it is asked for sockets that are bound and do not listen."""
+"""A TCP socket that is closed is in no table, unless as one that is bound and does not listen."""
 
 ALL_STATES = 0xFFF
 """Bits 0 to 11: what is there. Bit 13, bound and not listening, is one that older kernels ignore."""
@@ -217,7 +218,7 @@ def decode_socket(proto: str, payload: memoryview) -> Socket | None:
     if family is None:
         return None
     found = decode_attributes(payload)
-    state = _STATE_NAMES[proto].get(state_number) or f"unknown-{state_number}"
+    state = name_state(proto, state_number)
     listens = state == "listen"
     return Socket(
         proto,
@@ -235,7 +236,7 @@ def decode_socket(proto: str, payload: memoryview) -> Socket | None:
         rqueue if listens else None,
         wqueue if listens else None,
         _decode_drops(found[SKMEMINFO]) if SKMEMINFO in found else None,
-        TIMERS.get(timer, f"unknown-{timer}") if timer else None,
+        name_timer(timer),
         expires if timer else None,
         retransmits if timer else None,
         bytes(found[SKV6ONLY][:1]) == b"\1" if SKV6ONLY in found else None,
@@ -243,6 +244,16 @@ def decode_socket(proto: str, payload: memoryview) -> Socket | None:
         bytes(found[CONG]).partition(b"\0")[0].decode("ascii", "replace") if CONG in found else None,
         decode_tcp_info(found[INFO], has_talked=state != SYN_SENT) if INFO in found and state not in PEERLESS else None,
     )
+
+
+def name_state(proto: str, number: int) -> str:
+    """Name a state by its number, which netlink and /proc/net share."""
+    return _STATE_NAMES[proto].get(number) or f"unknown-{number}"
+
+
+def name_timer(number: int) -> str | None:
+    """Name a timer by its number, likewise; ``None`` if none runs."""
+    return TIMERS.get(number, f"unknown-{number}") if number else None
 
 
 @cache
@@ -271,22 +282,22 @@ def _decode_drops(memory: memoryview) -> int | None:
     return int(_U32.unpack_from(memory, end - _U32.size)[0])
 
 
-def decode_tcp_info(data: memoryview, *, has_talked: bool = True) -> TcpInfo:
+def decode_tcp_info(data: memoryview, *, has_talked: bool = True) -> ConnTcp:
     """Decode struct tcp_info as far as this kernel has it; the rest is ``None``, and so is what was not measured yet.
 
     Before the handshake is over the times of the last events are those since the machine was started.
     """
-    values: dict[str, Any] = {}
+    values: dict[str, Any] = dict.fromkeys(_TCP_FIELDS)
     for name, (offset, width, units) in _TCP_FIELDS.items():
         if offset + width.size <= len(data):
             value = width.unpack_from(data, offset)[0]
             values[name] = value if units == 1 else value / units
-    if not values.get("rtt_ms"):
+    if not values["rtt_ms"]:
         values |= {"rtt_ms": None, "rttvar_ms": None}
-    if values.get("min_rtt_ms") == NO_MIN_RTT_MS:
+    if values["min_rtt_ms"] == NO_MIN_RTT_MS:
         values["min_rtt_ms"] = None
-    rate = values.get("delivery_rate_bps")
+    rate = values["delivery_rate_bps"]
     values["delivery_rate_bps"] = rate * BITS_PER_BYTE if rate else None
     if not has_talked:
         values |= {"last_sent_ms": None, "last_received_ms": None, "last_ack_ms": None}
-    return TcpInfo(**values)
+    return ConnTcp(**values)

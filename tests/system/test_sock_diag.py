@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import socket
 import struct
 import sys
 from contextlib import suppress
+from dataclasses import fields
 from socket import AF_INET, AF_INET6, AF_UNIX, SOCK_SEQPACKET, socketpair
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lodiag.model.conns import ConnTcp
 from lodiag.options import STATES
 from lodiag.system import sock_diag
-from lodiag.system.facts import Question, Socket, TcpInfo
-from lodiag.system.netlink import TRIES, Dump, ask, list_dumps
+from lodiag.system.facts import Question, Socket
+from lodiag.system.netlink import TRIES, Dump, ask, list_dumps, list_sockets, open_socket
 from lodiag.system.sock_diag import (
     LOOPBACK,
     NLMSG_DONE,
@@ -30,6 +34,10 @@ from lodiag.system.sock_diag import (
     encode_any_of,
     encode_dump,
 )
+from lodiag.system.sources import SourceRefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 CAPTURED = {
     "ipv4 tcp listen": (
@@ -155,7 +163,7 @@ def test_tcp_info_is_decoded_as_far_as_it_goes(length: int) -> None:
 
 
 def test_every_field_of_tcp_info_has_its_place() -> None:
-    assert set(sock_diag._TCP_FIELDS) == set(TcpInfo._fields)  # noqa: SLF001
+    assert set(sock_diag._TCP_FIELDS) == {item.name for item in fields(ConnTcp)}  # noqa: SLF001
 
 
 def test_units_of_tcp_info() -> None:
@@ -367,3 +375,49 @@ def test_a_torn_dump_is_asked_for_again_and_then_admitted() -> None:
 def test_a_dump_that_does_not_come_whole_is_an_error(replies: list[bytes]) -> None:
     with pytest.raises(OSError, match=r".+"):
         converse(*replies)
+
+
+class Picky(socket.socket):
+    """A netlink socket whose kernel has no diagnosis for some protocols: it is asked for one that none has."""
+
+    refused: frozenset[int] = frozenset()
+
+    def send(self, data: Any, flags: int = 0) -> int:
+        """Ask the kernel."""
+        request = bytearray(data)
+        if request[PROTOCOL_AT] in self.refused:
+            request[PROTOCOL_AT] = 200
+        return super().send(request, flags)
+
+
+PROTOCOL_AT = NLMSG_HEADER.size + 1
+
+
+def connect_without(*refused: str) -> Callable[[], socket.socket]:
+    """Make a kernel that refuses these protocols."""
+
+    def connect() -> socket.socket:
+        sock = Picky(fileno=open_socket().detach())
+        sock.settimeout(10)
+        sock.refused = frozenset(sock_diag.PROTOCOLS[name] for name in refused)
+        return sock
+
+    return connect
+
+
+@needs_seqpacket
+def test_proc_stands_in_for_a_protocol_that_the_kernel_does_not_diagnose() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
+        udp.bind(("127.0.0.1", 0))
+        table = list_sockets(Question(family="ipv4"), connect_without("udp"))
+        rows = {row.local: row for row in table.sockets}
+        assert [row.local for row in table.sockets].count(udp.getsockname()) == 1
+        assert (rows[tcp.getsockname()].cookie is None, rows[udp.getsockname()].cookie) == (False, None)
+    assert (table.source, table.partial) == ("sock_diag", None)
+    assert [name for name, _ in table.refused] == ["sock_diag of udp and ipv4"]
+
+
+@needs_seqpacket
+def test_a_kernel_that_diagnoses_nothing_is_a_refused_source() -> None:
+    with pytest.raises(SourceRefusedError, match="No such file"):
+        list_sockets(Question(), connect_without("tcp", "udp"))
