@@ -959,6 +959,8 @@ def test_an_owner_that_may_not_be_seen_is_not_an_owner_that_is_not() -> None:
     _, first, second, *_ = render(list_connections(system=FakeTable(hidden, ended, uid=1000)), "table").splitlines()
     assert first.split()[-2:] == ["?", "?"]
     assert second.split()[-2:] == ["-", "-"]
+    nobody = list_connections(with_process=False, system=FakeTable(ended._replace(inode=0)))
+    assert render(nobody, "table", ("user", "no_owner")).splitlines()[1].split() == ["-", "time-wait"]
 
 
 def test_the_owner_is_the_process_that_holds_the_socket(opened: ExitStack) -> None:

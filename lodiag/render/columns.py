@@ -71,7 +71,8 @@ def users(record: ConnRecord) -> str:
     """Write the users of the processes that hold a socket, each once, or else its own; ``?`` for an unseen one."""
     if record.owners:
         return " ".join(dict.fromkeys(text(owner.user) for owner in record.owners))
-    return "?" if record.owners is None and record.user is None else text(record.user)
+    is_unseen = record.owners is None and record.user is None and record.no_owner is None
+    return "?" if is_unseen else text(record.user)
 
 
 _WRITERS: dict[str, Callable[[ConnRecord], str]] = {
