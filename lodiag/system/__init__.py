@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from lodiag.model import Finding, Host
-    from lodiag.system.facts import Group, Holder, Interface, Process, Question, Setting, SocketTable
+    from lodiag.system.facts import Group, Holder, Interface, Process, Question, Setting, Socket, SocketTable
     from lodiag.system.probe import ProbeSocket
 
 
@@ -103,6 +103,16 @@ class System:
         from lodiag.system.facts import Question
 
         return sources.list_sockets(source, question or Question())
+
+    def look_up_socket(self, proto: str, local: tuple[str, int], remote: tuple[str, int]) -> Socket | None:
+        """Find the socket to which the kernel would give what comes to ``local`` from ``remote``; nothing is sent.
+
+        The ends are literals of one family, and ports. ``None`` if there is none. Raises ``SourceRefusedError``
+        where the kernel does not tell.
+        """
+        from lodiag.system import netlink
+
+        return netlink.look_up(proto, local, remote)
 
     def find_holders(self, inodes: Collection[int]) -> Mapping[int, tuple[Holder, ...]]:
         """Find the processes that hold sockets of these inodes; those that this user may not see are left out."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from errno import ENOENT
 from typing import TYPE_CHECKING, NamedTuple
 
 from lodiag.model import Missing
@@ -85,6 +86,39 @@ def list_sockets(question: Question, connect: Callable[[], socket.socket] = open
         Missing(what="some sockets", count=None, why="; ".join(missing)) if missing else None,
         tuple((f"sock_diag of {proto} and {family}", reason) for (proto, family), reason in failed.items()),
     )
+
+
+def look_up(
+    proto: str, local: tuple[str, int], remote: tuple[str, int], connect: Callable[[], socket.socket] = open_socket
+) -> Socket | None:
+    """Find the socket that would get what comes to ``local`` from ``remote``, by the kernel's own lookup.
+
+    That is a connection if there is one, else what listens, which of a group by SO_REUSEPORT depends on ``remote``.
+    ``None`` if there is none. No packet is sent. Raises ``SourceRefusedError`` where there is no such lookup.
+    """
+    request = sock_diag.encode_lookup(proto, local, remote, sock_diag.MEMORY_EXTENSION)
+    try:
+        with connect() as sock:
+            sock.send(request)
+            reply = memoryview(sock.recv(REPLY_BYTES))
+        payload = next(payload for _, _, payload in sock_diag.decode_messages(reply))
+    except OSError as error:
+        # A kernel that does not diagnose the protocol at all gives ENOENT as well, but then for a dump too.
+        if error.errno == ENOENT:
+            with connect() as sock:
+                _require_diagnosis(sock, proto, local)
+            return None
+        raise SourceRefusedError(error.strerror or str(error)) from error
+    return sock_diag.decode_socket(proto, payload)
+
+
+def _require_diagnosis(sock: socket.socket, proto: str, local: tuple[str, int]) -> None:
+    family = "ipv6" if ":" in local[0] else "ipv4"
+    request = sock_diag.encode_dump(family, proto, 1 << sock_diag.LISTEN, ports=(local[1], 0))
+    try:
+        ask(sock, Dump(proto, family, request))
+    except OSError as error:
+        raise SourceRefusedError(error.strerror or str(error)) from error
 
 
 def list_dumps(question: Question) -> Iterator[Dump]:

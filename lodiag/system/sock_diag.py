@@ -11,7 +11,7 @@ import os
 import struct
 import sys
 from functools import cache
-from socket import AF_INET, AF_INET6, inet_ntop
+from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lodiag.model.conns import ConnTcp
@@ -168,8 +168,24 @@ def encode_dump(  # noqa: PLR0913, PLR0917 - what a request is made of
     program = encode_any_of(conditions)
     if program:
         body += ATTRIBUTE.pack(ATTRIBUTE.size + len(program), REQ_BYTECODE) + program
-    size = NLMSG_HEADER.size + len(body)
-    return NLMSG_HEADER.pack(size, SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST | NLM_F_DUMP, 0, 0) + body
+    return _head(body, NLM_F_REQUEST | NLM_F_DUMP) + body
+
+
+def encode_lookup(proto: str, local: tuple[str, int], remote: tuple[str, int], extensions: int = 0) -> bytes:
+    """Write the request for the one socket to which the kernel would give what comes to ``local`` from ``remote``.
+
+    The addresses are literals of one family. UDP's lookup has the ends the other way round (net/ipv4/udp_diag.c).
+    """
+    family = "ipv6" if ":" in local[0] else "ipv4"
+    ends = (local, remote) if proto == "tcp" else (remote, local)
+    addresses = b"".join(inet_pton(FAMILIES[family], address).ljust(16, b"\0") for address, _ in ends)
+    own = PORTS.pack(*(port for _, port in ends)) + addresses + bytes(4) + NO_COOKIE
+    body = REQUEST.pack(FAMILIES[family], PROTOCOLS[proto], extensions, 0, ALL_STATES, own)
+    return _head(body, NLM_F_REQUEST) + body
+
+
+def _head(body: bytes, flags: int) -> bytes:
+    return NLMSG_HEADER.pack(NLMSG_HEADER.size + len(body), SOCK_DIAG_BY_FAMILY, flags, 0, 0)
 
 
 def decode_messages(datagram: memoryview) -> Iterator[tuple[int, int, memoryview]]:

@@ -18,7 +18,7 @@ from lodiag.model.conns import ConnTcp
 from lodiag.options import STATES
 from lodiag.system import sock_diag
 from lodiag.system.facts import Question, Socket
-from lodiag.system.netlink import TRIES, Dump, ask, list_dumps, list_sockets, open_socket
+from lodiag.system.netlink import TRIES, Dump, ask, list_dumps, list_sockets, look_up, open_socket
 from lodiag.system.sock_diag import (
     LOOPBACK,
     NLMSG_DONE,
@@ -421,3 +421,65 @@ def test_proc_stands_in_for_a_protocol_that_the_kernel_does_not_diagnose() -> No
 def test_a_kernel_that_diagnoses_nothing_is_a_refused_source() -> None:
     with pytest.raises(SourceRefusedError, match="No such file"):
         list_sockets(Question(), connect_without("tcp", "udp"))
+
+
+# --- the kernel's own lookup -----------------------------------------------------------------------------------------
+
+
+def listen_on(address: str, *, dual: bool = False) -> socket.socket:
+    """Listen on a free port; skip the test where there is no such address."""
+    try:
+        return socket.create_server((address, 0), family=AF_INET6 if ":" in address else AF_INET, dualstack_ipv6=dual)
+    except OSError as error:
+        pytest.skip(f"no socket on {address}: {error}")
+
+
+@needs_seqpacket
+@pytest.mark.parametrize(
+    ("bound_to", "dual", "found_at", "missed_at"),
+    [
+        ("127.0.0.1", False, "127.0.0.1", "127.0.0.2"),
+        ("127.0.0.1", False, "127.0.0.1", "::1"),
+        ("0.0.0.0", False, "127.9.9.9", "::1"),
+        ("::1", False, "::1", "127.0.0.1"),
+        ("::", True, "127.0.0.1", None),
+        ("::", False, "::1", "127.0.0.1"),
+    ],
+)
+def test_the_kernel_says_what_would_answer(bound_to: str, dual: bool, found_at: str, missed_at: str | None) -> None:  # noqa: FBT001
+    with listen_on(bound_to, dual=dual) as server:
+        port = server.getsockname()[1]
+        found = look_up("tcp", (found_at, port), (found_at, 0))
+        assert found is not None
+        assert (found.state, found.local, found.remote) == ("listen", (bound_to, port), None)
+        if missed_at:
+            assert look_up("tcp", (missed_at, port), (missed_at, 0)) is None
+
+
+@needs_seqpacket
+def test_the_kernel_says_which_connection_gets_it_before_the_listener() -> None:
+    with listen_on("127.0.0.1") as server, socket.create_connection(server.getsockname()) as client:
+        found = look_up("tcp", client.getsockname(), client.getpeername())
+        assert found is not None
+        assert (found.state, found.local, found.remote) == ("established", client.getsockname(), client.getpeername())
+
+
+@needs_seqpacket
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_the_kernel_says_which_udp_socket_gets_it(address: str) -> None:
+    with socket.socket(AF_INET6 if ":" in address else AF_INET, socket.SOCK_DGRAM) as sock:
+        try:
+            sock.bind((address, 0))
+        except OSError as error:
+            pytest.skip(f"no socket on {address}: {error}")
+        port = sock.getsockname()[1]
+        found = look_up("udp", (address, port), (address, 9))
+        assert found is not None
+        assert (found.state, found.local) == ("unconnected", (address, port))
+        assert look_up("tcp", (address, port), (address, 9)) is None
+
+
+@needs_seqpacket
+def test_nobody_is_not_said_by_a_kernel_that_was_not_able_to_look() -> None:
+    with pytest.raises(SourceRefusedError, match="No such file"):
+        look_up("tcp", ("127.0.0.1", 1), ("127.0.0.1", 0), connect_without("tcp"))
