@@ -3,51 +3,54 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from lodiag.limits import require_choice
 from lodiag.model import Missing, Refusal
 from lodiag.model.conns import ConnCount, ConnRecord, ConnsSummary
 from lodiag.options import STATES, ConnsOptions, parse_address, parse_state
 from lodiag.report import ReportMaker
-from lodiag.sockets import Describer, answers_everywhere, leave_out_bound_elsewhere, touches_loopback
+from lodiag.sockets import (
+    ConnTable,
+    Describer,
+    answers_everywhere,
+    contains,
+    leave_out_bound_elsewhere,
+    touches_loopback,
+)
 from lodiag.system import System
 from lodiag.system.facts import Question
-from lodiag.targets import unmap
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     from lodiag.model import Report
+    from lodiag.model.conns import Owner
     from lodiag.system.facts import Socket, SocketTable
 
 
-LONGEST_UID = 10
-"""Digits of the largest user id, which has 32 bits."""
+NOBODY = "", 0
+_Seen: TypeAlias = "tuple[Socket, tuple[Owner, ...] | None]"
+_RANKS = {state: rank for rank, state in enumerate(STATES)}
 
 
-def _by_port(record: ConnRecord) -> tuple[object, ...]:
-    remote = (record.remote.address, record.remote.port) if record.remote else ("", 0)
-    return (record.local.port, record.proto, record.family, record.local.address, *remote, _first_pid(record))
+def _by_ends(row: Socket) -> tuple[object, ...]:
+    address, port = row.local
+    return (port, row.proto, row.family, address, row.remote or NOBODY, row.inode or 0, row.pids)
 
 
-def _first_pid(record: ConnRecord) -> int:
-    return record.owners[0].pid if record.owners else 0
-
-
-def _first_process(record: ConnRecord) -> str:
-    return (record.owners[0].process or "" if record.owners else "").casefold()
-
-
-SORT_KEYS: dict[str, Callable[[ConnRecord], object]] = {
-    "state": lambda record: STATES.index(record.state) if record.state in STATES else len(STATES),
-    "port": lambda record: record.local.port,
-    "proto": lambda record: record.proto,
-    "local": lambda record: record.local.address,
-    "remote": lambda record: (record.remote.address, record.remote.port) if record.remote else ("", 0),
-    "pid": _first_pid,
-    "process": _first_process,
+_BY_SOCKET: dict[str, Callable[[Socket], Any]] = {
+    "state": lambda row: _RANKS.get(row.state, len(STATES)),
+    "port": lambda row: row.local[1],
+    "proto": lambda row: row.proto,
+    "local": lambda row: row.local[0],
+    "remote": lambda row: row.remote or NOBODY,
 }
+_BY_OWNER: dict[str, Callable[[_Seen], Any]] = {
+    "pid": lambda seen: seen[1][0].pid if seen[1] else 0,
+    "process": lambda seen: (seen[1][0].process or "" if seen[1] else "").casefold(),
+}
+SORT_KEYS = (*_BY_SOCKET, *_BY_OWNER)
 
 
 def list_connections(  # noqa: PLR0913 - netstat has this many options
@@ -120,7 +123,7 @@ def list_connections(  # noqa: PLR0913 - netstat has this many options
         with_tcp=with_tcp,
         source=source,
     )
-    require_choice("sort", sort, tuple(SORT_KEYS))
+    require_choice("sort", sort, SORT_KEYS)
     return _list(options, sort, system or System())
 
 
@@ -130,56 +133,61 @@ def _list(options: ConnsOptions, sort: str, system: System) -> Report[ConnRecord
         options.proto, options.family, options.states, options.local_port, options.remote_port, options.with_tcp
     )
     table = system.list_sockets(options.source, question)
-    rows = leave_out_bound_elsewhere([row for row in table.sockets if _is_wanted(row, options)], system)
-    describer = Describer(system, rows, options)
-    records = [describer.describe(row) for row in rows]
-    missing = list(_find_missing(table, records, options))
-    users = _name_users(options.user, system)
-    records = [record for record in records if _is_owned_as_wanted(record, options, users)]
-    records.sort(key=_by_port)
-    records.sort(key=SORT_KEYS[sort])  # type: ignore[arg-type]  # each key compares with itself
+    rows = leave_out_bound_elsewhere(_choose(table.sockets, options), system)
+    rows.sort(key=_by_ends)
+    if sort in _BY_SOCKET:
+        rows.sort(key=_BY_SOCKET[sort])
+    describer = Describer(system, options)
+    owners = describer.find_owners(rows)
+    missing = list(_find_missing(table, owners, options))
+    seen = _choose_owned(list(zip(rows, owners, strict=True)), describer, options)
+    if sort in _BY_OWNER:
+        seen.sort(key=_BY_OWNER[sort])
+    records = ConnTable([row for row, _ in seen], [owned for _, owned in seen], describer)
     return maker.make(source=table.source, summary=_count(records, table), records=records, missing=missing)
 
 
-def _is_wanted(row: Socket, wanted: ConnsOptions) -> bool:
-    remote_port = row.remote[1] if row.remote else None
-    return (
-        wanted.proto in {None, row.proto}
-        and wanted.family in {None, row.family}
-        and (wanted.states is None or row.state in wanted.states)
-        and wanted.port in {None, row.local[1], remote_port}
-        and wanted.local_port in {None, row.local[1]}
-        and (wanted.remote_port is None or wanted.remote_port == remote_port)
-        and wanted.local_address in {None, unmap(row.local[0])[0]}
-        and (touches_loopback(row) or (wanted.wildcard and answers_everywhere(row)))
-    )
+def _choose(rows: Sequence[Socket], wanted: ConnsOptions) -> list[Socket]:
+    """Leave what was not asked for out, filter by filter: each costs only when it was given."""
+    if wanted.proto is not None:
+        rows = [row for row in rows if row.proto == wanted.proto]
+    if wanted.family is not None:
+        rows = [row for row in rows if row.family == wanted.family]
+    if wanted.states is not None:
+        rows = [row for row in rows if row.state in wanted.states]
+    if wanted.port is not None:
+        rows = [row for row in rows if wanted.port in {row.local[1], row.remote and row.remote[1]}]
+    if wanted.local_port is not None:
+        rows = [row for row in rows if row.local[1] == wanted.local_port]
+    if wanted.remote_port is not None:
+        rows = [row for row in rows if row.remote and row.remote[1] == wanted.remote_port]
+    if wanted.local_address is not None:
+        rows = [row for row in rows if row.local[0] == wanted.local_address]
+    return [row for row in rows if touches_loopback(row) or (wanted.wildcard and answers_everywhere(row))]
 
 
-def _name_users(user: str | None, system: System) -> set[str]:
-    """Names by which a user may be told: what was given and, if that is a number, the name of that user."""
-    if user is None:
-        return set()
-    is_uid = user.isascii() and user.isdecimal() and len(user) <= LONGEST_UID
-    return {user, system.name_user(int(user))} if is_uid else {user}
+def _choose_owned(seen: list[_Seen], describer: Describer, wanted: ConnsOptions) -> list[_Seen]:
+    """Leave out what does not belong to whom it was asked to belong."""
+    if wanted.pid is not None:
+        seen = [(row, owners) for row, owners in seen if any(owner.pid == wanted.pid for owner in owners or ())]
+    if (name := wanted.process) is not None:
+        seen = [(row, owners) for row, owners in seen if any(contains(owner.process, name) for owner in owners or ())]
+    if wanted.user is not None:
+        users = describer.name_users(wanted.user)
+        seen = [
+            (row, owners)
+            for row, owners in seen
+            if (row.uid is not None and describer.name_user(row.uid) in users)
+            or any(owner.user in users for owner in owners or ())
+        ]
+    if wanted.unit is not None:
+        seen = [(row, owners) for row, owners in seen if describer.is_in_unit(row, wanted.unit)]
+    return seen
 
 
-def _is_owned_as_wanted(record: ConnRecord, wanted: ConnsOptions, users: Collection[str]) -> bool:
-    owners = record.owners or ()
-    group = f"{record.unit or ''} {record.container or ''}"
-    return (
-        (wanted.pid is None or any(owner.pid == wanted.pid for owner in owners))
-        and (wanted.process is None or any(contains(owner.process, wanted.process) for owner in owners))
-        and (not users or record.user in users or any(owner.user in users for owner in owners))
-        and (wanted.unit is None or contains(group, wanted.unit))
-    )
-
-
-def contains(text: str | None, wanted: str) -> bool:
-    """Whether a text is in another, in any case."""
-    return wanted.casefold() in (text or "").casefold()
-
-
-def _find_missing(table: SocketTable, records: list[ConnRecord], wanted: ConnsOptions) -> Iterator[Missing]:
+def _find_missing(
+    table: SocketTable, owners: Sequence[tuple[Owner, ...] | None], wanted: ConnsOptions
+) -> Iterator[Missing]:
     """Say what the source could not see; before a search by owner, which hidden owners would falsify."""
     if table.partial:
         yield table.partial
@@ -191,7 +199,7 @@ def _find_missing(table: SocketTable, records: list[ConnRecord], wanted: ConnsOp
     for name, words in _UNTOLD.items():
         if asked[name] and name in table.lacks:
             yield Missing(what=words, count=None, why=f"the source {table.source} does not tell them")
-    hidden = sum(record.owners is None for record in records) if wanted.with_process else 0
+    hidden = owners.count(None) if wanted.with_process else 0
     if hidden:
         why = (
             "they belong to another user, to another container or to the kernel, or were closed or handed on meanwhile"
@@ -206,8 +214,8 @@ _UNTOLD = {
 }
 
 
-def _count(records: Iterable[ConnRecord], table: SocketTable) -> ConnsSummary:
-    tally = Counter((record.proto, record.state) for record in records)
+def _count(records: ConnTable, table: SocketTable) -> ConnsSummary:
+    tally = Counter(zip(records.column("proto"), records.column("state"), strict=True))
     counts = tuple(ConnCount(proto=p, state=s, sockets=n) for (p, s), n in sorted(tally.items()))
     refused = tuple(Refusal(method=name, reason=reason) for name, reason in table.refused)
     return ConnsSummary(sockets=tally.total(), counts=counts, refused=refused)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from lodiag import __version__
 from lodiag.clock import rfc3339
-from lodiag.model import SCHEMA, SEVERITIES, Report
+from lodiag.model import SCHEMA, SEVERITIES, Records, Report
 from lodiag.rtt import to_ms
 
 if TYPE_CHECKING:
@@ -58,5 +58,5 @@ class ReportMaker:
             missing=tuple(missing),
             summary=summary,
             findings=tuple(self._system.complete(found) for found in judged.values()),
-            records=tuple(records),
+            records=records if isinstance(records, Records) else tuple(records),
         )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from importlib import import_module
 from types import NoneType, UnionType
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from lodiag import model
 
@@ -45,15 +46,16 @@ def _bind(command: str, definitions: dict[str, Any]) -> dict[str, Any]:
 
 
 def _describe(kind: type, definitions: dict[str, Any]) -> dict[str, Any]:
-    hints = get_type_hints(kind)
-    properties = {
-        item.name: {
-            "description": item.metadata["meaning"],
-            **_translate(hints[item.name], definitions),
-            **_restrict(item.name, item.metadata.get("one_of", ()), nullable=NoneType in get_args(hints[item.name])),
+    about = {item.name: item.metadata for item in fields(kind)} if is_dataclass(kind) else {}
+    properties: dict[str, Any] = {}
+    for name, hint in get_type_hints(kind, include_extras=True).items():
+        plain, *notes = get_args(hint) if get_origin(hint) is Annotated else (hint,)
+        known: Mapping[str, Any] = about.get(name, {})
+        properties[name] = {
+            "description": known.get("meaning") or notes[0],
+            **_translate(plain, definitions),
+            **_restrict(name, known.get("one_of", ()), nullable=NoneType in get_args(plain)),
         }
-        for item in fields(kind)
-    }
     return {
         "type": "object",
         "description": (kind.__doc__ or "").partition("\n")[0],
@@ -82,9 +84,9 @@ def _translate(hint: Any, definitions: dict[str, Any]) -> dict[str, Any]:  # noq
         if all(set(choice) == {"type"} and isinstance(choice["type"], str) for choice in choices):
             return {"type": [choice["type"] for choice in choices]}
         return {"anyOf": choices}
-    if get_origin(hint) is tuple:
+    if get_origin(hint) in {tuple, Sequence}:
         return {"type": "array", "items": _translate(get_args(hint)[0], definitions)}
-    if is_dataclass(hint) and isinstance(hint, type):
+    if isinstance(hint, type) and model.names_of(hint):
         return _refer(hint, definitions)
     if isinstance(hint, TypeVar):  # what it stands for depends on the command
         return {}

@@ -18,27 +18,19 @@ BROADCAST = IPv4Address("127.255.255.255")
 _LONGEST_NAME = 253
 """Characters of a host name: RFC 1035 2.3.4, without the root's dot."""
 
-_OLD_IPV4 = re.compile(r"(0x[0-9a-f]+|[0-9]+)(\.(0x[0-9a-f]+|[0-9]+)){0,3}", re.IGNORECASE | re.ASCII)
+_OLD_IPV4 = r"(0[xX][0-9a-fA-F]+|[0-9]+)(\.(0[xX][0-9a-fA-F]+|[0-9]+)){0,3}"
 """Forms that inet_aton(3) takes: 127.1, 2130706433, 0x7f.1, 0177.0.0.1."""
 
-_NAME = re.compile(r"[\w-]+(\.[\w-]+)*\.?")
+_NAME = r"[\w-]+(\.[\w-]+)*\.?"
 """What a host name may look like; anything else is not worth a question to a name server."""
 
 _HINT = "lodiag probes 127.0.0.0/8 and ::1 only; nothing was sent."
 _WORDS = {"ipv4": "IPv4", "ipv6": "IPv6"}
 
 
-def unmap(address: str) -> tuple[str, bool]:
-    """Give an IPv4-mapped address (::ffff:a.b.c.d) as IPv4, and whether it was one."""
-    if address.startswith("::ffff:") and "." in address:
-        return address[7:], True
-    return address, False
-
-
 def is_loopback(address: str) -> bool:
     """Whether an address, after unmapping, is in 127.0.0.0/8 or is ::1."""
-    plain, _ = unmap(address)
-    return plain == "::1" or plain.startswith("127.")
+    return address == "::1" or address.startswith(("127.", "::ffff:127."))
 
 
 def is_wildcard(address: str) -> bool:
@@ -95,7 +87,7 @@ def resolve_source(source: str, family: str | None) -> str:
 
 def _parse_literal(text: str) -> str | None:
     """Normalise an address; ``None`` if the text is a name. Old IPv4 forms become the address they stand for."""
-    if _OLD_IPV4.fullmatch(text):
+    if re.fullmatch(_OLD_IPV4, text):
         try:
             return socket.inet_ntoa(socket.inet_aton(text))
         except OSError as error:
@@ -104,7 +96,7 @@ def _parse_literal(text: str) -> str | None:
     try:
         return str(ip_address(text))
     except ValueError as error:
-        if text.startswith("-") or not _NAME.fullmatch(text) or text.replace(".", "").isdigit():
+        if text.startswith("-") or not re.fullmatch(_NAME, text) or text.replace(".", "").isdigit():
             message = f"{text[:80]!r} is not an address or a host name"
             raise TargetError(message, _HINT) from error
         return None

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lodiag.model import SCHEMA, Evidence, Finding, Fix, Host, Missing, Refusal, Report
 from lodiag.model.conns import ConnCount, ConnRecord, ConnsSummary, ConnTcp, Endpoint, Owner
 from lodiag.model.ping import PingRecord, PingReply, PingSummary
 from lodiag.model.trace import HopProbe, HopRecord, TraceSummary
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 HOSTILE = 'evil\x1b[2J"|<b>\\\n\u202e'
 
 
 def make_report(
-    command: str, summary: Any, records: tuple[Any, ...], findings: tuple[Finding, ...] = (), **changes: Any
+    command: str, summary: Any, records: Sequence[Any], findings: tuple[Finding, ...] = (), **changes: Any
 ) -> Report[Any, Any]:
     """Put a report together; all that is not said is fixed."""
     settings: dict[str, Any] = {

@@ -43,7 +43,8 @@ from lodiag.cli import conns as cli_conns
 from lodiag.cli import main
 from lodiag.conns import SORT_KEYS, list_connections
 from lodiag.errors import ConfigError, UnsupportedError
-from lodiag.model import Host, to_plain
+from lodiag.model import Host, Records, names_of, to_plain
+from lodiag.model.conns import ConnRecord, Endpoint
 from lodiag.options import SOURCES, STATES, parse_address, parse_state
 from lodiag.render import FORMATS, render
 from lodiag.render.columns import list_columns
@@ -721,7 +722,7 @@ def test_what_is_bound_to_another_interface_does_not_answer_on_the_loopback() ->
 
 
 def test_a_cell_does_not_grow_with_the_workers_of_a_server() -> None:
-    shared = Socket("tcp", "ipv4", "listen", ("127.0.0.1", 80), None, tuple(range(100, 113)))
+    shared = Socket("tcp", "ipv4", "listen", Endpoint("127.0.0.1", 80), None, tuple(range(100, 113)))
     table = render(list_connections(system=FakeTable(shared)), "table")
     assert "-[100] -[101] +11" in table
     assert max(map(len, table.splitlines())) <= 80
@@ -955,8 +956,8 @@ def test_without_processes_no_process_is_asked(opened: ExitStack, conns: Ask) ->
 
 def test_an_owner_that_may_not_be_seen_is_not_an_owner_that_is_not() -> None:
     """In a table both its user and its process are question marks; where there is none they are dashes."""
-    hidden = Socket("tcp", "ipv4", "established", ("127.0.0.1", 1), ("127.0.0.1", 2), ())
-    ended = Socket("tcp", "ipv4", "time-wait", ("127.0.0.1", 3), ("127.0.0.1", 2), ())
+    hidden = Socket("tcp", "ipv4", "established", Endpoint("127.0.0.1", 1), Endpoint("127.0.0.1", 2), ())
+    ended = Socket("tcp", "ipv4", "time-wait", Endpoint("127.0.0.1", 3), Endpoint("127.0.0.1", 2), ())
     _, first, second, *_ = render(list_connections(system=FakeTable(hidden, ended, uid=1000)), "table").splitlines()
     assert first.split()[-2:] == ["?", "?"]
     assert second.split()[-2:] == ["-", "-"]
@@ -1069,8 +1070,22 @@ class FakeTable(System):
         return Process(pid, None, None, None)
 
 
+def test_a_column_holds_what_the_records_hold(opened: ExitStack, source: str) -> None:
+    """A table of 100 000 sockets is written by columns, so that no record of it need be made."""
+    connect(opened, bind(opened, TCP, ANY_V6), "127.0.0.1")
+    bind(opened, UDP, "127.0.0.1")
+    records = list_connections(source=source, with_tcp=True).records
+    assert isinstance(records, Records)
+    made = list(records)
+    assert len(made) == len(records) >= 4
+    for name in names_of(ConnRecord):
+        assert list(records.column(name)) == [getattr(record, name) for record in made], name
+    assert list(records[1:3]) == made[1:3]
+    assert records[-1] == made[-1]
+
+
 def test_a_process_that_ends_meanwhile_keeps_its_pid() -> None:
-    gone = FakeTable(Socket("tcp", "ipv4", "listen", ("127.0.0.1", 80), None, (4711, 4712)))
+    gone = FakeTable(Socket("tcp", "ipv4", "listen", Endpoint("127.0.0.1", 80), None, (4711, 4712)))
     report = list_connections(with_cmdline=True, system=gone)
     unknown = {"process": None, "user": None, "fd": None, "cmdline": None}
     assert to_plain(report.records[0].owners) == [{"pid": 4711, **unknown}, {"pid": 4712, **unknown}]
@@ -1081,14 +1096,14 @@ def test_a_process_that_ends_meanwhile_keeps_its_pid() -> None:
 
 
 def test_each_process_is_asked_once() -> None:
-    rows = [Socket("udp", "ipv4", "unconnected", ("127.0.0.1", port), None, (4711,)) for port in range(1, 50)]
+    rows = [Socket("udp", "ipv4", "unconnected", Endpoint("127.0.0.1", port), None, (4711,)) for port in range(1, 50)]
     machine = FakeTable(*rows)
     assert len(list_connections(system=machine).records) == len(rows)
     assert machine.asked == [4711]
 
 
 def test_with_no_process_none_is_asked() -> None:
-    machine = FakeTable(Socket("udp", "ipv4", "unconnected", ("127.0.0.1", 53), None, (4711,)))
+    machine = FakeTable(Socket("udp", "ipv4", "unconnected", Endpoint("127.0.0.1", 53), None, (4711,)))
     assert list_connections(with_process=False, system=machine).records[0].owners is None
     assert machine.asked == []
 
@@ -1100,17 +1115,17 @@ def test_a_real_process_that_has_ended_tells_nothing() -> None:
 
 
 MIXED_ROWS = (
-    Socket("tcp", "ipv4", "established", ("127.0.0.1", 5432), ("127.0.0.1", 40_001), (30,)),
-    Socket("tcp", "ipv4", "established", ("127.0.0.1", 40_001), ("127.0.0.1", 5432), (7,)),
-    Socket("tcp", "ipv4", "established", ("127.0.0.1", 5432), ("127.0.0.1", 40_002), (30, 31)),
-    Socket("tcp", "ipv6", "listen", ("::", 5432), None, (30,)),
-    Socket("tcp", "ipv4", "listen", ("127.0.0.1", 5432), None, (30,)),
-    Socket("tcp", "ipv4", "listen", ("0.0.0.0", 80), None, ()),
-    Socket("tcp", "ipv6", "established", ("::ffff:127.0.0.1", 80), ("::ffff:127.0.0.9", 9), (2,)),
-    Socket("tcp", "ipv4", "time-wait", ("127.0.0.1", 9), ("127.0.0.1", 80), ()),
-    Socket("tcp", "ipv4", "odd-new-state", ("127.0.0.1", 10), ("127.0.0.1", 80), (2,)),
-    Socket("udp", "ipv4", "unconnected", ("127.0.0.1", 5432), None, (7,)),
-    Socket("udp", "ipv6", "unconnected", ("::1", 53), None, (9,)),
+    Socket("tcp", "ipv4", "established", Endpoint("127.0.0.1", 5432), Endpoint("127.0.0.1", 40_001), (30,)),
+    Socket("tcp", "ipv4", "established", Endpoint("127.0.0.1", 40_001), Endpoint("127.0.0.1", 5432), (7,)),
+    Socket("tcp", "ipv4", "established", Endpoint("127.0.0.1", 5432), Endpoint("127.0.0.1", 40_002), (30, 31)),
+    Socket("tcp", "ipv6", "listen", Endpoint("::", 5432), None, (30,)),
+    Socket("tcp", "ipv4", "listen", Endpoint("127.0.0.1", 5432), None, (30,)),
+    Socket("tcp", "ipv4", "listen", Endpoint("0.0.0.0", 80), None, ()),
+    Socket("tcp", "ipv6", "established", Endpoint("127.0.0.1", 80), Endpoint("127.0.0.9", 9), (2,), mapped=True),
+    Socket("tcp", "ipv4", "time-wait", Endpoint("127.0.0.1", 9), Endpoint("127.0.0.1", 80), ()),
+    Socket("tcp", "ipv4", "odd-new-state", Endpoint("127.0.0.1", 10), Endpoint("127.0.0.1", 80), (2,)),
+    Socket("udp", "ipv4", "unconnected", Endpoint("127.0.0.1", 5432), None, (7,)),
+    Socket("udp", "ipv6", "unconnected", Endpoint("::1", 53), None, (9,)),
 )
 
 

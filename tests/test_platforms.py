@@ -15,6 +15,7 @@ from running import ROOT
 from lodiag import PrivilegeError, list_connections, ping_address, trace_route
 from lodiag.errors import UnsupportedError
 from lodiag.model import Host, Missing, to_plain
+from lodiag.model.conns import Endpoint
 from lodiag.render import FORMATS, render
 from lodiag.schema import build_schema
 from lodiag.system import System
@@ -60,7 +61,7 @@ class OwnSocketsOnly(System):
     def list_sockets(self, source: str | None = None, question: Question | None = None) -> SocketTable:
         """Give one socket, and say that there are others."""
         del source, question
-        own = Socket("tcp", "ipv4", "listen", ("127.0.0.1", 8080), None, (501,))
+        own = Socket("tcp", "ipv4", "listen", Endpoint("127.0.0.1", 8080), None, (501,))
         why = "only the sockets of this user's own processes are shown"
         return SocketTable("psutil", (own,), Missing(what="other users' sockets", count=None, why=why))
 
@@ -193,9 +194,9 @@ class NoUserIds(System):
     def list_sockets(self, source: str | None = None, question: Question | None = None) -> SocketTable:
         """Give one listener and one connection."""
         del source, question
-        listener = Socket("tcp", "ipv4", "listen", ("127.0.0.1", 135), None, ())
-        connection = Socket("tcp", "ipv4", "established", ("127.0.0.1", 49_152), ("127.0.0.1", 135), ())
-        ended = Socket("tcp", "ipv4", "time-wait", ("127.0.0.1", 49_153), ("127.0.0.1", 135), ())
+        listener = Socket("tcp", "ipv4", "listen", Endpoint("127.0.0.1", 135), None, ())
+        connection = Socket("tcp", "ipv4", "established", Endpoint("127.0.0.1", 49_152), Endpoint("127.0.0.1", 135), ())
+        ended = Socket("tcp", "ipv4", "time-wait", Endpoint("127.0.0.1", 49_153), Endpoint("127.0.0.1", 135), ())
         return SocketTable("psutil", (listener, connection, ended), None)
 
     def describe_host(self) -> Host:

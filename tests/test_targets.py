@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from lodiag.errors import TargetError
 from lodiag.system import System
-from lodiag.targets import family_of, is_loopback, is_wildcard, resolve_source, resolve_target, unmap
+from lodiag.system.facts import unmap
+from lodiag.targets import family_of, is_loopback, is_wildcard, resolve_source, resolve_target
 
 
 def names(*addresses: str) -> System:

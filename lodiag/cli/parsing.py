@@ -47,6 +47,13 @@ class Parser(argparse.ArgumentParser):
         raise SystemExit(2)
 
 
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    """Write help for 80 columns: to ask a terminal for its width, argparse loads what takes longer than all else."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=78)
+
+
 def make_top_parser() -> Parser:
     """Parser of what may stand before a command."""
     groups: dict[str, list[str]] = {}
@@ -98,7 +105,7 @@ def make_command_parser(name: str) -> Parser:
         prog=f"lodiag {name}",
         usage=f"lodiag {name} {command.USAGE}".rstrip(),
         description=f"{purpose[0].upper()}{purpose[1:]}.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_Formatter,
         epilog=command.EXAMPLES,
         allow_abbrev=False,
         add_help=False,

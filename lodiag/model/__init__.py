@@ -10,8 +10,9 @@ nobody who asks for one command should wait for the records of ten.
 
 from __future__ import annotations
 
+from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
-from functools import cache
 from types import NoneType
 from typing import Any, Generic, TypeVar
 
@@ -121,7 +122,7 @@ class Report(Generic[RecordT, SummaryT]):
     missing: tuple[Missing, ...] = fact("What could not be seen, and why.")
     summary: SummaryT = fact("Totals.")
     findings: tuple[Finding, ...] = fact("Judgements, worst first.")
-    records: tuple[RecordT, ...] = fact("Facts, a row each.")
+    records: Sequence[RecordT] = fact("Facts, a row each.")
 
     @property
     def exit_status(self) -> int:
@@ -129,9 +130,27 @@ class Report(Generic[RecordT, SummaryT]):
         return int(any(finding.severity == "fail" for finding in self.findings))
 
 
-@cache
-def _names(kind: type) -> tuple[str, ...]:
-    return tuple(item.name for item in fields(kind))
+class Records(Sequence[RecordT]):
+    """Records that are made one by one when they are asked for, and of which a field can be had of all at once."""
+
+    @abstractmethod
+    def column(self, name: str) -> Sequence[Any]:
+        """Values of one field of every record, in order."""
+
+
+def column(records: Sequence[Any], name: str) -> Sequence[Any]:
+    """Values of one field of every record."""
+    return records.column(name) if isinstance(records, Records) else [getattr(record, name) for record in records]
+
+
+def names_of(kind: type) -> tuple[str, ...]:
+    """Names of the fields of a part of a report, which is a dataclass or a named tuple; none for a plain value."""
+    if kind not in _NAMES:
+        _NAMES[kind] = tuple(item.name for item in fields(kind)) if is_dataclass(kind) else getattr(kind, "_fields", ())
+    return _NAMES[kind]
+
+
+_NAMES: dict[type, tuple[str, ...]] = {}
 
 
 def to_plain(value: object) -> Any:  # noqa: ANN401 - JSON has no narrower type
@@ -140,11 +159,12 @@ def to_plain(value: object) -> Any:  # noqa: ANN401 - JSON has no narrower type
     ``dataclasses.asdict`` copies each leaf deeply, which takes many times as long.
     """
     kind = type(value)
-    if kind is tuple:
-        return [to_plain(item) for item in value]  # type: ignore[attr-defined]  # it is a tuple
-    if kind in _SCALARS or not is_dataclass(kind):
+    if kind in _SCALARS:
         return value
-    return {name: item if type(item := getattr(value, name)) in _SCALARS else to_plain(item) for name in _names(kind)}
+    names = names_of(kind)
+    if not names:
+        return [to_plain(item) for item in value] if isinstance(value, Sequence) else value
+    return {name: item if type(item := getattr(value, name)) in _SCALARS else to_plain(item) for name in names}
 
 
 _SCALARS = frozenset({str, int, float, bool, NoneType})

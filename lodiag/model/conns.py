@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated, NamedTuple
 
 from lodiag.model import FAMILIES, PROTOS, Refusal, detail, fact, label, metric
 
@@ -10,23 +11,21 @@ SCOPES = ("loopback", "wildcard", "mixed")
 NO_OWNER = ("time-wait", "handshake", "not-accepted", "orphan")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Endpoint:
+class Endpoint(NamedTuple):  # of 100 000, four times as fast to make as a dataclass
     """One end of a socket."""
 
-    address: str = fact("Address; an IPv4-mapped one is given as the IPv4 address.")
-    port: int = fact("Port.")
+    address: Annotated[str, "Address; an IPv4-mapped one is given as the IPv4 address."]
+    port: Annotated[int, "Port."]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Owner:
+class Owner(NamedTuple):
     """A process that holds a socket."""
 
-    pid: int = fact("Process id.")
-    process: str | None = fact("Name of the process; null if it ended meanwhile or is hidden.")
-    user: str | None = fact("User that the process runs as.")
-    fd: int | None = fact("Lowest descriptor by which it holds the socket; null where the source does not tell.")
-    cmdline: str | None = fact("Command line; null unless it was asked for, because it may hold secrets.")
+    pid: Annotated[int, "Process id."]
+    process: Annotated[str | None, "Name of the process; null if it ended meanwhile or is hidden."]
+    user: Annotated[str | None, "User that the process runs as."]
+    fd: Annotated[int | None, "Lowest descriptor by which it holds the socket; null where the source does not tell."]
+    cmdline: Annotated[str | None, "Command line; null unless it was asked for, because it may hold secrets."]
 
 
 @dataclass(slots=True, kw_only=True)  # not frozen: of each of 100 000, that takes four times as long to make

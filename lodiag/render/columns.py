@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lodiag.model import column, names_of
 from lodiag.render.escaping import text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from lodiag.model.conns import ConnRecord, Endpoint
+    from lodiag.model.conns import ConnRecord, Endpoint, Owner
 
 USUAL = ("proto", "state", "local", "remote", "user", "process")
 WIDE = (
@@ -28,59 +29,65 @@ MOST_OWNERS = 2
 
 def list_columns() -> tuple[str, ...]:
     """Names of all columns: the fields of a record, those of its owners as two, those of TCP dotted."""
-    from dataclasses import fields
-
     from lodiag.model.conns import ConnRecord, ConnTcp
 
-    own = [item.name for item in fields(ConnRecord) if item.name not in {"owners", "tcp"}]
-    return (*own, "process", "cmdline", *(f"tcp.{item.name}" for item in fields(ConnTcp)))
+    own = [name for name in names_of(ConnRecord) if name not in {"owners", "tcp"}]
+    return (*own, "process", "cmdline", *(f"tcp.{name}" for name in names_of(ConnTcp)))
 
 
-def write_cell(record: ConnRecord, column: str) -> str:
-    """Write one column of a record."""
-    write = _WRITERS.get(column)
+def write_column(records: Sequence[ConnRecord], name: str) -> list[str]:
+    """Write one column of a table of sockets."""
+    write = _WRITERS.get(name)
     if write is not None:
-        return write(record)
-    value: object = record
-    for part in column.split("."):
-        value = None if value is None else getattr(value, part)
-    return text(value)
+        return write(records)
+    outer, _, inner = name.partition(".")
+    values = column(records, outer)
+    return [text(getattr(value, inner, None)) for value in values] if inner else [*map(text, values)]
 
 
 def endpoint(end: Endpoint | None, interface: str | None = None) -> str:
     """Write an address and a port as URLs have them, and as ss(8) does the interface that a socket is bound to."""
     if end is None:
         return "-"
+    address, port = end
     zone = "" if interface is None else f"%{text(interface)}"
-    host = f"[{end.address}]" if ":" in end.address else end.address
-    return f"{host}{zone}:{end.port}"
+    return f"[{address}]{zone}:{port}" if ":" in address else f"{address}{zone}:{port}"
 
 
-def owners(record: ConnRecord) -> str:
+def owners(found: Sequence[Owner] | None, no_owner: str | None = None) -> str:
     """Write the processes that hold a socket as name[pid]; ``?`` for unseen ones, the reason where there is none."""
-    if record.owners is None:
+    if found is None:
         return "?"
-    if not record.owners:
-        return "-" if record.no_owner is None else f"({record.no_owner})"
-    shown = [f"{text(owner.process)}[{owner.pid}]" for owner in record.owners[:MOST_OWNERS]]
-    more = len(record.owners) - MOST_OWNERS
+    if not found:
+        return "-" if no_owner is None else f"({no_owner})"
+    shown = [f"{text(owner.process)}[{owner.pid}]" for owner in found[:MOST_OWNERS]]
+    more = len(found) - MOST_OWNERS
     return " ".join([*shown, f"+{more}"] if more > 0 else shown)
 
 
-def users(record: ConnRecord) -> str:
+def users(found: Sequence[Owner] | None, user: str | None, no_owner: str | None) -> str:
     """Write the users of the processes that hold a socket, each once, or else its own; ``?`` for an unseen one."""
-    if record.owners:
-        return " ".join(dict.fromkeys(text(owner.user) for owner in record.owners))
-    is_unseen = record.owners is None and record.user is None and record.no_owner is None
-    return "?" if is_unseen else text(record.user)
+    if found:
+        return " ".join(dict.fromkeys(text(owner.user) for owner in found))
+    is_unseen = found is None and user is None and no_owner is None
+    return "?" if is_unseen else text(user)
 
 
-_WRITERS: dict[str, Callable[[ConnRecord], str]] = {
-    "proto": lambda record: f"{record.proto}6" if record.family == "ipv6" else record.proto,
-    "local": lambda record: endpoint(record.local, record.interface),
-    "remote": lambda record: endpoint(record.remote),
-    "user": users,
-    "process": owners,
-    "cmdline": lambda record: "; ".join(text(owner.cmdline) for owner in record.owners or ()) or "-",
+def _write_proto(records: Sequence[ConnRecord]) -> list[str]:
+    pairs = zip(column(records, "proto"), column(records, "family"), strict=True)
+    return [f"{proto}6" if family == "ipv6" else proto for proto, family in pairs]
+
+
+_WRITERS: dict[str, Callable[[Sequence[ConnRecord]], list[str]]] = {
+    "proto": _write_proto,
+    "local": lambda records: [*map(endpoint, column(records, "local"), column(records, "interface"))],
+    "remote": lambda records: [*map(endpoint, column(records, "remote"))],
+    "user": lambda records: [
+        *map(users, column(records, "owners"), column(records, "user"), column(records, "no_owner"))
+    ],
+    "process": lambda records: [*map(owners, column(records, "owners"), column(records, "no_owner"))],
+    "cmdline": lambda records: [
+        "; ".join(text(owner.cmdline) for owner in found or ()) or "-" for found in column(records, "owners")
+    ],
 }
 """How to write what is not one value; each other column is the field of its name."""

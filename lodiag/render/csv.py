@@ -8,7 +8,7 @@ from importlib import import_module
 from io import StringIO
 from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
-from lodiag.model import to_plain
+from lodiag.model import names_of, to_plain
 from lodiag.render.escaping import printable
 
 if TYPE_CHECKING:
@@ -38,14 +38,15 @@ def render(report: Report[Any, Any]) -> Iterator[str]:
 def _find_paths(kind: type) -> Iterator[tuple[str, ...]]:
     """Names of the columns of a record: by its type, so that they are the same whatever was measured."""
     hints = get_type_hints(kind)
-    for item in fields(kind):
-        if item.metadata["role"] == "detail":
+    details = {item.name for item in fields(kind) if item.metadata["role"] == "detail"} if is_dataclass(kind) else set()
+    for name in names_of(kind):
+        if name in details:
             continue
-        inner = next((found for found in _types_within(hints[item.name]) if is_dataclass(found)), None)
+        inner = next((found for found in _types_within(hints[name]) if names_of(found)), None)
         if inner is None:
-            yield (item.name,)
+            yield (name,)
         else:
-            yield from ((item.name, *path) for path in _find_paths(inner))
+            yield from ((name, *path) for path in _find_paths(inner))
 
 
 def _types_within(hint: Any) -> Iterator[type]:  # noqa: ANN401 - any annotation

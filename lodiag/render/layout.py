@@ -5,7 +5,8 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lodiag.render.columns import TEXT, USUAL, write_cell
+from lodiag.model import column
+from lodiag.render.columns import TEXT, USUAL, write_column
 from lodiag.render.escaping import text
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ class Table(NamedTuple):
     """Headers and rows of text; the columns in ``right`` are numbers, and are aligned so."""
 
     headers: list[str]
-    rows: list[list[str]]
+    rows: Sequence[Sequence[str]]
     right: frozenset[str]
 
 
@@ -139,12 +140,13 @@ def _fold(rows: list[list[str]]) -> Iterator[list[str]]:
 def _conns(report: Report[ConnRecord, Any], chosen: Sequence[str]) -> list[Table]:
     records = report.records
     columns = list(chosen or USUAL)
-    if "cmdline" not in columns and any(o.cmdline is not None for r in records for o in r.owners or ()):
+    owned = column(records, "owners")
+    if "cmdline" not in columns and any(owner.cmdline is not None for found in owned for owner in found or ()):
         columns.append("cmdline")
-    was_asked = any(r.owners is not None for r in records) or any(item.what == "owners" for item in report.missing)
+    was_asked = owned.count(None) < len(owned) or any(item.what == "owners" for item in report.missing)
     if not was_asked and not chosen:
         columns = [name for name in columns if name not in {"user", "process"}]
-    rows = [[write_cell(record, name) for name in columns] for record in records]
+    rows = [*zip(*(write_column(records, name) for name in columns), strict=True)]
     return [Table(columns, rows, frozenset(columns) - TEXT)]
 
 

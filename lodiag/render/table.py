@@ -48,14 +48,13 @@ def _draw(table: Table) -> str:
 
 def _draw_many(table: Table) -> str:
     """Draw a table as tabulate does, which takes 40 µs a row: a second for what nobody reads anyway."""
-    rows = [table.headers, *([cell.strip() for cell in row] for row in table.rows)]
+    rows = [tuple(table.headers), *map(tuple, table.rows)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    cells = [
-        f"{{:{'>' if header in table.right else '<'}{width}}}"
+    write = "  ".join(
+        f"%{width}s" if header in table.right else f"%-{width}s"
         for header, width in zip(table.headers, widths, strict=True)
-    ]
-    write = "  ".join(cells).format
-    return "\n".join([write(*row).rstrip() for row in rows])
+    )
+    return "\n".join([(write % row).rstrip() for row in rows])
 
 
 def _describe(finding: Finding) -> str:

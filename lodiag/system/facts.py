@@ -5,8 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from lodiag.model import Missing
-    from lodiag.model.conns import ConnTcp
+    from lodiag.model.conns import ConnTcp, Endpoint
+
+
+def unmap(address: str) -> tuple[str, bool]:
+    """Give an IPv4-mapped address (::ffff:a.b.c.d, RFC 4291 2.5.5.2) as IPv4, and whether it was one."""
+    if address.startswith("::ffff:") and "." in address:
+        return address[7:], True
+    return address, False
 
 
 class Question(NamedTuple):
@@ -21,7 +30,7 @@ class Question(NamedTuple):
 
 
 class Socket(NamedTuple):
-    """A TCP or UDP socket as its source has it: addresses not yet unmapped, ``None`` for what the source does not tell.
+    """A TCP or UDP socket as its source has it; ``None`` for what the source does not tell.
 
     ``pids`` are its owners where the source tells them; otherwise ``inode`` leads to them.
     """
@@ -29,12 +38,13 @@ class Socket(NamedTuple):
     proto: str
     family: str
     state: str
-    local: tuple[str, int]
-    remote: tuple[str, int] | None
+    local: Endpoint
+    remote: Endpoint | None
     pids: tuple[int, ...] = ()
+    mapped: bool = False
     inode: int | None = None
     uid: int | None = None
-    cookie: str | None = None
+    cookie: int | None = None
     interface_index: int | None = None
     recv_q_bytes: int | None = None
     send_q_bytes: int | None = None
@@ -65,16 +75,16 @@ class SocketTable(NamedTuple):
     """
 
     source: str
-    sockets: tuple[Socket, ...]
+    sockets: Sequence[Socket]
     partial: Missing | None
     refused: tuple[tuple[str, str], ...] = ()
     lacks: frozenset[str] = frozenset()
 
 
 class Group(NamedTuple):
-    """A control group: its path, and the systemd unit and the container that the path names."""
+    """A control group: its path, and the systemd unit and the container that the path names; ``None`` if unknown."""
 
-    path: str
+    path: str | None
     unit: str | None
     container: str | None
 

@@ -7,7 +7,7 @@ from errno import ENOENT
 from typing import TYPE_CHECKING, NamedTuple
 
 from lodiag.model import Missing
-from lodiag.system import procnet, sock_diag
+from lodiag.system import sock_diag
 from lodiag.system.facts import Question, SocketTable
 from lodiag.system.sources import SourceRefusedError
 
@@ -56,7 +56,7 @@ def list_sockets(question: Question, connect: Callable[[], socket.socket] = open
     where the kernel, or a sandbox around this process, has no sock_diag at all. ``connect`` is ``open_socket``, or what
     a test has in its place.
     """
-    found: dict[str | None, Socket] = {}
+    found: dict[int | None, Socket] = {}
     failed: dict[tuple[str, str], str] = {}
     is_torn = is_answered = False
     for dump in list_dumps(question):
@@ -71,9 +71,13 @@ def list_sockets(question: Question, connect: Callable[[], socket.socket] = open
         is_torn, is_answered = is_torn or was_torn, True
     if failed and not is_answered:
         raise SourceRefusedError("; ".join(dict.fromkeys(failed.values())))
-    sockets = [row for row in found.values() if (row.proto, row.family) not in failed]
+    sockets = list(found.values())
+    if failed:
+        sockets = [row for row in sockets if (row.proto, row.family) not in failed]
     missing = ["the kernel's table changed while it was read, each time that it was"] if is_torn else []
     for (proto, family), reason in failed.items():
+        from lodiag.system import procnet
+
         try:
             instead = procnet.list_sockets(Question(proto, family))
         except SourceRefusedError as refusal:
@@ -82,7 +86,7 @@ def list_sockets(question: Question, connect: Callable[[], socket.socket] = open
             sockets += instead.sockets
     return SocketTable(
         "sock_diag",
-        tuple(sockets),
+        sockets,
         Missing(what="some sockets", count=None, why="; ".join(missing)) if missing else None,
         tuple((f"sock_diag of {proto} and {family}", reason) for (proto, family), reason in failed.items()),
     )
@@ -100,8 +104,7 @@ def look_up(
     try:
         with connect() as sock:
             sock.send(request)
-            reply = memoryview(sock.recv(REPLY_BYTES))
-        payload = next(payload for _, _, payload in sock_diag.decode_messages(reply))
+            found = sock_diag.decode_reply(proto, memoryview(sock.recv(REPLY_BYTES))).sockets
     except OSError as error:
         # A kernel that does not diagnose the protocol at all gives ENOENT as well, but then for a dump too.
         if error.errno == ENOENT:
@@ -109,7 +112,7 @@ def look_up(
                 _require_diagnosis(sock, proto, local)
             return None
         raise SourceRefusedError(error.strerror or str(error)) from error
-    return sock_diag.decode_socket(proto, payload)
+    return found[0] if found else None
 
 
 def _require_diagnosis(sock: socket.socket, proto: str, local: tuple[str, int]) -> None:
@@ -171,10 +174,8 @@ def _receive(sock: socket.socket, proto: str) -> tuple[list[Socket], bool]:
         size, _, flags, _ = sock.recvmsg_into([buffer])
         if flags & socket.MSG_TRUNC:
             raise sock_diag.DiagError(0, "a reply did not fit")
-        for kind, message_flags, payload in sock_diag.decode_messages(view[:size]):
-            is_torn |= bool(message_flags & sock_diag.NLM_F_DUMP_INTR)
-            if kind == sock_diag.NLMSG_DONE:
-                return rows, is_torn
-            row = sock_diag.decode_socket(proto, payload)
-            if row is not None:
-                rows.append(row)
+        reply = sock_diag.decode_reply(proto, view[:size])
+        rows += reply.sockets
+        is_torn |= reply.is_torn
+        if reply.is_last:
+            return rows, is_torn

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from lodiag.model import Missing
-from lodiag.system.facts import Interface, Process, Socket, SocketTable
+from lodiag.model.conns import Endpoint
+from lodiag.system.facts import Interface, Process, Socket, SocketTable, unmap
 from lodiag.system.sources import SourceRefusedError
 
 if TYPE_CHECKING:
@@ -70,11 +71,13 @@ def _translate(rows: list[Any], pid: int | None = None) -> Iterator[Socket]:
         if family is None or not row.laddr:
             continue
         proto = "tcp" if row.type == socket.SOCK_STREAM else "udp"
-        remote = (row.raddr.ip, row.raddr.port) if row.raddr else None
+        address, mapped = unmap(row.laddr.ip)
+        remote = Endpoint(unmap(row.raddr.ip)[0], row.raddr.port) if row.raddr else None
         unbound = "established" if remote else "unconnected"
         state = unbound if proto == "udp" else _STATES.get(row.status, row.status.lower())
         owner = getattr(row, "pid", None) or pid
-        yield Socket(proto, family, state, (row.laddr.ip, row.laddr.port), remote, (owner,) if owner else ())
+        local = Endpoint(address, row.laddr.port)
+        yield Socket(proto, family, state, local, remote, (owner,) if owner else (), mapped)
 
 
 def describe_process(pid: int, *, with_cmdline: bool) -> Process:

@@ -11,7 +11,8 @@ from socket import AF_INET, AF_INET6, inet_ntop
 from typing import TYPE_CHECKING
 
 from lodiag.model import Missing
-from lodiag.system.facts import Socket, SocketTable
+from lodiag.model.conns import Endpoint
+from lodiag.system.facts import Socket, SocketTable, unmap
 from lodiag.system.sock_diag import PEERLESS, name_state, name_timer
 from lodiag.system.sources import SourceRefusedError
 
@@ -68,13 +69,14 @@ def _decode_row(proto: str, family: str, columns: list[str]) -> Socket:
     inode = int(columns[9])
     listens = state == "listen"
     runs = timer != 0 and proto == "tcp"
-    local, remote = decode_end(columns[1]), decode_end(columns[2])
+    (local, mapped), (remote, _) = decode_end(columns[1]), decode_end(columns[2])
     return Socket(
         proto=proto,
         family=family,
         state=state,
         local=local,
         remote=None if state in PEERLESS else remote,
+        mapped=mapped,
         inode=inode,
         uid=int(columns[7]) if inode else None,
         recv_q_bytes=None if listens else recv_q,
@@ -91,8 +93,12 @@ def _count_tries(timer: int, columns: list[str]) -> int:
     return int(columns[PROBES_COLUMN]) if timer in PROBING else int(columns[RETRANSMITS_COLUMN], 16)
 
 
-def decode_end(text: str) -> tuple[str, int]:
-    """Decode ``0100007F:1F90``: each 32-bit word of the address is written as this machine orders its bytes."""
+def decode_end(text: str) -> tuple[Endpoint, bool]:
+    """Decode ``0100007F:1F90``, and say whether the address was an IPv4-mapped one, which is given as IPv4.
+
+    Each 32-bit word of the address is written as this machine orders its bytes.
+    """
     digits, _, port = text.partition(":")
     raw = b"".join(int(digits[i : i + 8], 16).to_bytes(4, sys.byteorder) for i in range(0, len(digits), 8))
-    return inet_ntop(AF_INET if len(digits) == IPV4_DIGITS else AF_INET6, raw), int(port, 16)
+    address, mapped = unmap(inet_ntop(AF_INET if len(digits) == IPV4_DIGITS else AF_INET6, raw))
+    return Endpoint(address, int(port, 16)), mapped

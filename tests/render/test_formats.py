@@ -11,10 +11,14 @@ import json
 import os
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
-from samples import CONNS, EMPTY, HOSTILE, PING, SAMPLES, make_ping_record, make_reply, make_report
+from hypothesis import given
+from hypothesis import strategies as st
+from samples import CONNS, EMPTY, HOSTILE, PING, SAMPLES, make_finding, make_ping_record, make_reply, make_report
 
+from lodiag.model import Evidence, to_plain
 from lodiag.render import FORMATS, render
 from lodiag.render.escaping import printable
 from lodiag.render.layout import percent
@@ -116,3 +120,23 @@ def test_the_line_of_a_probe(changes: dict[str, object], line: str) -> None:
 )
 def test_escaping(text: str, shown: str) -> None:
     assert printable(text) == shown
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_json_holds_what_the_report_holds(name: str) -> None:
+    assert json.loads(render(SAMPLES[name], "json")) == to_plain(SAMPLES[name])
+
+
+@given(st.lists(st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(), max_size=6))
+def test_json_of_a_field_that_is_of_many_types(values: list[Any]) -> None:
+    """It is encoded type by type, and what is equal in Python, such as 1 and true, is not in JSON."""
+    evidence = tuple(Evidence(name="100 %s", value=value, source="%") for value in values)
+    report = make_report("conns", CONNS.summary, (), (make_finding(evidence=evidence),))
+    found = json.loads(render(report, "json"))["findings"][0]["evidence"]
+    assert [repr(item["value"]) for item in found] == [repr(value) for value in values]
+    assert all((item["name"], item["source"]) == ("100 %s", "%") for item in found)
+
+
+def test_json_of_many_records_is_that_of_each() -> None:
+    many = make_report("conns", CONNS.summary, [*CONNS.records] * 1500)
+    assert json.loads(render(many, "json"))["records"] == to_plain(CONNS.records) * 1500

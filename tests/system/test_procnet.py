@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lodiag.model.conns import Endpoint
 from lodiag.system.facts import Socket
 from lodiag.system.procnet import decode_end, decode_table
 
@@ -35,7 +36,7 @@ UDP = """\
 def test_tcp() -> None:
     listener, connection, waiting = decode_table("tcp", "ipv4", TCP)
     assert listener == Socket(
-        *("tcp", "ipv4", "listen", ("127.0.0.1", 18080), None),
+        *("tcp", "ipv4", "listen", Endpoint("127.0.0.1", 18080), None),
         inode=450580,
         uid=105,
         accept_queue=2,
@@ -52,7 +53,8 @@ def test_tcp() -> None:
 def test_tcp6() -> None:
     listener, mapped = decode_table("tcp", "ipv6", TCP6)
     assert (listener.local, listener.remote) == (("::1", 18081), None)
-    assert (mapped.local, mapped.remote) == (("::ffff:127.0.0.1", 18081), ("::ffff:127.0.0.1", 46886))
+    assert (mapped.local, mapped.remote) == (("127.0.0.1", 18081), ("127.0.0.1", 46886))
+    assert (listener.mapped, mapped.mapped) == (False, True)
 
 
 def test_udp() -> None:
@@ -69,4 +71,4 @@ def test_what_is_not_whole_is_left_out(text: str) -> None:
 def test_ends(address: int, port: int) -> None:
     shown = ".".join(str(byte) for byte in address.to_bytes(4, "big"))
     words = f"{int.from_bytes(address.to_bytes(4, 'big'), 'little'):08X}:{port:04X}"
-    assert decode_end(words) == (shown, port)
+    assert decode_end(words) == ((shown, port), False)

@@ -28,8 +28,7 @@ from lodiag.system.sock_diag import (
     SOCK_DIAG_BY_FAMILY,
     Condition,
     DiagError,
-    decode_messages,
-    decode_socket,
+    decode_reply,
     decode_tcp_info,
     encode_any_of,
     encode_dump,
@@ -91,12 +90,18 @@ CAPTURED = {
 
 
 def decode(name: str) -> Socket:
-    found = decode_socket(name.split()[1], memoryview(bytes.fromhex(CAPTURED[name])))
-    assert found is not None
+    (found,) = read(name.split()[1], message(SOCK_DIAG_BY_FAMILY, bytes.fromhex(CAPTURED[name])))
     return found
 
 
-def message(kind: int, payload: bytes = b"", flags: int = 0) -> bytes:
+def read(proto: str, datagram: bytes) -> list[Socket]:
+    """Decode a datagram that is not the last."""
+    reply = decode_reply(proto, memoryview(datagram))
+    assert not reply.is_last
+    return reply.sockets
+
+
+def message(kind: int, payload: bytes | bytearray = b"", flags: int = 0) -> bytes:
     """Frame a payload as the kernel does."""
     return NLMSG_HEADER.pack(16 + len(payload), kind, flags, 0, 0) + payload + bytes(-len(payload) % 4)
 
@@ -135,7 +140,8 @@ def test_a_socket_that_waits_has_no_user() -> None:
 
 def test_a_mapped_connection_that_is_not_accepted_keeps_its_user() -> None:
     row = decode("ipv6 tcp established")
-    assert (row.family, row.local, row.inode) == ("ipv6", ("::ffff:127.0.0.1", 18081), 0)
+    assert (row.family, row.local, row.inode) == ("ipv6", ("127.0.0.1", 18081), 0)
+    assert row.mapped
     assert row.uid == 0, "it is a whole socket, and this is root's"
 
 
@@ -147,8 +153,7 @@ def test_a_datagram_socket() -> None:
 
 def test_a_bound_tcp_socket_is_no_unconnected_one() -> None:
     payload = bytearray.fromhex(CAPTURED["ipv4 udp unconnected"])
-    row = decode_socket("tcp", memoryview(payload))
-    assert row is not None
+    (row,) = read("tcp", message(SOCK_DIAG_BY_FAMILY, payload))
     assert row.state == "bound"
 
 
@@ -156,7 +161,7 @@ def test_a_bound_tcp_socket_is_no_unconnected_one() -> None:
 def test_tcp_info_is_decoded_as_far_as_it_goes(length: int) -> None:
     """Each kernel appends; an older one's is shorter, and what is not there is not 0."""
     data = bytes(range(1, 201)) * 2  # no field of it is 0
-    whole, part = (decode_tcp_info(memoryview(data[:size])) for size in (400, length))
+    whole, part = (decode_tcp_info(data[:size]) for size in (400, length))
     ends = {name: offset + width.size for name, (offset, width, _) in sock_diag._TCP_FIELDS.items()}  # noqa: SLF001
     for name, end in ends.items():
         assert getattr(part, name) == (getattr(whole, name) if end <= length else None), name
@@ -170,7 +175,7 @@ def test_units_of_tcp_info() -> None:
     data = bytearray(280)
     struct.pack_into("=I", data, 68, 1509)
     struct.pack_into("=Q", data, 160, 1000)
-    found = decode_tcp_info(memoryview(data))
+    found = decode_tcp_info(bytes(data))
     assert (found.rtt_ms, found.delivery_rate_bps) == (1.509, 8000), "from microseconds, and from bytes"
 
 
@@ -180,7 +185,7 @@ def test_what_was_not_measured_yet_is_not_zero() -> None:
     struct.pack_into("=I", data, 44, 6_053_052)
     struct.pack_into("=I", data, 72, 250_000)
     struct.pack_into("=I", data, 148, 0xFFFFFFFF)
-    found = decode_tcp_info(memoryview(data), has_talked=False)
+    found = decode_tcp_info(bytes(data), has_talked=False)
     assert (found.rtt_ms, found.rttvar_ms, found.min_rtt_ms, found.delivery_rate_bps) == (None, None, None, None)
     assert (found.last_sent_ms, found.last_received_ms, found.last_ack_ms) == (None, None, None)
     assert (found.retransmits, found.bytes_sent) == (0, 0)
@@ -189,18 +194,47 @@ def test_what_was_not_measured_yet_is_not_zero() -> None:
 # --- framing ---------------------------------------------------------------------------------------------------------
 
 
-def test_messages_are_taken_apart() -> None:
-    datagram = message(SOCK_DIAG_BY_FAMILY, b"abcde", flags=2) + message(NLMSG_DONE, bytes(4), flags=0x12)
-    first, last = decode_messages(memoryview(datagram))
-    assert (*first[:2], bytes(first[2])) == (SOCK_DIAG_BY_FAMILY, 2, b"abcde")
-    assert (last[0], last[1] & sock_diag.NLM_F_DUMP_INTR) == (NLMSG_DONE, sock_diag.NLM_F_DUMP_INTR)
+def test_the_end_of_a_dump_and_that_it_is_torn_are_told() -> None:
+    row = message(SOCK_DIAG_BY_FAMILY, bytes.fromhex(CAPTURED["ipv4 tcp listen"]), flags=2)
+    for flags, is_torn in ((2, False), (2 | sock_diag.NLM_F_DUMP_INTR, True)):
+        reply = decode_reply("tcp", memoryview(row + message(NLMSG_DONE, bytes(4), flags=flags) + row))
+        assert (len(reply.sockets), reply.is_torn, reply.is_last) == (1, is_torn, True)
+    torn = message(SOCK_DIAG_BY_FAMILY, bytes.fromhex(CAPTURED["ipv4 tcp listen"]), flags=sock_diag.NLM_F_DUMP_INTR)
+    assert decode_reply("tcp", memoryview(row + torn)).is_torn
+
+
+@given(
+    st.lists(st.sampled_from(sorted(CAPTURED)), max_size=12),
+    st.lists(st.sampled_from([0, 2]), min_size=12, max_size=12),
+)
+def test_messages_in_one_datagram_are_read_as_they_are_alone(names: list[str], flags: list[int]) -> None:
+    """Those of one size are read at one go, whatever is between them."""
+    messages = [
+        message(SOCK_DIAG_BY_FAMILY, bytes.fromhex(CAPTURED[name]), flags=flag)
+        for name, flag in zip(names, flags, strict=False)
+    ]
+    assert read("tcp", b"".join(messages)) == [row for one in messages for row in read("tcp", one)]
+
+
+def test_the_last_message_may_lack_its_padding() -> None:
+    payload = bytes.fromhex(CAPTURED["ipv4 udp unconnected"]) + b"\1\2\3"
+    whole = message(SOCK_DIAG_BY_FAMILY, payload)
+    assert read("udp", whole + whole[:-1]) == read("udp", whole) * 2
+
+
+def test_what_is_no_socket_of_the_internet_is_left_out() -> None:
+    strange = bytearray.fromhex(CAPTURED["ipv4 tcp listen"])
+    strange[0] = AF_UNIX
+    own = message(SOCK_DIAG_BY_FAMILY, bytes.fromhex(CAPTURED["ipv4 tcp listen"]))
+    datagram = own + message(SOCK_DIAG_BY_FAMILY, strange) + message(99, b"abcd") + message(SOCK_DIAG_BY_FAMILY) + own
+    assert read("tcp", datagram) == read("tcp", own) * 2
 
 
 @pytest.mark.parametrize("kind", [NLMSG_ERROR, NLMSG_DONE])
 def test_a_refusal_is_an_error_whichever_message_it_is_in(kind: int) -> None:
     """An unsupported protocol ends the dump with -ENOENT, and is not "no sockets"."""
     with pytest.raises(DiagError) as caught:
-        list(decode_messages(memoryview(message(kind, struct.pack("=i", -2)))))
+        decode_reply("tcp", memoryview(message(kind, struct.pack("=i", -2))))
     assert caught.value.errno == 2
 
 
@@ -208,16 +242,13 @@ def test_a_refusal_is_an_error_whichever_message_it_is_in(kind: int) -> None:
 def test_a_reply_that_is_cut_short_is_an_error(cut: int) -> None:
     datagram = message(SOCK_DIAG_BY_FAMILY, b"abcd")
     with pytest.raises(DiagError, match="cut short"):
-        list(decode_messages(memoryview(datagram[:cut])))
+        decode_reply("tcp", memoryview(datagram[:cut]))
 
 
 @given(st.binary(max_size=600))
 def test_no_bytes_raise_anything_else(data: bytes) -> None:
-    try:
-        for _, _, payload in decode_messages(memoryview(data)):
-            decode_socket("tcp", payload)
-    except DiagError:
-        pass
+    with suppress(DiagError):
+        decode_reply("tcp", memoryview(data))
 
 
 @given(st.sampled_from(sorted(CAPTURED)), st.integers(0, 800), st.binary(max_size=40))
@@ -225,8 +256,7 @@ def test_no_attributes_raise(name: str, at: int, noise: bytes) -> None:
     payload = bytearray.fromhex(CAPTURED[name])
     payload[at : at + len(noise)] = noise
     for size in (len(payload), at):
-        found = decode_socket("tcp", memoryview(payload)[:size])
-        assert found is None or found.proto == "tcp"
+        assert {row.proto for row in read("tcp", message(SOCK_DIAG_BY_FAMILY, payload[:size]))} <= {"tcp"}
 
 
 # --- requests --------------------------------------------------------------------------------------------------------
