@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from lodiag.limits import require_choice
 from lodiag.model import Missing, Refusal
@@ -14,7 +14,6 @@ from lodiag.sockets import (
     ConnTable,
     Describer,
     answers_everywhere,
-    contains,
     leave_out_bound_elsewhere,
     touches_loopback,
 )
@@ -30,27 +29,32 @@ if TYPE_CHECKING:
 
 
 NOBODY = "", 0
-_Seen: TypeAlias = "tuple[Socket, tuple[Owner, ...] | None]"
 _RANKS = {state: rank for rank, state in enumerate(STATES)}
 
-
-def _by_ends(row: Socket) -> tuple[object, ...]:
-    address, port = row.local
-    return (port, row.proto, row.family, address, row.remote or NOBODY, row.inode or 0, row.pids)
-
-
-_BY_SOCKET: dict[str, Callable[[Socket], Any]] = {
+_BY_SOCKET: dict[str, Callable[[Any], Any]] = {
     "state": lambda row: _RANKS.get(row.state, len(STATES)),
     "port": lambda row: row.local[1],
     "proto": lambda row: row.proto,
     "local": lambda row: row.local[0],
     "remote": lambda row: row.remote or NOBODY,
 }
-_BY_OWNER: dict[str, Callable[[_Seen], Any]] = {
-    "pid": lambda seen: seen[1][0].pid if seen[1] else 0,
-    "process": lambda seen: (seen[1][0].process or "" if seen[1] else "").casefold(),
+_BY_OWNERS: dict[str, Callable[[Any], Any]] = {
+    "pid": lambda owners: owners[0].pid if owners else 0,
+    "process": lambda owners: (owners[0].process or "" if owners else "").casefold(),
 }
-SORT_KEYS = (*_BY_SOCKET, *_BY_OWNER)
+SORT_KEYS = (*_BY_SOCKET, *_BY_OWNERS)
+
+
+def by_ends(row: Socket | ConnRecord) -> tuple[object, ...]:
+    """Order of sockets that are equal by the chosen key."""
+    address, port = row.local
+    return (port, row.proto, row.family, address, row.remote or NOBODY, row.inode or 0)
+
+
+def by_key(sort: str) -> Callable[[ConnRecord], Any]:
+    """Order of records by a key of ``SORT_KEYS``."""
+    key = _BY_SOCKET.get(sort)
+    return key or (lambda record: _BY_OWNERS[sort](record.owners))
 
 
 def list_connections(  # noqa: PLR0913 - netstat has this many options
@@ -124,26 +128,29 @@ def list_connections(  # noqa: PLR0913 - netstat has this many options
         source=source,
     )
     require_choice("sort", sort, SORT_KEYS)
-    return _list(options, sort, system or System())
+    return list_chosen(options, sort, system or System())
 
 
-def _list(options: ConnsOptions, sort: str, system: System) -> Report[ConnRecord, ConnsSummary]:
+def list_chosen(
+    options: ConnsOptions, sort: str, system: System, asked: ConnsOptions | None = None
+) -> Report[ConnRecord, ConnsSummary]:
+    """List the sockets that checked options choose, or the more that ``asked`` does, to choose among them later."""
     maker = ReportMaker("conns", system)
-    question = Question(
-        options.proto, options.family, options.states, options.local_port, options.remote_port, options.with_tcp
-    )
-    table = system.list_sockets(options.source, question)
-    rows = leave_out_bound_elsewhere(_choose(table.sockets, options), system)
-    rows.sort(key=_by_ends)
+    asked = asked or options
+    question = Question(asked.proto, asked.family, asked.states, asked.local_port, asked.remote_port, asked.with_tcp)
+    table = system.list_sockets(asked.source, question)
+    rows = leave_out_bound_elsewhere(_choose(table.sockets, asked), system)
+    rows.sort(key=by_ends)
     if sort in _BY_SOCKET:
         rows.sort(key=_BY_SOCKET[sort])
-    describer = Describer(system, options)
-    owners = describer.find_owners(rows)
-    missing = list(_find_missing(table, owners, options))
-    seen = _choose_owned(list(zip(rows, owners, strict=True)), describer, options)
-    if sort in _BY_OWNER:
-        seen.sort(key=_BY_OWNER[sort])
-    records = ConnTable([row for row, _ in seen], [owned for _, owned in seen], describer)
+    describer = Describer(system, asked)
+    records = ConnTable(rows, describer.find_owners(rows), describer)
+    missing = list(_find_missing(table, records, options))
+    if asked.chooses_by_owner:
+        records = _choose_owned(records, asked, name_users(asked.user, system))
+    if sort in _BY_OWNERS:
+        keys = [*map(_BY_OWNERS[sort], records.column("owners"))]
+        records = records.pick(sorted(range(len(records)), key=keys.__getitem__))
     return maker.make(source=table.source, summary=_count(records, table), records=records, missing=missing)
 
 
@@ -166,28 +173,50 @@ def _choose(rows: Sequence[Socket], wanted: ConnsOptions) -> list[Socket]:
     return [row for row in rows if touches_loopback(row) or (wanted.wildcard and answers_everywhere(row))]
 
 
-def _choose_owned(seen: list[_Seen], describer: Describer, wanted: ConnsOptions) -> list[_Seen]:
-    """Leave out what does not belong to whom it was asked to belong."""
-    if wanted.pid is not None:
-        seen = [(row, owners) for row, owners in seen if any(owner.pid == wanted.pid for owner in owners or ())]
-    if (name := wanted.process) is not None:
-        seen = [(row, owners) for row, owners in seen if any(contains(owner.process, name) for owner in owners or ())]
-    if wanted.user is not None:
-        users = describer.name_users(wanted.user)
-        seen = [
-            (row, owners)
-            for row, owners in seen
-            if (row.uid is not None and describer.name_user(row.uid) in users)
-            or any(owner.user in users for owner in owners or ())
-        ]
-    if wanted.unit is not None:
-        seen = [(row, owners) for row, owners in seen if describer.is_in_unit(row, wanted.unit)]
-    return seen
+def _choose_owned(records: ConnTable, wanted: ConnsOptions, users: Collection[str]) -> ConnTable:
+    columns = (records.column(name) for name in ("owners", "user", "unit", "container"))
+    facts = enumerate(zip(*columns, strict=True))
+    return records.pick([at for at, (o, u, n, c) in facts if _is_owned_as_wanted(o, u, (n, c), wanted, users)])
 
 
-def _find_missing(
-    table: SocketTable, owners: Sequence[tuple[Owner, ...] | None], wanted: ConnsOptions
-) -> Iterator[Missing]:
+def is_owned_as_wanted(record: ConnRecord, wanted: ConnsOptions, users: Collection[str]) -> bool:
+    """Whether a socket has the process, the user and the unit that are wanted; ``users`` is of ``name_users``."""
+    return _is_owned_as_wanted(record.owners, record.user, (record.unit, record.container), wanted, users)
+
+
+def _is_owned_as_wanted(
+    owners: tuple[Owner, ...] | None,
+    user: str | None,
+    groups: tuple[str | None, ...],
+    wanted: ConnsOptions,
+    users: Collection[str],
+) -> bool:
+    held = owners or ()
+    return (
+        (wanted.pid is None or any(owner.pid == wanted.pid for owner in held))
+        and (wanted.process is None or any(_contains(owner.process, wanted.process) for owner in held))
+        and (not users or user in users or any(owner.user in users for owner in held))
+        and (wanted.unit is None or any(_contains(group, wanted.unit) for group in groups))
+    )
+
+
+def _contains(text: str | None, wanted: str) -> bool:
+    return wanted.casefold() in (text or "").casefold()
+
+
+def name_users(user: str | None, system: System) -> set[str]:
+    """Names by which a user may be told: what was given and, if that is a number, the name of that user."""
+    if user is None:
+        return set()
+    is_uid = user.isascii() and user.isdecimal() and len(user) <= LONGEST_UID
+    return {user, system.name_user(int(user))} if is_uid else {user}
+
+
+LONGEST_UID = 10
+"""Digits of the largest user id, which has 32 bits."""
+
+
+def _find_missing(table: SocketTable, records: ConnTable, wanted: ConnsOptions) -> Iterator[Missing]:
     """Say what the source could not see; before a search by owner, which hidden owners would falsify."""
     if table.partial:
         yield table.partial
@@ -199,7 +228,7 @@ def _find_missing(
     for name, words in _UNTOLD.items():
         if asked[name] and name in table.lacks:
             yield Missing(what=words, count=None, why=f"the source {table.source} does not tell them")
-    hidden = owners.count(None) if wanted.with_process else 0
+    hidden = records.column("owners").count(None) if wanted.with_process else 0
     if hidden:
         why = (
             "they belong to another user, to another container or to the kernel, or were closed or handed on meanwhile"

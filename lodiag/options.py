@@ -236,6 +236,11 @@ class ConnsOptions:
             message = "sockets cannot be chosen by their process when processes are not to be looked up"
             raise ConfigError(message, "Leave out --no-process, or --pid and --process.")
 
+    @property
+    def chooses_by_owner(self) -> bool:
+        """Whether a socket is chosen by who holds or made it, and not by what it is alone."""
+        return any(wanted is not None for wanted in (self.pid, self.process, self.user, self.unit))
+
 
 def parse_state(text: str) -> str:
     """Name of a state, as STATES has it, from any of the ways in which tools write it; ``ConfigError`` if unknown."""

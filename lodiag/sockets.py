@@ -12,7 +12,7 @@ from lodiag.system.facts import Group, Socket
 from lodiag.targets import is_loopback, is_wildcard
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from lodiag.options import ConnsOptions
     from lodiag.system import System
@@ -36,9 +36,6 @@ REASONS = {
 }
 """Why the kernel has no inode for a socket of a state: no descriptor leads to it any more, or not yet."""
 
-LONGEST_UID = 10
-"""Digits of the largest user id, which has 32 bits."""
-
 NO_GROUP = Group(None, None, None)
 
 
@@ -61,11 +58,6 @@ def leave_out_bound_elsewhere(rows: list[Socket], system: System) -> list[Socket
     names = {interface.name for interface in loopbacks}
     elsewhere = {index for index in indices if system.name_interface(index) not in names}
     return [row for row in rows if row.remote is not None or row.interface_index not in elsewhere]
-
-
-def contains(text: str | None, wanted: str) -> bool:
-    """Whether a text is in another, in any case."""
-    return wanted.casefold() in (text or "").casefold()
 
 
 class ConnTable(Records[ConnRecord]):
@@ -97,6 +89,11 @@ class ConnTable(Records[ConnRecord]):
         """Make the records one by one."""
         return map(self._describer.describe, self._rows, self._owners)
 
+    def pick(self, places: Iterable[int]) -> ConnTable:
+        """Make a table of the sockets at these places, in this order."""
+        chosen = list(places)
+        return ConnTable([self._rows[at] for at in chosen], [self._owners[at] for at in chosen], self._describer)
+
     def column(self, name: str) -> Sequence[Any]:
         """Values of one field of every record, in order, without making the records."""
         if name == "owners":
@@ -120,7 +117,7 @@ class Describer:
         self._groups: Mapping[int, Group] | None = None
         self.derived: dict[str, tuple[str, Callable[[Any], Any]]] = {
             "cookie": ("cookie", lambda cookie: None if cookie is None else f"{cookie:x}"),
-            "user": ("uid", lambda uid: None if uid is None else self.name_user(uid)),
+            "user": ("uid", lambda uid: None if uid is None else self._name_user(uid)),
             "interface": ("interface_index", lambda index: None if index is None else system.name_interface(index)),
             "cgroup": ("cgroup_id", lambda number: self._find_group(number).path),
             "unit": ("cgroup_id", lambda number: self._find_group(number).unit),
@@ -164,18 +161,7 @@ class Describer:
         name, user, cmdline = known
         return tuple.__new__(Owner, (pid, name, user, fd, cmdline))  # in a third of the time that the class takes
 
-    def name_users(self, user: str) -> set[str]:
-        """Names by which a user may be told: what was given and, if that is a number, the name of that user."""
-        is_uid = user.isascii() and user.isdecimal() and len(user) <= LONGEST_UID
-        return {user, self.name_user(int(user))} if is_uid else {user}
-
-    def is_in_unit(self, row: Socket, wanted: str) -> bool:
-        """Whether the name of the unit that a socket was made in, or its container's id, contains this."""
-        group = self._find_group(row.cgroup_id)
-        return contains(f"{group.unit or ''} {group.container or ''}", wanted)
-
-    def name_user(self, uid: int) -> str:
-        """Name of a user, or its number."""
+    def _name_user(self, uid: int) -> str:
         if uid not in self._users:
             self._users[uid] = self._system.name_user(uid)
         return self._users[uid]

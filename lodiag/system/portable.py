@@ -47,7 +47,8 @@ def list_sockets(question: Question, source: Any = psutil) -> SocketTable:  # no
     """
     del question  # psutil reads all or nothing
     try:
-        return SocketTable("psutil", tuple(_translate(source.net_connections("inet"))), None, lacks=LACKS)
+        found = sorted(_translate(source.net_connections("inet")), key=lambda row: row.pids)  # it tells a set
+        return SocketTable("psutil", found, None, lacks=LACKS)
     except psutil.AccessDenied:
         why = "only the sockets of this user's own processes are shown"
         partial = Missing(what="other users' sockets", count=None, why=why)
