@@ -26,7 +26,8 @@ LONGEST_UID = 10
 """Digits of the largest user id, which has 32 bits."""
 
 
-def _by_port(record: ConnRecord) -> tuple[object, ...]:
+def by_port(record: ConnRecord) -> tuple[object, ...]:
+    """Order in which records that are equal by the chosen key are shown."""
     remote = (record.remote.address, record.remote.port) if record.remote else ("", 0)
     return (record.local.port, record.proto, record.family, record.local.address, *remote, _first_pid(record))
 
@@ -121,22 +122,24 @@ def list_connections(  # noqa: PLR0913 - netstat has this many options
         source=source,
     )
     require_choice("sort", sort, tuple(SORT_KEYS))
-    return _list(options, sort, system or System())
+    return list_chosen(options, sort, system or System())
 
 
-def _list(options: ConnsOptions, sort: str, system: System) -> Report[ConnRecord, ConnsSummary]:
+def list_chosen(
+    options: ConnsOptions, sort: str, system: System, asked: ConnsOptions | None = None
+) -> Report[ConnRecord, ConnsSummary]:
+    """List the sockets that checked options choose, or the more that ``asked`` does, to choose among them later."""
     maker = ReportMaker("conns", system)
-    question = Question(
-        options.proto, options.family, options.states, options.local_port, options.remote_port, options.with_tcp
-    )
-    table = system.list_sockets(options.source, question)
-    rows = leave_out_bound_elsewhere([row for row in table.sockets if _is_wanted(row, options)], system)
-    describer = Describer(system, rows, options)
+    asked = asked or options
+    question = Question(asked.proto, asked.family, asked.states, asked.local_port, asked.remote_port, asked.with_tcp)
+    table = system.list_sockets(asked.source, question)
+    rows = leave_out_bound_elsewhere([row for row in table.sockets if _is_wanted(row, asked)], system)
+    describer = Describer(system, rows, asked)
     records = [describer.describe(row) for row in rows]
     missing = list(_find_missing(table, records, options))
-    users = _name_users(options.user, system)
-    records = [record for record in records if _is_owned_as_wanted(record, options, users)]
-    records.sort(key=_by_port)
+    users = name_users(asked.user, system)
+    records = [record for record in records if is_owned_as_wanted(record, asked, users)]
+    records.sort(key=by_port)
     records.sort(key=SORT_KEYS[sort])  # type: ignore[arg-type]  # each key compares with itself
     return maker.make(source=table.source, summary=_count(records, table), records=records, missing=missing)
 
@@ -155,7 +158,7 @@ def _is_wanted(row: Socket, wanted: ConnsOptions) -> bool:
     )
 
 
-def _name_users(user: str | None, system: System) -> set[str]:
+def name_users(user: str | None, system: System) -> set[str]:
     """Names by which a user may be told: what was given and, if that is a number, the name of that user."""
     if user is None:
         return set()
@@ -163,7 +166,8 @@ def _name_users(user: str | None, system: System) -> set[str]:
     return {user, system.name_user(int(user))} if is_uid else {user}
 
 
-def _is_owned_as_wanted(record: ConnRecord, wanted: ConnsOptions, users: Collection[str]) -> bool:
+def is_owned_as_wanted(record: ConnRecord, wanted: ConnsOptions, users: Collection[str]) -> bool:
+    """Whether a socket has the process, the user and the unit that are wanted; ``users`` is of ``name_users``."""
     owners = record.owners or ()
     group = f"{record.unit or ''} {record.container or ''}"
     return (

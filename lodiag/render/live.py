@@ -1,0 +1,71 @@
+"""A table of sockets that follows them, as a thing that rich draws; each text is a cell and never markup."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from lodiag.render.columns import TEXT, write_cell
+from lodiag.render.escaping import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import RenderableType
+
+    from lodiag.board import Row
+
+USUAL = ("proto", "state", "local", "remote", "process")
+"""Columns of a live table: the user is left out, so that rates fit 80 columns."""
+
+STYLES = {"+": "green", "-": "red", "~": "yellow", "": ""}
+"""Colour of each mark, which itself tells the same without colours."""
+
+SHORT = {"established": "estab"}
+"""A state that was, in the word of ss(8): both have to fit beside the ends."""
+
+RATE_WIDTH = len("999 kB")
+"""No rate is wider: columns keep their places from one reading to the next."""
+
+FLEXIBLE = {"user", "process", "cmdline", "unit", "cgroup"}
+"""Columns that are cut short where there is no room for all: no port and no state is."""
+
+
+def draw(title: str, notes: Sequence[str], rows: Sequence[Row], hidden: int, columns: Sequence[str]) -> RenderableType:
+    """Draw one reading: what is watched, the rows, how many more there are, what could not be seen."""
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
+    table.add_column("", no_wrap=True)
+    for name in columns:
+        table.add_column(name, no_wrap=name not in FLEXIBLE, justify="left" if name in TEXT else "right")
+    for name in ("in/s", "out/s"):
+        table.add_column(name, no_wrap=True, justify="right", min_width=RATE_WIDTH)
+    for row in rows:
+        cells = [row.mark, *(_write(row, name) for name in columns), rate(row.in_rate), rate(row.out_rate)]
+        table.add_row(*map(_line, cells), style=STYLES[row.mark])
+    more = [f"... {hidden} more"] if hidden else []
+    return Group(_line(title), table, *map(_line, [*more, *notes]))
+
+
+def _write(row: Row, column: str) -> str:
+    cell = write_cell(row.record, column)
+    return f"{SHORT.get(row.was, row.was)}->{cell}" if column == "state" and row.was is not None else cell
+
+
+def _line(text: str) -> Text:
+    """Keep a text on one line: it is cut where the terminal ends."""
+    return Text(printable(text), no_wrap=True, overflow="ellipsis")
+
+
+def rate(bytes_per_s: float | None) -> str:
+    """Write bytes of a second in the unit that leaves at most three digits before the point."""
+    if bytes_per_s is None:
+        return "-"
+    value, units = bytes_per_s, ["B", "kB", "MB", "GB", "TB"]
+    while value >= 999.5 and len(units) > 1:  # noqa: PLR2004 - from there on it is written as 1000
+        value /= 1000
+        units.pop(0)
+    digits = 1 if units[0] != "B" and value < 9.95 else 0  # noqa: PLR2004 - from there on it is written as 10
+    return f"{value:.{digits}f} {units[0]}"
