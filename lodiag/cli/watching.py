@@ -125,10 +125,11 @@ class _View:
         report, notes = self._tick.report, [f"note: {note(item)}" for item in self._tick.report.missing]
         tally = Counter(event.event for event in self._tick.events)
         news = f"+{tally['opened']} ~{tally['changed']} -{tally['closed']}"
-        title = f"{report.started_at[:19]}Z  {len(self._tick.here)} sockets ({news})  {report.source}, {self._interval_s:g} s"
+        count = f"{len(self._tick.here)} sockets ({news})"
+        title = f"{report.started_at[:19]}Z  {count}  {report.source}, every {self._interval_s:g} s"
         room = max(self._size.height - len(("title", "headers", "more")) - len(notes), 1)
         rows, hidden = fit(self._rows, room)
-        return draw(title, notes, rows, hidden, self._columns)
+        return draw(title, notes, rows, hidden, self._columns, self._size.width)
 
 
 @contextmanager

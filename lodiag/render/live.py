@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rich.cells import cell_len
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
@@ -27,24 +28,45 @@ STYLES = {"+": "green", "-": "red", "~": "yellow", "": ""}
 SHORT = {"established": "estab"}
 """A state that was, in the word of ss(8): both have to fit beside the ends."""
 
+RATES = ("in/s", "out/s")
 RATE_WIDTH = len("999 kB")
 """No rate is wider: columns keep their places from one reading to the next."""
 
 FLEXIBLE = {"user", "process", "cmdline", "unit", "cgroup"}
 """Columns that are cut short where there is no room for all: no port and no state is."""
 
+LEAST_WIDTH = 5
+"""Characters that are left of them."""
 
-def draw(title: str, notes: Sequence[str], rows: Sequence[Row], hidden: int, columns: Sequence[str]) -> RenderableType:
-    """Draw one reading: what is watched, the rows, how many more there are, what could not be seen."""
+
+def draw(  # noqa: PLR0913, PLR0917 - what a screen is made of
+    title: str, notes: Sequence[str], rows: Sequence[Row], hidden: int, columns: Sequence[str], width: int
+) -> RenderableType:
+    """Draw one reading: what is watched, the rows, how many more there are, what could not be seen.
+
+    What is wider than the terminal is cut at its edge.
+    """
+    headers = ["", *columns, *RATES]
+    cells = [
+        [row.mark, *(_write(row, name) for name in columns), rate(row.in_rate), rate(row.out_rate)] for row in rows
+    ]
+    lengths = [max(map(cell_len, column)) for column in zip(headers, *cells, strict=True)]
+    least = sum(
+        1 + (min(LEAST_WIDTH, length) if name in FLEXIBLE else length)
+        for name, length in zip(headers, lengths, strict=True)
+    )
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
-    table.add_column("", no_wrap=True)
-    for name in columns:
-        table.add_column(name, no_wrap=name not in FLEXIBLE, justify="left" if name in TEXT else "right")
-    for name in ("in/s", "out/s"):
-        table.add_column(name, no_wrap=True, justify="right", min_width=RATE_WIDTH)
-    for row in rows:
-        cells = [row.mark, *(_write(row, name) for name in columns), rate(row.in_rate), rate(row.out_rate)]
-        table.add_row(*map(_line, cells), style=STYLES[row.mark])
+    table.width = least if least > width else None
+    for name in headers:
+        is_rate = name in RATES
+        table.add_column(
+            name,
+            no_wrap=name not in FLEXIBLE,
+            justify="right" if is_rate or (name and name not in TEXT) else "left",
+            min_width=RATE_WIDTH if is_rate else None,
+        )
+    for row, line in zip(rows, cells, strict=True):
+        table.add_row(*map(_line, line), style=STYLES[row.mark])
     more = [f"... {hidden} more"] if hidden else []
     return Group(_line(title), table, *map(_line, [*more, *notes]))
 
