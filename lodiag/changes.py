@@ -93,14 +93,16 @@ def find_changes(before: ConnRecord, after: ConnRecord) -> dict[str, object]:
     Queues, timers and what TCP measures change all the time and are none. What was not measured has not changed,
     but for owners that are seen now and were not.
     """
-    found: dict[str, object] = {
-        name: getattr(before, name)
-        for name in ("state", "local", "remote")
-        if getattr(before, name) != getattr(after, name)
-    }
-    if after.owners is not None and _pids(before) != _pids(after):
+    found: dict[str, object] = {}
+    if before.state != after.state:
+        found["state"] = before.state
+    if before.local != after.local:
+        found["local"] = before.local
+    if before.remote != after.remote:
+        found["remote"] = before.remote
+    if after.owners is not None and before.owners != after.owners and _pids(before) != _pids(after):
         found["owners"] = before.owners
-    if None not in {before.backlog, after.backlog} and before.backlog != after.backlog:
+    if before.backlog != after.backlog and before.backlog is not None and after.backlog is not None:
         found["backlog"] = before.backlog
     if before.drops is not None and after.drops is not None and before.drops < after.drops:
         found["drops"] = before.drops
