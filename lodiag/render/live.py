@@ -50,11 +50,10 @@ def draw(  # noqa: PLR0913, PLR0917 - what a screen is made of
     cells = [
         [row.mark, *(_write(row, name) for name in columns), rate(row.in_rate), rate(row.out_rate)] for row in rows
     ]
-    lengths = [max(map(cell_len, column)) for column in zip(headers, *cells, strict=True)]
-    least = sum(
-        1 + (min(LEAST_WIDTH, length) if name in FLEXIBLE else length)
-        for name, length in zip(headers, lengths, strict=True)
-    )
+    least = 0
+    for name, column in zip(headers, zip(headers, *cells, strict=True), strict=True):
+        length = max(RATE_WIDTH if name in RATES else 1, *map(cell_len, column))
+        least += 1 + (min(LEAST_WIDTH, length) if name in FLEXIBLE else length)
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
     table.width = least if least > width else None
     for name in headers:
@@ -63,7 +62,7 @@ def draw(  # noqa: PLR0913, PLR0917 - what a screen is made of
             name,
             no_wrap=name not in FLEXIBLE,
             justify="right" if is_rate or (name and name not in TEXT) else "left",
-            min_width=RATE_WIDTH if is_rate else None,
+            min_width=RATE_WIDTH if is_rate else 1,  # of marks, too, if there is none
         )
     for row, line in zip(rows, cells, strict=True):
         table.add_row(*map(_line, line), style=STYLES[row.mark])
