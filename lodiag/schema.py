@@ -9,12 +9,20 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from lodiag import model
+from lodiag.model import watch
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 COMMANDS = ("ping", "trace", "conns")
 """Each has its record and its summary in the module of ``lodiag.model`` that bears its name."""
 
-_SCALARS: dict[type, str] = {str: "string", bool: "boolean", int: "integer", float: "number", NoneType: "null"}
+_PLAIN: dict[type, str] = {
+    str: "string",
+    bool: "boolean",
+    int: "integer",
+    float: "number",
+    NoneType: "null",
+    dict: "object",
+}
 
 
 def build_schema() -> dict[str, Any]:
@@ -28,6 +36,8 @@ def build_schema() -> dict[str, Any]:
     report["properties"]["schema"]["const"] = model.SCHEMA
     report["properties"]["command"]["enum"] = list(COMMANDS)
     report["allOf"] = [_bind(command, definitions) for command in COMMANDS]
+    for kind in (watch.Watching, watch.ConnEvent):  # lines of conns --watch, which are no part of a report
+        _refer(kind, definitions)
     return {
         "$schema": DIALECT,
         "$id": f"urn:lodiag:schema:{model.SCHEMA.rpartition('/')[2]}",
@@ -65,10 +75,10 @@ def _describe(kind: type, definitions: dict[str, Any]) -> dict[str, Any]:
 
 
 def _restrict(name: str, one_of: tuple[str, ...], *, nullable: bool) -> dict[str, Any]:
-    """Say which words a field can be, and that what ``_at`` names is an instant."""
+    """Say which words a field can be, and that what is named ``at`` or ``_at`` is an instant."""
     if one_of:
         return {"enum": [*one_of, *([None] if nullable else [])]}
-    return {"format": "date-time"} if name.endswith("_at") else {}
+    return {"format": "date-time"} if name == "at" or name.endswith("_at") else {}
 
 
 def _refer(kind: type, definitions: dict[str, Any]) -> dict[str, str]:
@@ -90,4 +100,4 @@ def _translate(hint: Any, definitions: dict[str, Any]) -> dict[str, Any]:  # noq
         return _refer(hint, definitions)
     if isinstance(hint, TypeVar):  # what it stands for depends on the command
         return {}
-    return {"type": _SCALARS[hint]}
+    return {"type": _PLAIN[get_origin(hint) or hint]}

@@ -28,6 +28,7 @@ PUBLIC = {
     "list_connections",
     "ping_address",
     "trace_route",
+    "watch_connections",
 }
 
 
@@ -41,7 +42,7 @@ def test_each_is_documented(name: str) -> None:
     assert inspect.getdoc(getattr(lodiag, name))
 
 
-@pytest.mark.parametrize("name", ["ping_address", "trace_route", "list_connections"])
+@pytest.mark.parametrize("name", ["ping_address", "trace_route", "list_connections", "watch_connections"])
 def test_each_parameter_is_documented(name: str) -> None:
     function = getattr(lodiag, name)
     text = inspect.getdoc(function) or ""

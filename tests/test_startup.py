@@ -76,3 +76,16 @@ def test_importing_lodiag_costs_nothing() -> None:
 def test_a_command_loads_only_what_it_uses(arguments: list[str], allowed: set[str]) -> None:
     status = 2 if "192.0.2.1" in arguments else 0
     assert loaded_by(MAIN.format(arguments=arguments), status) <= allowed
+
+
+WATCH = """
+import os
+end, pipe = os.pipe()
+os.close(end)
+sys.stdout = os.fdopen(pipe, "w")
+"""
+
+
+def test_watching_by_a_pipe_loads_nothing_that_draws() -> None:
+    code = WATCH + MAIN.format(arguments=["conns", "--watch", "3600"])
+    assert loaded_by(code, 0) <= JSON_MODULES

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lodiag.cli.parsing import add_family_arguments, add_output_arguments, number
 
@@ -17,6 +17,7 @@ EXAMPLES = """examples:
   lodiag conns -tl                 what listens for TCP
   lodiag conns --port 5432         both ends of every connection to PostgreSQL
   lodiag conns --json | jq '.records[] | select(.local.port == 5432)'
+  lodiag conns --watch --port 5432 what comes, changes and goes
 """
 
 SOURCES = ("sock_diag", "proc", "psutil")
@@ -60,6 +61,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME[,NAME]",
         help="what to show: names of the JSON's fields, process, cmdline, tcp.rtt_ms ...",
     )
+    parser.add_argument(
+        "--watch",
+        type=number(float, " of seconds"),
+        nargs="?",
+        const=1.0,
+        metavar="SECONDS",
+        help="read them again and again (every 1 s): a live table, or in a pipe a line of JSON for each change",
+    )
     habit = "accepted for habit; it is the default"
     parser.add_argument("-a", "--all", action="store_true", help=habit)
     parser.add_argument("-n", "--numeric", action="store_true", help=habit)
@@ -68,10 +77,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace, output: Output) -> int:
-    """List sockets and print the report.
+    """List sockets and print the report, or watch them.
 
     Nothing of a table is garbage before it is printed: looking for some would take a fifth of the time.
     """
+    if options.watch is not None:
+        return _watch(options, output)
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -84,36 +95,53 @@ def run(options: argparse.Namespace, output: Output) -> int:
 def _run(options: argparse.Namespace, output: Output) -> int:
     from lodiag.conns import list_connections
     from lodiag.render import stream
-    from lodiag.sockets import LISTENING
 
     columns = _choose_columns(options)
-    states = set(options.state.split(",")) if options.state is not None else set()
-    states |= LISTENING if options.listening else set()
-    states |= {"established"} if options.established else set()
-    report = list_connections(
-        proto=None if options.tcp == options.udp else "tcp" if options.tcp else "udp",
-        family=options.family,
-        states=states or None,
-        port=options.port,
-        local_port=options.lport,
-        remote_port=options.rport,
-        local_address=options.local,
-        pid=options.pid,
-        process=options.process,
-        user=options.user,
-        unit=options.unit,
-        source=options.source,
-        wildcard=not options.no_wildcard,
-        with_process=not options.no_process,
-        with_cmdline=options.cmdline or "cmdline" in columns,
-        with_tcp=options.info or any(name.startswith(_MEASURED) for name in columns),
-        sort=options.sort,
-    )
+    report = list_connections(sort=options.sort, **_choose_sockets(options, columns))
     for piece in stream(report, options.format, columns):
         output.write(piece)
         if output.is_in_vain:
             break
     return report.exit_status
+
+
+def _watch(options: argparse.Namespace, output: Output) -> int:
+    from lodiag.cli import watching
+
+    options.format = watching.choose_format(options)
+    columns = _choose_columns(options)
+    filters = _choose_sockets(options, columns)
+    if options.format == "jsonl":
+        return watching.watch_lines(options.watch, options.sort, filters, output)
+    filters["with_tcp"] = True  # for the rates
+    return watching.watch_table(options.watch, options.sort, filters, columns)
+
+
+def _choose_sockets(options: argparse.Namespace, columns: tuple[str, ...]) -> dict[str, Any]:
+    """Filters of ``list_connections``."""
+    from lodiag.sockets import LISTENING
+
+    states = set(options.state.split(",")) if options.state is not None else set()
+    states |= LISTENING if options.listening else set()
+    states |= {"established"} if options.established else set()
+    return {
+        "proto": None if options.tcp == options.udp else "tcp" if options.tcp else "udp",
+        "family": options.family,
+        "states": states or None,
+        "port": options.port,
+        "local_port": options.lport,
+        "remote_port": options.rport,
+        "local_address": options.local,
+        "pid": options.pid,
+        "process": options.process,
+        "user": options.user,
+        "unit": options.unit,
+        "source": options.source,
+        "wildcard": not options.no_wildcard,
+        "with_process": not options.no_process,
+        "with_cmdline": options.cmdline or "cmdline" in columns,
+        "with_tcp": options.info or any(name.startswith(_MEASURED) for name in columns),
+    }
 
 
 def _choose_columns(options: argparse.Namespace) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import sys
 from contextlib import suppress
 from errno import EISDIR
@@ -107,6 +108,19 @@ class Output:
     def is_in_vain(self) -> bool:
         """Whether whoever wanted the result has gone away."""
         return self._reader_is_gone and self._file is None
+
+    @property
+    def has_lost_reader(self) -> bool:
+        """Whether whoever wanted the result has gone away, though nothing was written since (poll(2): POLLERR)."""
+        if self._stream is None:
+            return self._file is None
+        with suppress(OSError, ValueError):  # a stream of a caller's own is no file of the system
+            if not self._reader_is_gone and hasattr(select, "poll"):  # Windows has none: there, writing will tell
+                poll = select.poll()
+                poll.register(self._stream.fileno(), 0)
+                if poll.poll(0):
+                    self._abandon()
+        return self.is_in_vain
 
     def write(self, text: str) -> None:
         """Write and flush; nothing more goes to a reader that has gone."""
