@@ -18,7 +18,9 @@ from lodiag.targets import unmap
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
 
-    from lodiag.model import Report
+    from lodiag.judge.snapshot import Snapshot
+    from lodiag.model import Finding, Report
+    from lodiag.snapshot import Taken
     from lodiag.system.facts import Socket, SocketTable
 
 
@@ -67,6 +69,7 @@ def list_connections(  # noqa: PLR0913 - netstat has this many options
     with_process: bool = True,
     with_cmdline: bool = False,
     with_tcp: bool = False,
+    with_findings: bool = False,
     sort: str = "state",
     source: str | None = None,
     system: System | None = None,
@@ -89,13 +92,16 @@ def list_connections(  # noqa: PLR0913 - netstat has this many options
         with_process: Whether to resolve owners; otherwise they are ``None``.
         with_cmdline: Whether to read the owners' command lines, which may hold secrets.
         with_tcp: Whether to ask what the kernel measured of connections; otherwise ``tcp`` is ``None``.
+        with_findings: Whether to judge the sockets, with knowledge of all others, and not only to list them. It takes a
+            second reading a moment later, and implies ``with_tcp``.
         sort: A key of ``SORT_KEYS``; equal rows go by port, then by all else, so that the order is stable.
         source: ``sock_diag``, ``proc`` or ``psutil``; ``None`` for the best that is to be had.
         system: The machine; a test's own stands in for it.
 
     Returns:
         A report with one ``ConnRecord`` per socket. Owners that may not be seen are ``None``, and counted in
-        ``missing``; a socket that no process holds has none: ``()``, and ``no_owner`` says why.
+        ``missing``; a socket that no process holds has none: ``()``, and ``no_owner`` says why. Findings are those
+        about any of the sockets listed.
 
     Raises:
         ConfigError: A filter is out of range.
@@ -118,6 +124,7 @@ def list_connections(  # noqa: PLR0913 - netstat has this many options
         with_process=with_process,
         with_cmdline=with_cmdline,
         with_tcp=with_tcp,
+        with_findings=with_findings,
         source=source,
     )
     require_choice("sort", sort, tuple(SORT_KEYS))
@@ -126,19 +133,53 @@ def list_connections(  # noqa: PLR0913 - netstat has this many options
 
 def _list(options: ConnsOptions, sort: str, system: System) -> Report[ConnRecord, ConnsSummary]:
     maker = ReportMaker("conns", system)
+    taken = _take(options, system) if options.with_findings else None
+    table, records = _choose(taken, options) if taken else _read(options, system)
+    missing = list(_find_missing(table, records, options))
+    users = _name_users(options.user, system)
+    records = [record for record in records if _is_owned_as_wanted(record, options, users)]
+    findings, unjudged = _judge(taken.snapshot, records) if taken else ([], [])
+    records.sort(key=_by_port)
+    records.sort(key=SORT_KEYS[sort])  # type: ignore[arg-type]  # each key compares with itself
+    return maker.make(
+        source=table.source,
+        summary=_count(records, table),
+        records=records,
+        findings=findings,
+        missing=[*missing, *unjudged],
+    )
+
+
+def _take(options: ConnsOptions, system: System) -> Taken:
+    from lodiag.snapshot import take_snapshot
+
+    return take_snapshot(system, options)
+
+
+def _judge(snapshot: Snapshot, records: Collection[ConnRecord]) -> tuple[list[Finding], list[Missing]]:
+    """Judge all sockets, and report what is about these; what could not be judged likewise."""
+    from lodiag.judge.sockets import find_unjudged, judge_sockets
+
+    shown = {id(record) for record in records}
+    found = [j.finding for j in judge_sockets(snapshot) if any(id(record) in shown for record in j.sockets)]
+    return found, list(find_unjudged(snapshot, records))
+
+
+def _read(options: ConnsOptions, system: System) -> tuple[SocketTable, list[ConnRecord]]:
+    """Read no more than what is wanted."""
     question = Question(
         options.proto, options.family, options.states, options.local_port, options.remote_port, options.with_tcp
     )
     table = system.list_sockets(options.source, question)
     rows = leave_out_bound_elsewhere([row for row in table.sockets if _is_wanted(row, options)], system)
     describer = Describer(system, rows, options)
-    records = [describer.describe(row) for row in rows]
-    missing = list(_find_missing(table, records, options))
-    users = _name_users(options.user, system)
-    records = [record for record in records if _is_owned_as_wanted(record, options, users)]
-    records.sort(key=_by_port)
-    records.sort(key=SORT_KEYS[sort])  # type: ignore[arg-type]  # each key compares with itself
-    return maker.make(source=table.source, summary=_count(records, table), records=records, missing=missing)
+    return table, [describer.describe(row) for row in rows]
+
+
+def _choose(taken: Taken, options: ConnsOptions) -> tuple[SocketTable, list[ConnRecord]]:
+    """Choose what is wanted of all that was read."""
+    pairs = zip(taken.rows, taken.snapshot.records, strict=True)
+    return taken.table, [record for row, record in pairs if _is_wanted(row, options)]
 
 
 def _is_wanted(row: Socket, wanted: ConnsOptions) -> bool:

@@ -23,6 +23,7 @@ LAYERS = (
     ("judge",),
     ("report",),
     ("echo", "hops", "sockets"),
+    ("snapshot",),
     ("ping", "trace", "conns"),
     ("render", "schema"),
     ("cli",),

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 USAGE = "[OPTIONS]"
 EXAMPLES = """examples:
   lodiag conns -tl                 what listens for TCP
+  lodiag conns --findings          what is wrong with any of them, and what to do about it
   lodiag conns --port 5432         both ends of every connection to PostgreSQL
   lodiag conns --json | jq '.records[] | select(.local.port == 5432)'
 """
@@ -54,6 +55,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--source", choices=SOURCES, help="where to read sockets (default: the first of these that is to be had)"
     )
     parser.add_argument("-i", "--info", action="store_true", help="ask what TCP measured: round trips, bytes, windows")
+    parser.add_argument(
+        "--findings",
+        action="store_true",
+        help="judge them as well: full queues, leaks, stuck readers, ports run out ...",
+    )
     parser.add_argument("--wide", action="store_true", help="show queues, drops, timers, units and round trips as well")
     parser.add_argument(
         "--columns",
@@ -107,6 +113,7 @@ def _run(options: argparse.Namespace, output: Output) -> int:
         with_process=not options.no_process,
         with_cmdline=options.cmdline or "cmdline" in columns,
         with_tcp=options.info or any(name.startswith(_MEASURED) for name in columns),
+        with_findings=options.findings,
         sort=options.sort,
     )
     for piece in stream(report, options.format, columns):
