@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
-from lodiag.judge.snapshot import Judgement, name_end
+from lodiag.judge.snapshot import Judgement, Listeners, name_end
 from lodiag.model import Evidence, Finding
 
 if TYPE_CHECKING:
@@ -155,7 +155,8 @@ def _judge_use(source: str, rows: Sequence[ConnRecord], use: _Use, rule: _Rule, 
             see=("RFC 6056 2.2",),
         )
     )
-    return Judgement(finding, tuple(rows))
+    there = Listeners(snapshot.records).find(target.address, target.port)
+    return Judgement(finding, (*rows, *there))
 
 
 _SHOWN = ("timestamps", "reuse-delay", "reserved-ports", "reuse-of-waiting", "port-range")
