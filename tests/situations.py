@@ -95,7 +95,7 @@ def knock(opened: ExitStack, server: socket.socket, times: int = 1) -> list[sock
     for _ in range(times):
         sock = opened.enter_context(closing(socket.socket(server.family)))
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ABORT)
-        sock.setblocking(False)
+        sock.settimeout(0)
         sock.connect_ex(server.getsockname())
         clients.append(sock)
     return clients
@@ -119,7 +119,7 @@ def close_orderly(sock: socket.socket) -> None:
 
 def fill(sock: socket.socket) -> None:
     """Send until there is no room left at either end."""
-    sock.setblocking(False)
+    sock.settimeout(0)
     quiet_since = time.monotonic()
     while time.monotonic() - quiet_since < 0.3:
         try:

@@ -40,7 +40,7 @@ from lodiag.judge.queues import judge_accept_queues, judge_unaccepted
 from lodiag.judge.sockets import judge_sockets
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from lodiag.judge.snapshot import Judgement, Snapshot
 
@@ -54,9 +54,9 @@ def opened() -> Iterator[ExitStack]:
         yield stack
 
 
-def later(judge: object) -> partial[Iterator[Judgement]]:
+def later(judge: Callable[..., Iterator[Judgement]]) -> Callable[[Snapshot], Iterator[Judgement]]:
     """Judge with a shorter patience than a user's."""
-    return partial(judge, lasting_ms=SOON_MS)  # type: ignore[call-overload, no-any-return]  # any of the judges
+    return partial(judge, lasting_ms=SOON_MS)
 
 
 # --- the accept queue ------------------------------------------------------------------------------------------------
@@ -353,7 +353,7 @@ def test_a_service_that_only_ipv6_reaches(opened: ExitStack, address: str) -> No
 def test_what_answers_where_localhost_leads_is_healthy(opened: ExitStack, place: tuple[str, int]) -> None:
     address, v6only = place
     port = port_of(listen(opened, address, v6only=v6only) if ":" in address else listen(opened, address))
-    assert not {severity for severity in codes_at(take(), port).values()} & {"warn", "fail"}
+    assert not set(codes_at(take(), port).values()) & {"warn", "fail"}
 
 
 def test_a_service_at_both_addresses_is_healthy(opened: ExitStack) -> None:
@@ -441,7 +441,8 @@ def test_a_port_that_is_held(opened: ExitStack) -> None:
 
 def test_a_port_that_changes_hands_meanwhile_is_not_judged(opened: ExitStack) -> None:
     server = listen(opened, "127.0.0.2")
-    assert pick(judge_ports(take(server.close)), port_of(server)) == []
+    port = port_of(server)
+    assert pick(judge_ports(take(server.close)), port) == []
 
 
 # --- the command -----------------------------------------------------------------------------------------------------

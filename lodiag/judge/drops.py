@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from lodiag.model.conns import ConnRecord
 
 KNOCKS = 2
-"""SYNs sent again: the second goes out after some 3 seconds, which a burst at the listener does not last."""
+"""SYNs sent again: the second goes out after 2 or 3 seconds, and what a burst shut out is let in by it."""
 
 
 def judge_overflows(snapshot: Snapshot) -> Iterator[Judgement]:
