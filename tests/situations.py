@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from lodiag.judge.snapshot import Judgement, Snapshot
     from lodiag.model import Finding
-    from lodiag.system.probe import ProbeSocket
+    from lodiag.system.facts import Question, SocketTable
 
 TCP, UDP = socket.SOCK_STREAM, socket.SOCK_DGRAM
 THIS = os.getpid()
@@ -37,15 +37,15 @@ class Between(System):
     """This machine, on which something happens between the two readings."""
 
     def __init__(self, act: Callable[[], object]) -> None:
-        """``act`` is called once, when the first reading is over."""
-        self._act: Callable[[], object] | None = act
+        """``act`` is called once, before the second reading."""
+        self._act, self._readings = act, 0
 
-    def wait(self, probes: Iterable[ProbeSocket], timeout_s: float) -> None:
-        """Let it happen, then wait."""
-        act, self._act = self._act, None
-        if act is not None:
-            act()
-        super().wait(tuple(probes), timeout_s)
+    def list_sockets(self, source: str | None = None, question: Question | None = None) -> SocketTable:
+        """Let it happen, if this is the second time."""
+        self._readings += 1
+        if self._readings > 1:
+            self._act()
+        return super().list_sockets(source, question)
 
 
 def take(between: Callable[[], object] | None = None) -> Snapshot:
