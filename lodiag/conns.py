@@ -23,8 +23,9 @@ from lodiag.system.facts import Question
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
 
-    from lodiag.model import Report
+    from lodiag.model import Finding, Report
     from lodiag.model.conns import Owner
+    from lodiag.snapshot import Taken
     from lodiag.system.facts import Socket, SocketTable
 
 
@@ -74,6 +75,7 @@ def list_connections(  # noqa: PLR0913 - netstat has this many options
     with_process: bool = True,
     with_cmdline: bool = False,
     with_tcp: bool = False,
+    with_findings: bool = False,
     sort: str = "state",
     source: str | None = None,
     system: System | None = None,
@@ -96,13 +98,16 @@ def list_connections(  # noqa: PLR0913 - netstat has this many options
         with_process: Whether to resolve owners; otherwise they are ``None``.
         with_cmdline: Whether to read the owners' command lines, which may hold secrets.
         with_tcp: Whether to ask what the kernel measured of connections; otherwise ``tcp`` is ``None``.
+        with_findings: Whether to judge the sockets, with knowledge of all others, and not only to list them. It takes a
+            second reading a moment later, and implies ``with_tcp``.
         sort: A key of ``SORT_KEYS``; equal rows go by port, then by all else, so that the order is stable.
         source: ``sock_diag``, ``proc`` or ``psutil``; ``None`` for the best that is to be had.
         system: The machine; a test's own stands in for it.
 
     Returns:
         A report with one ``ConnRecord`` per socket. Owners that may not be seen are ``None``, and counted in
-        ``missing``; a socket that no process holds has none: ``()``, and ``no_owner`` says why.
+        ``missing``; a socket that no process holds has none: ``()``, and ``no_owner`` says why. Findings are those
+        about any of the sockets listed.
 
     Raises:
         ConfigError: A filter is out of range.
@@ -125,6 +130,7 @@ def list_connections(  # noqa: PLR0913 - netstat has this many options
         with_process=with_process,
         with_cmdline=with_cmdline,
         with_tcp=with_tcp,
+        with_findings=with_findings,
         source=source,
     )
     require_choice("sort", sort, SORT_KEYS)
@@ -137,21 +143,61 @@ def list_chosen(
     """List the sockets that checked options choose, or the more that ``asked`` does, to choose among them later."""
     maker = ReportMaker("conns", system)
     asked = asked or options
-    question = Question(asked.proto, asked.family, asked.states, asked.local_port, asked.remote_port, asked.with_tcp)
-    table = system.list_sockets(asked.source, question)
-    rows = leave_out_bound_elsewhere(_choose(table.sockets, asked), system)
-    rows.sort(key=by_ends)
-    if sort in _BY_SOCKET:
-        rows.sort(key=_BY_SOCKET[sort])
-    describer = Describer(system, asked)
-    records = ConnTable(rows, describer.find_owners(rows), describer)
+    taken = _take(asked, system) if asked.with_findings else None
+    table, records = (taken.table, _pick(taken, asked, sort)) if taken else _read(asked, sort, system)
     missing = list(_find_missing(table, records, options))
     if asked.chooses_by_owner:
         records = _choose_owned(records, asked, name_users(asked.user, system))
     if sort in _BY_OWNERS:
         keys = [*map(_BY_OWNERS[sort], records.column("owners"))]
         records = records.pick(sorted(range(len(records)), key=keys.__getitem__))
-    return maker.make(source=table.source, summary=_count(records, table), records=records, missing=missing)
+    findings, unjudged = _judge(taken, records) if taken else ([], [])
+    return maker.make(
+        source=table.source,
+        summary=_count(records, table),
+        records=records,
+        findings=findings,
+        missing=[*missing, *unjudged],
+    )
+
+
+def _read(asked: ConnsOptions, sort: str, system: System) -> tuple[SocketTable, ConnTable]:
+    """Read no more than what is wanted."""
+    question = Question(asked.proto, asked.family, asked.states, asked.local_port, asked.remote_port, asked.with_tcp)
+    table = system.list_sockets(asked.source, question)
+    rows = _order(leave_out_bound_elsewhere(_choose(table.sockets, asked), system), sort)
+    describer = Describer(system, asked)
+    return table, ConnTable(rows, describer.find_owners(rows), describer)
+
+
+def _order(rows: list[Socket], sort: str) -> list[Socket]:
+    rows.sort(key=by_ends)
+    if sort in _BY_SOCKET:
+        rows.sort(key=_BY_SOCKET[sort])
+    return rows
+
+
+def _take(asked: ConnsOptions, system: System) -> Taken:
+    from lodiag.snapshot import take_snapshot
+
+    return take_snapshot(system, asked)
+
+
+def _pick(taken: Taken, asked: ConnsOptions, sort: str) -> ConnTable:
+    """Pick what is wanted of all that was read."""
+    places = {id(row): at for at, row in enumerate(taken.records.rows)}
+    return taken.records.pick(places[id(row)] for row in _order(_choose(taken.records.rows, asked), sort))
+
+
+def _judge(taken: Taken, records: ConnTable) -> tuple[list[Finding], list[Missing]]:
+    """Judge all sockets, and report what is about these; what could not be judged likewise."""
+    from lodiag.judge.sockets import find_unjudged, judge_sockets
+
+    judged = dict(zip(map(id, taken.records.rows), taken.snapshot.records, strict=True))
+    own = [judged[id(row)] for row in records.rows]
+    shown = {id(record) for record in own}
+    found = [j.finding for j in judge_sockets(taken.snapshot) if any(id(record) in shown for record in j.sockets)]
+    return found, list(find_unjudged(taken.snapshot, own))
 
 
 def _choose(rows: Sequence[Socket], wanted: ConnsOptions) -> list[Socket]:

@@ -193,6 +193,7 @@ class ConnsOptions:
         with_process: Whether to look up owners.
         with_cmdline: Whether to read the owners' command lines.
         with_tcp: Whether to ask what the kernel measured of connections.
+        with_findings: Whether to judge them, which takes two readings, and what TCP measured.
         source: One of ``SOURCES``; ``None`` for the best that is to be had.
 
     """
@@ -212,6 +213,7 @@ class ConnsOptions:
     with_process: bool = True
     with_cmdline: bool = False
     with_tcp: bool = False
+    with_findings: bool = False
     source: str | None = None
 
     def __post_init__(self) -> None:

@@ -67,11 +67,13 @@ class ConnTable(Records[ConnRecord]):
         self, rows: Sequence[Socket], owners: Sequence[tuple[Owner, ...] | None], describer: Describer
     ) -> None:
         """Keep sockets and, in the same order, their owners."""
-        self._rows, self._owners, self._describer = rows, owners, describer
+        self.rows = rows
+        """The sockets as their source has them, in the order of the records."""
+        self._owners, self._describer = owners, describer
 
     def __len__(self) -> int:
         """Count the sockets."""
-        return len(self._rows)
+        return len(self.rows)
 
     @overload
     def __getitem__(self, at: int) -> ConnRecord: ...
@@ -82,26 +84,26 @@ class ConnTable(Records[ConnRecord]):
     def __getitem__(self, at: int | slice) -> ConnRecord | ConnTable:
         """Make the record at a place, or cut out some of the table."""
         if isinstance(at, slice):
-            return ConnTable(self._rows[at], self._owners[at], self._describer)
-        return self._describer.describe(self._rows[at], self._owners[at])
+            return ConnTable(self.rows[at], self._owners[at], self._describer)
+        return self._describer.describe(self.rows[at], self._owners[at])
 
     def __iter__(self) -> Iterator[ConnRecord]:
         """Make the records one by one."""
-        return map(self._describer.describe, self._rows, self._owners)
+        return map(self._describer.describe, self.rows, self._owners)
 
     def pick(self, places: Iterable[int]) -> ConnTable:
         """Make a table of the sockets at these places, in this order."""
         chosen = list(places)
-        return ConnTable([self._rows[at] for at in chosen], [self._owners[at] for at in chosen], self._describer)
+        return ConnTable([self.rows[at] for at in chosen], [self._owners[at] for at in chosen], self._describer)
 
     def column(self, name: str) -> Sequence[Any]:
         """Values of one field of every record, in order, without making the records."""
         if name == "owners":
             return self._owners
         if name in ROW_FIELDS:
-            return [*map(ROW_FIELDS[name], self._rows)]
+            return [*map(ROW_FIELDS[name], self.rows)]
         field, tell = self._describer.derived[name]
-        values = [*map(_GET[field], self._rows)]
+        values = [*map(_GET[field], self.rows)]
         told = {value: tell(value) for value in set(values)}
         return [*map(told.__getitem__, values)]
 

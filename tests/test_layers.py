@@ -23,6 +23,7 @@ LAYERS = (
     ("judge",),
     ("report",),
     ("echo", "hops", "sockets", "changes"),
+    ("snapshot",),
     ("ping", "trace", "conns"),
     ("watch",),
     ("board",),

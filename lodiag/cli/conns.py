@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 USAGE = "[OPTIONS]"
 EXAMPLES = """examples:
   lodiag conns -tl                 what listens for TCP
+  lodiag conns --findings          what is wrong with any of them, and what to do about it
   lodiag conns --port 5432         both ends of every connection to PostgreSQL
   lodiag conns --json | jq '.records[] | select(.local.port == 5432)'
   lodiag conns --watch --port 5432 what comes, changes and goes
@@ -55,6 +56,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--source", choices=SOURCES, help="where to read sockets (default: the first of these that is to be had)"
     )
     parser.add_argument("-i", "--info", action="store_true", help="ask what TCP measured: round trips, bytes, windows")
+    parser.add_argument(
+        "--findings",
+        action="store_true",
+        help="judge them as well: full queues, leaks, stuck readers, ports run out ...",
+    )
     parser.add_argument("--wide", action="store_true", help="show queues, drops, timers, units and round trips as well")
     parser.add_argument(
         "--columns",
@@ -97,7 +103,7 @@ def _run(options: argparse.Namespace, output: Output) -> int:
     from lodiag.render import stream
 
     columns = _choose_columns(options)
-    report = list_connections(sort=options.sort, **_choose_sockets(options, columns))
+    report = list_connections(with_findings=options.findings, sort=options.sort, **_choose_sockets(options, columns))
     for piece in stream(report, options.format, columns):
         output.write(piece)
         if output.is_in_vain:
@@ -108,6 +114,11 @@ def _run(options: argparse.Namespace, output: Output) -> int:
 def _watch(options: argparse.Namespace, output: Output) -> int:
     from lodiag.cli import watching
 
+    if options.findings:
+        from lodiag.errors import ConfigError
+
+        message = "--watch tells what becomes of sockets, and --findings judges them once"
+        raise ConfigError(message, "Leave out one of them.")
     options.format = watching.choose_format(options)
     columns = _choose_columns(options)
     filters = _choose_sockets(options, columns)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from lodiag.model import Finding, Host
-    from lodiag.system.facts import Group, Holder, Interface, Process, Question, Setting, Socket, SocketTable
+    from lodiag.system.facts import Condition, Group, Holder, Interface, Process, Question, Setting, Socket, SocketTable
     from lodiag.system.probe import ProbeSocket
 
 
@@ -52,6 +52,19 @@ class System:
         from lodiag.system.facts import Setting
 
         return {role: Setting(name, self.read_sysctl(name)) for role, name in host.name_settings(interface).items()}
+
+    def read_socket_settings(self) -> dict[str, Setting]:
+        """Kernel parameters that decide which ports clients get, by what they decide."""
+        from lodiag.system import host
+        from lodiag.system.facts import Setting
+
+        return {role: Setting(name, self.read_sysctl(name)) for role, name in host.SOCKET_SETTINGS.items()}
+
+    def count_overflows(self) -> Mapping[str, int]:
+        """How often the kernel dropped what found a queue full, by kind of queue: accept, udp."""
+        from lodiag.system import counters
+
+        return counters.count_overflows()
 
     def complete(self, finding: Finding) -> Finding:
         """Add what is known of a finding on this kind of system: commands that repair it or show more, manuals."""
@@ -129,6 +142,12 @@ class System:
         from lodiag.system import portable
 
         return portable.describe_process(pid, with_cmdline=with_cmdline)
+
+    def describe_condition(self, pid: int) -> Condition:
+        """Tell how a process is: what it runs, whose child it is, whether it is stopped."""
+        from lodiag.system import portable
+
+        return portable.describe_condition(pid)
 
     def list_groups(self) -> Mapping[int, Group]:
         """Control groups by the id that sockets bear; empty where there are none."""

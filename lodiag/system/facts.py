@@ -98,6 +98,19 @@ class Process(NamedTuple):
     cmdline: str | None
 
 
+class Condition(NamedTuple):
+    """How a process is; ``None`` for what it hides.
+
+    ``program`` is its name and the first word behind it that is no option, such as the script that it runs, without
+    digits; ``parents`` are its ancestors, the nearest first; ``most_files`` is its limit on open files.
+    """
+
+    program: tuple[str, str] | None
+    parents: tuple[int, ...]
+    is_stopped: bool | None
+    most_files: int | None
+
+
 class Setting(NamedTuple):
     """A kernel parameter; ``None`` if there is none by that name, or it may not be read."""
 

@@ -40,6 +40,16 @@ _FIXES: dict[str, dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
             ("sysctl -w {parameter}='0 2147483647'",),
             ("sysctl -w {parameter}='{value}'",),
         ),
+        "waiting-never-reused": (("sysctl -w {parameter}=2",), ("sysctl -w {parameter}={value}",)),
+        "no-timestamps": (("sysctl -w {parameter}=1",), ("sysctl -w {parameter}={value}",)),
+        "narrow-range": (
+            ("sysctl -w {parameter}='32768 60999'",),
+            ("sysctl -w {parameter}='{value}'",),
+        ),
+        "port-given-to-clients": (
+            ("sysctl -w {parameter}={value_and_port}",),
+            ("sysctl -w {parameter}={value}",),
+        ),
     },
     "darwin": {
         "interface-down": (("ifconfig {subject} up",), ("ifconfig {subject} down",)),
@@ -51,6 +61,9 @@ _FIXES: dict[str, dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
 They speak of the finding's evidence by name, of its ``{subject}``, and of the kernel ``{parameter}`` in its evidence
 and that one's ``{value}``. What would speak of something that was not read is left out.
 """
+
+DEFAULT_RANGE = range(32768, 61000)
+"""Ports that Linux gives to clients if it is not told otherwise (Documentation/networking/ip-sysctl.rst)."""
 
 LEAST_IPV6_MTU = 1280
 """RFC 8200 section 5; Linux takes IPv6 off an interface whose mtu is smaller."""
@@ -68,6 +81,7 @@ _ROUTE: _Commands = {
 _ADDRESSES: _Commands = {"linux": ("ip address show",), "darwin": ("ifconfig lo0",), "win32": ("ipconfig /all",)}
 _LINK: _Commands = {"linux": ("ip link show lo",), "darwin": ("ifconfig lo0",)}
 _QUEUE: _Commands = {"linux": ("tc -s qdisc show dev lo", "tc filter show dev lo egress")}
+_THREADS: _Commands = {"linux": ("ps -L -o tid,stat,wchan:30,comm -p {pid}",), "darwin": ("sample {pid} 1",)}
 _DROPS: _Commands = _RULES | {"linux": ("nft list ruleset", "tc -s qdisc show dev lo")}
 
 _LOOKS: dict[str, _Commands] = {
@@ -90,6 +104,13 @@ _LOOKS: dict[str, _Commands] = {
     "no-buffer-space": _QUEUE,
     "message-too-long": _LINK,
     "too-many-open-files": {"linux": ("ulimit -n",), "darwin": ("ulimit -n",)},
+    "accept-queue-full": _THREADS,
+    "accept-queue-overflow": {"linux": ("nstat -az TcpExtListenOverflows", "sysctl net.core.somaxconn")},
+    "never-accepted": _THREADS,
+    "stuck-receiver": _THREADS,
+    "close-wait-leak": {"linux": ("lodiag conns --state close-wait --pid {pid} --wide",)},
+    "syn-sent-lasting": _DROPS,
+    "udp-drops": {"linux": ("nstat -az UdpRcvbufErrors", "sysctl net.core.rmem_max")},
 }
 """Per finding and system: commands that show more of the cause."""
 
@@ -112,42 +133,77 @@ _PAGES = {
         "message-too-long": "ip(7)",
         "no-buffer-space": "tc(8)",
         "too-many-open-files": "getrlimit(2)",
+        "accept-queue-full": "listen(2)",
+        "accept-queue-overflow": "listen(2)",
+        "never-accepted": "accept(2)",
+        "close-wait-leak": "close(2)",
+        "stuck-receiver": "tcp(7)",
+        "ephemeral-exhausted": "ip(7)",
+        "ephemeral-low": "ip(7)",
+        "self-connection": "ip(7)",
+        "udp-drops": "socket(7)",
+        "syn-sent-lasting": "nft(8)",
+        "family-mismatch": "ipv6(7)",
+        "two-services-on-one-port": "ipv6(7)",
+        "specific-shadows-wildcard": "socket(7)",
+        "reuseport-strangers": "socket(7)",
+        "only-at-another-address": "ip(7)",
+        "port-held": "bind(2)",
     },
 }
 
 
 def complete(finding: Finding) -> Finding:
     """Add to a finding what is known of it on this kind of system."""
-    looks = "; ".join(_LOOKS.get(finding.code, {}).get(sys.platform, ()))
-    looks = looks.format(subject=finding.subject, six=" -6" if ":" in finding.subject else "")
+    facts = _gather(finding)
+    looks = "; ".join(_fill(_LOOKS.get(finding.code, {}).get(sys.platform, ()), facts))
     page = _PAGES.get(sys.platform, {}).get(finding.code)
     return replace(
         finding,
         hint=" ".join(filter(None, (finding.hint, f"See: {looks}" if looks else None))) or None,
-        fix=_find_fix(finding),
+        fix=_find_fix(finding.code, facts),
         see=finding.see + ((page,) if page else ()),
     )
 
 
-def _find_fix(finding: Finding) -> Fix | None:
-    facts: dict[str, Any] = dict.fromkeys(("parameter", "value", "interface", "mtu"))
-    facts["subject"] = finding.subject
+def _gather(finding: Finding) -> dict[str, Any]:
+    """Facts that commands may speak of: the evidence by name, and the last kernel parameter in it."""
+    facts: dict[str, Any] = dict.fromkeys(("parameter", "value", "interface", "mtu", "pid", "port"))
+    facts |= {"subject": finding.subject, "six": " -6" if ":" in finding.subject else ""}
     for item in finding.evidence:
         facts[item.name] = item.value
         if item.source == "kernel parameter":
             facts |= {"parameter": item.name, "value": item.value}
-    known = _FIXES.get(sys.platform, {}).get(_name_cause(finding.code, facts))
+    facts["value_and_port"] = ",".join(str(part) for part in (facts["value"], facts["port"]) if part)
+    return facts
+
+
+def _find_fix(code: str, facts: Mapping[str, Any]) -> Fix | None:
+    known = _FIXES.get(sys.platform, {}).get(_name_cause(code, facts))
     commands, undo = (_fill(templates, facts) for templates in known or ((), ()))
     return Fix(commands=commands, needs_root=True, undo=undo) if commands else None
 
 
 def _name_cause(code: str, facts: Mapping[str, Any]) -> str:
     """Tell apart the causes of one finding that need different commands."""
-    if code != "no-ipv6-loopback":
-        return code
-    if facts["value"] == "1":
-        return "ipv6-disabled"
-    return "mtu-too-small" if (facts["mtu"] or LEAST_IPV6_MTU) < LEAST_IPV6_MTU else code
+    if code == "no-ipv6-loopback":
+        if facts["value"] == "1":
+            return "ipv6-disabled"
+        return "mtu-too-small" if (facts["mtu"] or LEAST_IPV6_MTU) < LEAST_IPV6_MTU else code
+    if code in {"ephemeral-exhausted", "ephemeral-low"}:
+        if facts["parameter"] == "net.ipv4.ip_local_port_range":
+            return "narrow-range" if len(_read_range(facts["value"])) < len(DEFAULT_RANGE) else code
+        causes = {"net.ipv4.tcp_tw_reuse": "waiting-never-reused", "net.ipv4.tcp_timestamps": "no-timestamps"}
+        return causes.get(facts["parameter"], code) if facts["value"] == "0" else code
+    if code == "self-connection":
+        is_given = facts["port"] in _read_range(facts.get("net.ipv4.ip_local_port_range"))
+        return "port-given-to-clients" if is_given else code
+    return code
+
+
+def _read_range(text: str | None) -> range:
+    first, last = map(int, (text or "1 0").split())
+    return range(first, last + 1)
 
 
 def _fill(templates: tuple[str, ...], facts: Mapping[str, Any]) -> tuple[str, ...]:

@@ -37,6 +37,16 @@ def name_settings(interface: str | None) -> dict[str, str]:
     return names | ({"ipv6-disabled": f"net.ipv6.conf.{interface}.disable_ipv6"} if interface else {})
 
 
+SOCKET_SETTINGS = {
+    "port-range": "net.ipv4.ip_local_port_range",
+    "reserved-ports": "net.ipv4.ip_local_reserved_ports",
+    "reuse-of-waiting": "net.ipv4.tcp_tw_reuse",
+    "reuse-delay": "net.ipv4.tcp_tw_reuse_delay",
+    "timestamps": "net.ipv4.tcp_timestamps",
+}
+"""Kernel parameters that decide which ports clients get, likewise; they are IPv6's as well."""
+
+
 def read_sysctl(name: str) -> str | None:
     """Read a kernel parameter from /proc/sys; ``None`` if this kernel has none by that name."""
     try:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import socket
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import psutil
 
 from lodiag.model import Missing
 from lodiag.model.conns import Endpoint
-from lodiag.system.facts import Interface, Process, Socket, SocketTable, unmap
+from lodiag.system.facts import Condition, Interface, Process, Socket, SocketTable, unmap
 from lodiag.system.sources import SourceRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from lodiag.system.facts import Question
+
+_Answer = TypeVar("_Answer")
 
 _FAMILIES = {socket.AF_INET: "ipv4", socket.AF_INET6: "ipv6"}
 _STATES = {
@@ -95,16 +97,44 @@ def describe_process(pid: int, *, with_cmdline: bool) -> Process:
     )
 
 
+def describe_condition(pid: int) -> Condition:
+    """Program, ancestors, state and limits of a process; ``None`` for what it hides, or if it has ended."""
+    try:
+        process = psutil.Process(pid)
+    except (psutil.Error, OSError):
+        return Condition(None, (), None, None)
+    program = _try(lambda: (process.name(), _find_word(process.cmdline())))
+    parents = _try(lambda: tuple(parent.pid for parent in process.parents()))
+    is_stopped = _try(lambda: process.status() in {psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP})
+    limit = _try(lambda: process.rlimit(psutil.RLIMIT_NOFILE)[0]) if hasattr(process, "rlimit") else None
+    return Condition(program, parents or (), is_stopped, None if limit == _UNLIMITED else limit)
+
+
+_UNLIMITED = -1
+"""RLIM_INFINITY, as psutil gives it."""
+
+
+def _find_word(cmdline: list[str]) -> str:
+    """Give the first word of a command that is no option, without the digits that tell workers apart."""
+    words = (word for word in cmdline[1:] if not word.startswith("-"))
+    return "".join(character for character in next(words, "") if not character.isdigit())
+
+
+def _try(question: Callable[[], _Answer]) -> _Answer | None:
+    """Ask a process that may end, or forbid the answer, at any moment."""
+    try:
+        return question()
+    except (psutil.Error, OSError, KeyError):
+        return None
+
+
 def _ask(question: Callable[[], str]) -> str | None:
     r"""Ask a process that may end, or forbid the answer, at any moment.
 
     The kernel does not ask that a name be text: bytes that are not UTF-8 become \xNN.
     """
-    try:
-        answer = question()
-    except (psutil.Error, OSError, KeyError):
-        return None
-    return answer.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    answer = _try(question)
+    return None if answer is None else answer.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def list_loopback_interfaces() -> tuple[Interface, ...] | None:

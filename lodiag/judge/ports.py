@@ -1,0 +1,263 @@
+"""Who answers at a port: one address and not the other, two services, strangers that share it, or nobody at all."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+from lodiag.judge.snapshot import Judgement, Listeners, answers_at, count, name_end, name_owners
+from lodiag.model import Evidence, Finding
+from lodiag.targets import is_loopback, is_wildcard
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from lodiag.judge.snapshot import Snapshot
+    from lodiag.model.conns import ConnRecord
+    from lodiag.system.facts import Condition
+
+ADDRESSES = ("127.0.0.1", "::1")
+INIT_GROUP = "init.scope"
+"""Where systemd itself is, which opens the sockets that it later hands to a service (systemd.socket(5))."""
+INIT_PID = 1
+"""Parent of whoever has lost its own, so having it in common means nothing."""
+
+
+def judge_ports(snapshot: Snapshot) -> Iterator[Judgement]:
+    """Judge each port that TCP listens on, unless what listens there has changed between the readings."""
+    listeners = Listeners(snapshot.records)
+    later = None if snapshot.later is None else Listeners(snapshot.later.values())
+    partly: list[ConnRecord] = []
+    for port, there in listeners.by_port.items():
+        if later is not None and {row.cookie for row in there} != {row.cookie for row in later.by_port.get(port, ())}:
+            continue
+        answers = {address: listeners.find(address, port) for address in ADDRESSES}
+        yield from _judge_strangers(there, snapshot)
+        yield from _judge_shadows(there, snapshot)
+        yield from _judge_split(port, answers, snapshot)
+        if any(row.local.address == "::" and row.v6only is None for row in there):
+            continue  # it may answer IPv4 or not
+        yield from _judge_family(port, answers, snapshot)
+        if not answers["127.0.0.1"] and not answers["::1"]:
+            yield from _judge_elsewhere(there, snapshot)
+        if answers["127.0.0.1"] and not answers["::1"]:
+            partly += answers["127.0.0.1"]
+    yield from _judge_second_choice(partly, snapshot)
+
+
+def judge_held_ports(snapshot: Snapshot) -> Iterator[Judgement]:
+    """Find ports that are bound although nothing listens there: why an address is in use that no tool shows in use."""
+    listeners = Listeners(snapshot.records)
+    for row in snapshot.records:
+        again = snapshot.again(row) or row
+        if row.proto != "tcp" or row.state != "bound" or again.state != "bound" or snapshot.is_gone(row):
+            continue
+        if listeners.by_port.get(row.local.port):
+            continue
+        finding = Finding(
+            code="port-held",
+            severity="info",
+            subject=name_end(row.local),
+            message=f"{name_owners(row)} holds {name_end(row.local)} and does not listen: others find it in use",
+            evidence=(
+                Evidence(name="state", value=row.state, source=snapshot.source),
+                Evidence(name="listeners", value=0, source=snapshot.source),
+            ),
+            hint="A service cannot listen there until that process listens itself, connects, or closes the socket.",
+            fix=None,
+            see=(),
+        )
+        yield Judgement(finding, (row,))
+
+
+def is_same_service(one: ConnRecord, other: ConnRecord, processes: Mapping[int, Condition]) -> bool | None:
+    """Whether two listeners belong to one service; ``None`` where that cannot be known.
+
+    They do if a process holds both, or if both are held by processes that run the same program and are parent and child
+    or have the same parent, as workers are, or are of one systemd service.
+    """
+    if None not in {one.container, other.container} and one.container != other.container:
+        return False
+    if one.owners and other.owners:
+        return any(_are_kin(a.pid, b.pid, one.unit, other.unit, processes) for a in one.owners for b in other.owners)
+    units = {one.unit, other.unit}
+    return False if len(units) > 1 and not units & {None, INIT_GROUP} else None
+
+
+def _are_kin(a: int, b: int, unit: str | None, other_unit: str | None, processes: Mapping[int, Condition]) -> bool:
+    if a == b:
+        return True
+    one, other = processes.get(a), processes.get(b)
+    if one is None or other is None or one.program is None or other.program is None:
+        return True  # of one that has ended meanwhile nothing is known, and nothing is held against it
+    if one.program != other.program:
+        return False
+    are_related = a in other.parents or b in one.parents
+    has_parent = bool(one.parents) and one.parents[0] != INIT_PID
+    are_siblings = has_parent and one.parents[:1] == other.parents[:1]
+    is_service = unit is not None and unit == other_unit and unit.endswith(".service") and not unit.startswith("user@")
+    return are_related or are_siblings or is_service
+
+
+def find_undecided(snapshot: Snapshot) -> tuple[int, ...]:
+    """Ports with several listeners of which it cannot be known whether they are one service's."""
+    return tuple(
+        port
+        for port, there in Listeners(snapshot.records).by_port.items()
+        if any(is_same_service(a, b, snapshot.processes) is None for a, b in combinations(there, 2))
+    )
+
+
+def _are_strangers(one: ConnRecord, other: ConnRecord, snapshot: Snapshot) -> bool:
+    return is_same_service(one, other, snapshot.processes) is False
+
+
+def _judge_strangers(there: Sequence[ConnRecord], snapshot: Snapshot) -> Iterator[Judgement]:
+    """Find listeners at the same end: both have asked to share it (SO_REUSEPORT), and the kernel deals out clients."""
+    for one, other in combinations(there, 2):
+        same_end = (one.family, one.local, one.interface) == (other.family, other.local, other.interface)
+        if not same_end or not _are_strangers(one, other, snapshot):
+            continue
+        where = name_end(one.local)
+        finding = Finding(
+            code="reuseport-strangers",
+            severity="warn",
+            subject=where,
+            message=(
+                f"{name_owners(one)} and {name_owners(other)} share {where} though they are not one service: "
+                "each gets some of its clients"
+            ),
+            evidence=_tell((one, other), snapshot),
+            hint="Both set SO_REUSEPORT. One may be left over from before a restart: stop the one that is not meant.",
+            fix=None,
+            see=(),
+        )
+        yield Judgement(finding, (one, other))
+        return
+
+
+def _judge_shadows(there: Sequence[ConnRecord], snapshot: Snapshot) -> Iterator[Judgement]:
+    """Find a listener at one address that takes from another, at all addresses, what would be its own."""
+    for wide in (row for row in there if is_wildcard(row.local.address)):
+        for near in there:
+            where = name_end(near.local)
+            if is_wildcard(near.local.address) or not answers_at(wide, near.local.address):
+                continue
+            if wide.local.address == "::" and wide.v6only is None and near.family == "ipv4":
+                continue  # they may have nothing in common
+            if is_loopback(near.local.address) and _are_strangers(near, wide, snapshot):
+                finding = Finding(
+                    code="specific-shadows-wildcard",
+                    severity="warn",
+                    subject=where,
+                    message=(
+                        f"{where} is answered by {name_owners(near)} and not by {name_owners(wide)}, "
+                        f"which listens at {name_end(wide.local)}"
+                    ),
+                    evidence=_tell((near, wide), snapshot),
+                    hint="The nearer address wins. Move one of them to another port.",
+                    fix=None,
+                    see=(),
+                )
+                yield Judgement(finding, (near, wide))
+
+
+def _judge_split(port: int, answers: Mapping[str, Sequence[ConnRecord]], snapshot: Snapshot) -> Iterator[Judgement]:
+    """Find a port at which IPv4 and IPv6 lead to different services."""
+    four, six = answers["127.0.0.1"], answers["::1"]
+    if not four or not six or not all(_are_strangers(a, b, snapshot) for a in four for b in six):
+        return
+    subject = f"localhost:{port}"
+    finding = Finding(
+        code="two-services-on-one-port",
+        severity="fail" if _differ(four[0], six[0], snapshot) else "warn",
+        subject=subject,
+        message=(
+            f"{subject} is two services: 127.0.0.1:{port} is answered by {name_owners(four[0])}, "
+            f"[::1]:{port} by {name_owners(six[0])}"
+        ),
+        evidence=_tell((*four, *six), snapshot),
+        hint="Which one a client gets depends on the address that it tries first. Move one of them to another port.",
+        fix=None,
+        see=("RFC 6724",),
+    )
+    yield Judgement(finding, (*four, *six))
+
+
+def _differ(one: ConnRecord, other: ConnRecord, snapshot: Snapshot) -> bool:
+    """Whether two listeners certainly run different programs."""
+    programs = [
+        {state.program for o in row.owners or () if (state := snapshot.processes.get(o.pid)) and state.program}
+        for row in (one, other)
+    ]
+    return all(programs) and not programs[0] & programs[1]
+
+
+def _judge_family(port: int, answers: Mapping[str, Sequence[ConnRecord]], snapshot: Snapshot) -> Iterator[Judgement]:
+    """Find a service that only IPv6 reaches: whoever asks for 127.0.0.1, as most clients can, is refused."""
+    six = answers["::1"]
+    if answers["127.0.0.1"] or not six:
+        return
+    order = ", ".join(snapshot.localhost)
+    by_name = "" if "::1" in snapshot.localhost else " and localhost, which is not ::1 here,"
+    finding = Finding(
+        code="family-mismatch",
+        severity="warn",
+        subject=f"localhost:{port}",
+        message=f"{name_owners(six[0])} answers [::1]:{port} only: 127.0.0.1:{port}{by_name} is refused",
+        evidence=(*_tell(six, snapshot), Evidence(name="localhost", value=order or None, source="resolver")),
+        hint=f"Let it listen at 127.0.0.1 as well, or use http://[::1]:{port}/ and the like.",
+        fix=None,
+        see=("RFC 6724",),
+    )
+    yield Judgement(finding, tuple(six))
+
+
+def _judge_second_choice(partly: Sequence[ConnRecord], snapshot: Snapshot) -> Iterator[Judgement]:
+    """Say which services answer IPv4 only where localhost is ::1 first: those clients that try once are refused.
+
+    Most try the next address, and on most machines most services are like that: a fact, told once for all.
+    """
+    if not partly or snapshot.localhost[:1] != ("::1",):
+        return
+    ports = sorted({row.local.port for row in partly})
+    finding = Finding(
+        code="family-mismatch",
+        severity="info",
+        subject=f"localhost:{ports[0]}" if len(ports) == 1 else "localhost",
+        message=(
+            f"localhost is ::1 first, and {count(len(ports), 'port')} answer 127.0.0.1 only: "
+            f"{', '.join(map(str, ports))}"
+        ),
+        evidence=(Evidence(name="localhost", value=", ".join(snapshot.localhost), source="resolver"),),
+        hint="A client that does not try its second address is refused: let it use 127.0.0.1.",
+        fix=None,
+        see=("RFC 6724",),
+    )
+    yield Judgement(finding, tuple(partly))
+
+
+def _judge_elsewhere(there: Sequence[ConnRecord], snapshot: Snapshot) -> Iterator[Judgement]:
+    """Say that a service is at an address of the loopback that nobody tries by habit."""
+    found = [row for row in there if is_loopback(row.local.address)]
+    if not found:
+        return
+    ends = ", ".join(dict.fromkeys(name_end(row.local) for row in found))
+    finding = Finding(
+        code="only-at-another-address",
+        severity="info",
+        subject=name_end(found[0].local),
+        message=f"{name_owners(found[0])} answers {ends} only: 127.0.0.1:{found[0].local.port} is refused",
+        evidence=_tell(found, snapshot),
+        hint="Name that address, or let it listen at 127.0.0.1 as well.",
+        fix=None,
+        see=(),
+    )
+    yield Judgement(finding, tuple(found))
+
+
+def _tell(rows: Sequence[ConnRecord], snapshot: Snapshot) -> tuple[Evidence, ...]:
+    return tuple(
+        Evidence(name=f"listener at {name_end(row.local)}", value=name_owners(row), source=snapshot.source)
+        for row in rows
+    )

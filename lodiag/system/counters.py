@@ -1,0 +1,46 @@
+"""Counters of Linux's /proc/net: what all sockets of this network namespace dropped because a queue was full."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PAIRED = ("/proc/net/netstat", "/proc/net/snmp")
+"""A line of names and a line of numbers, each behind the group's name."""
+LISTED = "/proc/net/snmp6"
+"""A name and a number a line."""
+
+KINDS = {"TcpExt.ListenOverflows": "accept", "Udp.RcvbufErrors": "udp", "Udp6RcvbufErrors": "udp"}
+"""Kind of queue that a counter is about (Documentation/networking/snmp_counter.rst)."""
+
+
+def count_overflows() -> dict[str, int]:
+    """How many connections found an accept queue full, and datagrams a buffer; empty where it cannot be read."""
+    found: Counter[str] = Counter()
+    for name, number in _read_counters():
+        if name in KINDS:
+            found[KINDS[name]] += number
+    return dict(found)
+
+
+def _read_counters() -> Iterator[tuple[str, int]]:
+    for path in PAIRED:
+        lines = _read_lines(path)
+        for names, numbers in zip(lines[::2], lines[1::2], strict=False):
+            group = names.partition(":")[0]
+            pairs = zip(names.split()[1:], numbers.split()[1:], strict=False)
+            yield from ((f"{group}.{name}", int(number)) for name, number in pairs)
+    for line in _read_lines(LISTED):
+        name, number = line.split()
+        yield name, int(number)
+
+
+def _read_lines(path: str) -> list[str]:
+    try:
+        return Path(path).read_text(encoding="ascii").splitlines()
+    except OSError:  # not Linux, hidden, or without IPv6
+        return []
