@@ -18,6 +18,6 @@ def compare(name: str, first: Callable[[], float], second: Callable[[], float], 
     ratios = sorted(a / b for a, b in measured)
     a, b = (statistics.median(side) for side in zip(*measured, strict=True))
     sys.stdout.write(
-        f"{name:<44} {a:9.3f} {b:9.3f}   ratio {statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})\n"
+        f"{name:<70} {a:9.3f} {b:9.3f}   ratio {statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})\n"
     )
     sys.stdout.flush()
