@@ -87,8 +87,8 @@ def _judge_left_open(rows: Sequence[ConnRecord], snapshot: Snapshot, severity: s
         severity="fail" if at_limit else severity,
         subject=name_owners(first),
         message=(
-            f"{name_owners(first)} keeps {count(len(rows), 'connection')} that the other end closed "
-            f"up to {seconds(age)} ago, such as {_name_pair(first)}"
+            f"{name_owners(first)} keeps {count(len(rows), 'connection')} that the other end has closed, "
+            f"such as {_name_pair(first)}; {'that was' if len(rows) == 1 else 'the oldest'} at least {seconds(age)} ago"
         ),
         evidence=(
             Evidence(name="in close-wait", value=len(rows), source=snapshot.source),
@@ -204,8 +204,8 @@ def judge_self_connections(snapshot: Snapshot) -> Iterator[Judgement]:
                 *facts,
             ),
             hint=(
-                "It was connecting while no service listened there, and was itself given that port, which the service "
-                "now finds in use: restart it, and keep the port out of those that are given to clients."
+                "It was connecting while no service listened there, and was itself given that port. Restart it once the "
+                "service listens, and keep the port out of those that are given to clients."
             ),
             fix=None,
             see=("RFC 9293 3.5",),
