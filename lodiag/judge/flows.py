@@ -204,8 +204,8 @@ def judge_self_connections(snapshot: Snapshot) -> Iterator[Judgement]:
                 *facts,
             ),
             hint=(
-                "It was connecting while no service listened there, and was itself given that port. Restart it once the "
-                "service listens, and keep the port out of those that are given to clients."
+                "It was connecting while no service listened there, and was itself given that port. Restart it once one "
+                "listens, and keep the port out of those that are given to clients."
             ),
             fix=None,
             see=("RFC 9293 3.5",),
@@ -220,14 +220,17 @@ def judge_orphaned_clients(snapshot: Snapshot) -> Iterator[Judgement]:
     if that is one which the kernel does not give to clients.
     """
     first, last = _read_range(snapshot)
-    listeners, ends = Listeners(snapshot.records), pair_up(snapshot.records)
+    # One that has begun to listen while the table was read may be in the second reading only.
+    later = Listeners(() if snapshot.later is None else snapshot.later.values())
+    served = {port for found in (Listeners(snapshot.records), later) for port in found.by_port}
+    ends = pair_up(snapshot.records)
     groups: dict[tuple[str, int], list[ConnRecord]] = defaultdict(list)
     for row in snapshot.records:
         if row.remote is None or row.proto != "tcp" or row.state not in {"established", "close-wait"} or not row.inode:
             continue
         is_client = first <= row.local.port <= last and not first <= row.remote.port <= last
         there = ends.get((row.remote.address, row.remote.port, row.local.address, row.local.port))
-        if is_client and there and not listeners.by_port.get(row.remote.port) and not snapshot.is_gone(row):
+        if is_client and there and row.remote.port not in served and not snapshot.is_gone(row):
             groups[row.remote.address, row.remote.port] += [row, there]
     for rows in groups.values():
         yield _judge_orphaned(rows, snapshot)
