@@ -204,8 +204,8 @@ def judge_self_connections(snapshot: Snapshot) -> Iterator[Judgement]:
                 *facts,
             ),
             hint=(
-                "It connected while no service listened there, and was itself given that port. Restart it once one does, "
-                "and keep the port out of those that are given to clients."
+                "It connected while no service listened there, and was itself given that port. Restart it once one "
+                "does, and keep the port out of those that are given to clients."
             ),
             fix=None,
             see=("RFC 9293 3.5",),
