@@ -232,6 +232,12 @@ def test_a_reader_may_rest_ten_seconds() -> None:
     assert codes(judge_stuck_receivers, make_snapshot([sender, receiver])) == []
     sender, receiver = (replace(row, tcp=aged(**ages | {"last_sent_ms": 10_000})) for row in (sender, receiver))
     assert codes(judge_stuck_receivers, make_snapshot([sender, receiver])) == [("stuck-receiver", "warn")]
+    more = [
+        replace(sender, local=end("127.0.0.1", 40001), cookie="x"),
+        make_pair(40001, recv_q_bytes=9, tcp=receiver.tcp),
+    ]
+    (judgement,) = judge_stuck_receivers(make_snapshot([sender, receiver, *more]))
+    assert (told(judgement.finding)["connections that stand still"], len(judgement.sockets)) == (2, 4)
     reading = replace(receiver, recv_q_bytes=9)
     assert codes(judge_stuck_receivers, make_snapshot([sender, receiver], [sender, reading])) == []
     unaccepted = replace(receiver, inode=0, owners=(), no_owner="not-accepted")
