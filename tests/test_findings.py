@@ -34,7 +34,8 @@ from situations import (
 
 from lodiag.conns import list_connections
 from lodiag.judge.drops import judge_overflows, judge_udp_drops
-from lodiag.judge.flows import judge_close_wait, judge_self_connections, judge_stuck_receivers
+from lodiag.judge.flows import judge_close_wait, judge_stuck_receivers
+from lodiag.judge.peers import judge_self_connections
 from lodiag.judge.ports import judge_held_ports, judge_ports
 from lodiag.judge.queues import judge_accept_queues, judge_unaccepted
 from lodiag.judge.sockets import judge_sockets
@@ -251,7 +252,7 @@ def test_a_receiver_that_does_not_read(opened: ExitStack, *, is_closed: bool) ->
         close_orderly(client)
     (found,) = settle(later(judge_stuck_receivers), port)
     assert (found.code, found.severity) == ("stuck-receiver", "warn")
-    assert f"[{THIS}] has not read from 127.0.0.1:{port_of(accepted)} -> 127.0.0.1:{port}" in found.message
+    assert f"[{THIS}] does not read enough from 127.0.0.1:{port_of(accepted)} -> 127.0.0.1:{port}" in found.message
     assert told(found)["unsent at the sender"] > 0
     assert told(found)["unread at the receiver"] > 0
     assert ("closed it or ended" in found.message) == is_closed

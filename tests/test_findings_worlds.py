@@ -354,3 +354,12 @@ def test_a_healthy_machine_that_is_busy_is_silent(*, as_nobody: bool) -> None:
 def test_where_the_loopback_is_down_there_is_nothing_to_judge() -> None:
     report = parse(run_in_world("", "conns", "--findings", "--json"))
     assert (report["records"], report["findings"], report["complete"]) == ([], [], True)
+
+
+def test_without_proc_it_is_judged_as_far_as_can_be() -> None:
+    """No owner, no kernel parameter and no counter can be read, and it is said."""
+    script = "import socket, subprocess, sys; s = socket.create_server(('127.0.0.2', 0)); subprocess.run(sys.argv[1:])"
+    hidden = 'mount -t tmpfs none /proc && exec "$0" -c "$1" "$0" -m lodiag conns --findings --json'
+    report = parse(run_in_world(LO_UP, command=("unshare", "-m", "sh", "-c", hidden, sys.executable, script)))
+    assert codes(report["findings"]) == [("only-at-another-address", "info")]
+    assert [item["what"] for item in report["missing"]] == ["owners", "the range of ports for clients"]

@@ -89,8 +89,9 @@ def codes(judge: Judge, snapshot: Snapshot) -> list[tuple[str, str]]:
 # --- queues ----------------------------------------------------------------------------------------------------------
 
 
-def waiting(number: int) -> list[ConnRecord]:
-    return [make_pair(port, inode=0, owners=(), no_owner="not-accepted") for port in range(40000, 40000 + number)]
+def waiting(number: int, age_ms: int = 1000) -> list[ConnRecord]:
+    changes = {"inode": 0, "owners": (), "no_owner": "not-accepted", "tcp": aged(last_ack_ms=age_ms)}
+    return [make_pair(port, **changes) for port in range(40000, 40000 + number)]
 
 
 @pytest.mark.parametrize(
@@ -108,6 +109,12 @@ def waiting(number: int) -> list[ConnRecord]:
 def test_how_full_a_queue_must_be(queue: int | None, backlog: int | None, expected: list[tuple[str, str]]) -> None:
     snapshot = make_snapshot([make_connection(accept_queue=queue, backlog=backlog), *waiting(queue or 0)])
     assert codes(judge_accept_queues, snapshot) == expected
+
+
+def test_a_queue_that_moves_is_none_however_long() -> None:
+    full = make_connection(accept_queue=129, backlog=128)
+    assert codes(judge_accept_queues, make_snapshot([full, *waiting(129, 999)])) == []
+    assert codes(judge_accept_queues, make_snapshot([full, *waiting(129, 999)], [replace(full, drops=1)])) != []
 
 
 def test_a_queue_fails_by_who_is_shut_out() -> None:
@@ -132,6 +139,8 @@ def test_what_a_listener_drops_is_an_overflow_only_if_the_kernel_counted_one() -
     assert codes(judge_overflows, make_snapshot([first], [second])) == []
     overflowed = make_snapshot([first], [second], overflows={"accept": 1})
     assert codes(judge_overflows, overflowed) == [("accept-queue-overflow", "warn")]
+    full = [replace(row, accept_queue=129) for row in (first, second)]
+    assert codes(judge_overflows, make_snapshot(full[:1], full[1:], overflows={"accept": 1})) == [], "it is full"
 
 
 def test_an_age_that_is_unknown_is_none() -> None:
@@ -223,6 +232,12 @@ def test_a_reader_may_rest_ten_seconds() -> None:
     assert codes(judge_stuck_receivers, make_snapshot([sender, receiver])) == []
     sender, receiver = (replace(row, tcp=aged(**ages | {"last_sent_ms": 10_000})) for row in (sender, receiver))
     assert codes(judge_stuck_receivers, make_snapshot([sender, receiver])) == [("stuck-receiver", "warn")]
+    more = [
+        replace(sender, local=end("127.0.0.1", 40001), cookie="x"),
+        make_pair(40001, recv_q_bytes=9, tcp=receiver.tcp),
+    ]
+    (judgement,) = judge_stuck_receivers(make_snapshot([sender, receiver, *more]))
+    assert (told(judgement.finding)["connections that stand still"], len(judgement.sockets)) == (2, 4)
     reading = replace(receiver, recv_q_bytes=9)
     assert codes(judge_stuck_receivers, make_snapshot([sender, receiver], [sender, reading])) == []
     unaccepted = replace(receiver, inode=0, owners=(), no_owner="not-accepted")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 USAGE = "[OPTIONS]"
 EXAMPLES = """examples:
   lodiag conns -tl                 what listens for TCP
-  lodiag conns --findings          what is wrong with any of them, and what to do about it
+  lodiag conns --findings          what is wrong with any, and how to mend it
   lodiag conns --port 5432         both ends of every connection to PostgreSQL
   lodiag conns --json | jq '.records[] | select(.local.port == 5432)'
   lodiag conns --watch --port 5432 what comes, changes and goes

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 from lodiag import __version__
 from lodiag.cli.output import Output, tell
 from lodiag.render import FORMATS
+from lodiag.render.escaping import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +21,9 @@ COMMANDS = {
     "schema": ("more", "print the JSON Schema of what --json prints"),
 }
 """Group and purpose of each command, which is a module of ``lodiag.cli`` with ``add_arguments`` and ``run``."""
+
+_LONGEST_MESSAGE = 400
+"""Characters of a complaint: those that list the choices of an option are some 200 long."""
 
 FAMILIES = {"-4": "ipv4", "-6": "ipv6"}
 
@@ -41,8 +45,9 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong with the arguments, and stop."""
+        shown = printable(message[:_LONGEST_MESSAGE])  # it may quote what was given
         tell(self.format_usage().rstrip())
-        tell(f"{self.prog}: error [usage]: {message}")
+        tell(f"{self.prog}: error [usage]: {shown}")
         tell(f"hint: {self.prog} --help")
         raise SystemExit(2)
 

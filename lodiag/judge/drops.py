@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from lodiag.judge.queues import stays_full
 from lodiag.judge.snapshot import Judgement, Listeners, count, name_end, name_owners, tell_pid, tell_stopped
 from lodiag.model import Evidence, Finding
 from lodiag.targets import is_loopback
@@ -20,7 +21,7 @@ KNOCKS = 2
 
 
 def judge_overflows(snapshot: Snapshot) -> Iterator[Judgement]:
-    """Find listeners that dropped connections between the readings, although their queue was not full at either.
+    """Find listeners that dropped connections between the readings, although their queue does not stay full.
 
     What a listener drops may have another cause than its queue, so the kernel's count of overflows must have risen too.
     """
@@ -29,6 +30,8 @@ def judge_overflows(snapshot: Snapshot) -> Iterator[Judgement]:
     for row in snapshot.records:
         again = snapshot.again(row) if row.state == "listen" else None
         if again is None or row.drops is None or again.drops is None or again.drops <= row.drops:
+            continue
+        if stays_full(row, again):
             continue
         finding = Finding(
             code="accept-queue-overflow",

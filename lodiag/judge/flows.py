@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from lodiag.judge.snapshot import (
     CONTINUE,
@@ -48,8 +48,7 @@ def judge_close_wait(
     groups: dict[object, list[ConnRecord]] = defaultdict(list)
     for row in snapshot.records:
         if _is_left_open(row, ends, snapshot, lasting_ms):
-            pids = tuple(owner.pid for owner in row.owners or ())
-            groups[pids or (row.uid, row.cgroup)].append(row)
+            groups[_name_holders(row)].append(row)
     for rows in groups.values():
         served = [row for row in rows if listeners.find(row.local.address, row.local.port)]
         is_read = [row for row in rows if row.recv_q_bytes == 0]
@@ -87,8 +86,8 @@ def _judge_left_open(rows: Sequence[ConnRecord], snapshot: Snapshot, severity: s
         severity="fail" if at_limit else severity,
         subject=name_owners(first),
         message=(
-            f"{name_owners(first)} keeps {count(len(rows), 'connection')} that the other end closed "
-            f"up to {seconds(age)} ago, such as {_name_pair(first)}"
+            f"{name_owners(first)} keeps {count(len(rows), 'connection')} that the other end has closed, "
+            f"such as {_name_pair(first)}; {'that was' if len(rows) == 1 else 'the oldest'} at least {seconds(age)} ago"
         ),
         evidence=(
             Evidence(name="in close-wait", value=len(rows), source=snapshot.source),
@@ -115,12 +114,14 @@ def _explain(rows: Sequence[ConnRecord], unread: int) -> str:
 
 
 def judge_stuck_receivers(snapshot: Snapshot, lasting_ms: float = STANDSTILL_MS) -> Iterator[Judgement]:
-    """Find processes that have not read for ``lasting_ms`` while another's data waits for room in their buffer.
+    """Find processes that do not read, so that no byte has gone into their buffers for ``lasting_ms`` while more waits.
 
-    Each time is that since the last byte: the receiver's window is shut, and the sender only probes it. That the sender
-    has meanwhile closed, or ended, changes nothing. What nobody has accepted yet is the listener's finding.
+    The receiver's window is shut, and the sender only probes it. A reader that takes a little does not open it
+    (RFC 9293 3.8.6.2.2), so it must have taken nothing between the readings either. That the sender has meanwhile
+    closed, or ended, changes nothing. What nobody has accepted yet is the listener's finding.
     """
     ends = pair_up(snapshot.records)
+    groups: dict[object, list[_Standstill]] = defaultdict(list)
     for sender in snapshot.records:
         if sender.timer != "persist" or not sender.send_q_bytes or sender.remote is None:
             continue
@@ -132,14 +133,26 @@ def judge_stuck_receivers(snapshot: Snapshot, lasting_ms: float = STANDSTILL_MS)
         age = _age_of_standstill(sender, receiver)
         is_moving = (again.recv_q_bytes or 0) < receiver.recv_q_bytes or snapshot.is_gone(receiver)
         if age is not None and age >= lasting_ms and not is_moving:
-            yield _judge_stuck(sender, receiver, age, snapshot)
+            groups[_name_holders(receiver)].append(_Standstill(age, sender, receiver))
+    for found in groups.values():
+        yield _judge_stuck(found, snapshot)
+
+
+class _Standstill(NamedTuple):
+    """A connection on which nothing goes, and the milliseconds since something went."""
+
+    age: float
+    sender: ConnRecord
+    receiver: ConnRecord
+
+
+def _name_holders(row: ConnRecord) -> object:
+    """What connections of one process have in common: its pid, or where that is hidden, user and group."""
+    return tuple(owner.pid for owner in row.owners or ()) or (row.uid, row.cgroup)
 
 
 def _age_of_standstill(sender: ConnRecord, receiver: ConnRecord) -> float | None:
-    """Time since the last byte went, by both ends; ``None`` if that was not measured.
-
-    Of a process that has closed its end the kernel goes on to tell.
-    """
+    """Time since the last byte went, by both ends; ``None`` if that was not measured."""
     if sender.tcp is None or receiver.tcp is None:
         return None
     if sender.tcp.last_sent_ms is None or receiver.tcp.last_received_ms is None:
@@ -147,29 +160,26 @@ def _age_of_standstill(sender: ConnRecord, receiver: ConnRecord) -> float | None
     return min(sender.tcp.last_sent_ms, receiver.tcp.last_received_ms)
 
 
-def _judge_stuck(sender: ConnRecord, receiver: ConnRecord, age: float, snapshot: Snapshot) -> Judgement:
+def _judge_stuck(found: Sequence[_Standstill], snapshot: Snapshot) -> Judgement:
+    age, sender, receiver = max(found, key=lambda one: one.age)
     stopped = tell_stopped(receiver, snapshot)
-    is_orphan = sender.inode == 0
-    waits = "whose process has closed it or ended" if is_orphan else f"of {name_owners(sender)}"
+    waits = "whose process has closed it or ended" if sender.inode == 0 else f"of {name_owners(sender)}"
     limited = sender.tcp.rwnd_limited_ms if sender.tcp else None
     finding = Finding(
         code="stuck-receiver",
         severity="warn",
         subject=name_owners(receiver),
         message=(
-            f"{name_owners(receiver)} has not read from {_name_pair(receiver)} for {seconds(age)}: "
-            f"{count(sender.send_q_bytes or 0, 'byte')} {waits} wait"
+            f"{name_owners(receiver)} does not read enough from {_name_pair(receiver)}: nothing has fitted in for "
+            f"{seconds(age)}, and {count(sender.send_q_bytes or 0, 'byte')} {waits} wait"
         ),
         evidence=(
+            Evidence(name="connections that stand still", value=len(found), source=snapshot.source),
             Evidence(name="unread at the receiver", value=receiver.recv_q_bytes, source=snapshot.source),
             Evidence(name="unsent at the sender", value=sender.send_q_bytes, source=snapshot.source),
             Evidence(name="sender's timer", value=sender.timer, source=snapshot.source),
             Evidence(name="time since the last byte", value=seconds(age), source=snapshot.source),
-            *(
-                ()
-                if limited is None
-                else (Evidence(name="sender's rwnd_limited_ms", value=limited, source=snapshot.source),)
-            ),
+            Evidence(name="sender's rwnd_limited_ms", value=limited, source=snapshot.source),
             *tell_pid(receiver),
             *stopped,
         ),
@@ -179,83 +189,7 @@ def _judge_stuck(sender: ConnRecord, receiver: ConnRecord, age: float, snapshot:
         fix=None,
         see=("RFC 9293 3.8.6.1",),
     )
-    return Judgement(finding, (receiver, sender))
-
-
-def judge_self_connections(snapshot: Snapshot) -> Iterator[Judgement]:
-    """Find connections from a port to itself: a client took as its own the port at which it looked for a service."""
-    for row in snapshot.records:
-        if row.proto != "tcp" or row.state != "established" or row.remote != row.local or snapshot.is_gone(row):
-            continue
-        where = name_end(row.local)
-        setting = snapshot.settings.get("port-range")
-        reserved = snapshot.settings.get("reserved-ports")
-        facts = [Evidence(name=s.name, value=s.value, source="kernel parameter") for s in (setting, reserved) if s]
-        finding = Finding(
-            code="self-connection",
-            severity="fail",
-            subject=where,
-            message=f"{name_owners(row)} is connected to itself at {where}: what it sends comes back to it",
-            evidence=(
-                Evidence(name="local", value=where, source=snapshot.source),
-                Evidence(name="remote", value=where, source=snapshot.source),
-                Evidence(name="port", value=row.local.port, source=snapshot.source),
-                *tell_pid(row),
-                *facts,
-            ),
-            hint=(
-                "It was connecting while no service listened there, and was itself given that port, which the service "
-                "now finds in use: restart it, and keep the port out of those that are given to clients."
-            ),
-            fix=None,
-            see=("RFC 9293 3.5",),
-        )
-        yield Judgement(finding, (row,))
-
-
-def judge_orphaned_clients(snapshot: Snapshot) -> Iterator[Judgement]:
-    """Find connections to a port of a service that does not listen any more.
-
-    That is how a server that is being restarted lets its clients finish. Which end is the server's is told by its port,
-    if that is one which the kernel does not give to clients.
-    """
-    first, last = _read_range(snapshot)
-    listeners, ends = Listeners(snapshot.records), pair_up(snapshot.records)
-    groups: dict[tuple[str, int], list[ConnRecord]] = defaultdict(list)
-    for row in snapshot.records:
-        if row.remote is None or row.proto != "tcp" or row.state not in {"established", "close-wait"} or not row.inode:
-            continue
-        is_client = first <= row.local.port <= last and not first <= row.remote.port <= last
-        there = ends.get((row.remote.address, row.remote.port, row.local.address, row.local.port))
-        if is_client and there and not listeners.by_port.get(row.remote.port) and not snapshot.is_gone(row):
-            groups[row.remote.address, row.remote.port] += [row, there]
-    for rows in groups.values():
-        yield _judge_orphaned(rows, snapshot)
-
-
-def _read_range(snapshot: Snapshot) -> tuple[int, int]:
-    setting = snapshot.settings.get("port-range")
-    words = (setting.value if setting and setting.value else "").split()
-    return (int(words[0]), int(words[1])) if len(words) == len(("first", "last")) else (1, 0)
-
-
-def _judge_orphaned(rows: Sequence[ConnRecord], snapshot: Snapshot) -> Judgement:
-    target = name_end(rows[0].remote) if rows[0].remote else ""
-    finding = Finding(
-        code="dead-listener-clients",
-        severity="info",
-        subject=target,
-        message=f"{count(len(rows) // 2, 'connection')} to {target} goes on, but nothing listens there any more",
-        evidence=(
-            Evidence(name="connections", value=len(rows) // 2, source=snapshot.source),
-            Evidence(name="listeners", value=0, source=snapshot.source),
-            Evidence(name="at the other end", value=name_owners(rows[1]), source=snapshot.source),
-        ),
-        hint="Its server is about to end or to restart, or has closed its listener: new clients are refused.",
-        fix=None,
-        see=(),
-    )
-    return Judgement(finding, tuple(rows))
+    return Judgement(finding, tuple(row for one in found for row in (one.receiver, one.sender)))
 
 
 def _name_pair(row: ConnRecord) -> str:

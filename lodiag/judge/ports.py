@@ -199,12 +199,12 @@ def _judge_family(port: int, answers: Mapping[str, Sequence[ConnRecord]], snapsh
     if answers["127.0.0.1"] or not six:
         return
     order = ", ".join(snapshot.localhost)
-    by_name = "" if "::1" in snapshot.localhost else " and localhost, which is not ::1 here,"
+    by_name = "" if "::1" in snapshot.localhost else ", and so is localhost, which is not ::1 here"
     finding = Finding(
         code="family-mismatch",
         severity="warn",
         subject=f"localhost:{port}",
-        message=f"{name_owners(six[0])} answers [::1]:{port} only: 127.0.0.1:{port}{by_name} is refused",
+        message=f"{name_owners(six[0])} answers [::1]:{port} only: 127.0.0.1:{port} is refused{by_name}",
         evidence=(*_tell(six, snapshot), Evidence(name="localhost", value=order or None, source="resolver")),
         hint=f"Let it listen at 127.0.0.1 as well, or use http://[::1]:{port}/ and the like.",
         fix=None,

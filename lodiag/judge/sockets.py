@@ -6,12 +6,8 @@ from typing import TYPE_CHECKING
 
 from lodiag.judge.drops import judge_overflows, judge_syn_sent, judge_udp_drops
 from lodiag.judge.ephemeral import judge_ephemeral_ports
-from lodiag.judge.flows import (
-    judge_close_wait,
-    judge_orphaned_clients,
-    judge_self_connections,
-    judge_stuck_receivers,
-)
+from lodiag.judge.flows import judge_close_wait, judge_stuck_receivers
+from lodiag.judge.peers import judge_orphaned_clients, judge_self_connections
 from lodiag.judge.ports import find_undecided, judge_held_ports, judge_ports
 from lodiag.judge.queues import judge_accept_queues, judge_unaccepted
 from lodiag.model import Missing

@@ -22,21 +22,21 @@ def count_overflows() -> dict[str, int]:
     """How many connections found an accept queue full, and datagrams a buffer; empty where it cannot be read."""
     found: Counter[str] = Counter()
     for name, number in _read_counters():
-        if name in KINDS:
-            found[KINDS[name]] += number
+        if name in KINDS and number.strip().isdecimal():
+            found[KINDS[name]] += int(number)
     return dict(found)
 
 
-def _read_counters() -> Iterator[tuple[str, int]]:
+def _read_counters() -> Iterator[tuple[str, str]]:
     for path in PAIRED:
         lines = _read_lines(path)
         for names, numbers in zip(lines[::2], lines[1::2], strict=False):
             group = names.partition(":")[0]
             pairs = zip(names.split()[1:], numbers.split()[1:], strict=False)
-            yield from ((f"{group}.{name}", int(number)) for name, number in pairs)
+            yield from ((f"{group}.{name}", number) for name, number in pairs)
     for line in _read_lines(LISTED):
-        name, number = line.split()
-        yield name, int(number)
+        name, _, number = line.partition(" ")
+        yield name, number
 
 
 def _read_lines(path: str) -> list[str]:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
+import subprocess
+import sys
 from collections import namedtuple
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +14,7 @@ import psutil
 import pytest
 
 from lodiag.system.facts import Question
-from lodiag.system.portable import describe_process, list_loopback_interfaces, list_sockets
+from lodiag.system.portable import describe_condition, describe_process, list_loopback_interfaces, list_sockets
 from lodiag.system.sources import SourceRefusedError
 
 if TYPE_CHECKING:
@@ -120,3 +123,28 @@ def test_the_loopback_interface_is_found_by_its_flag() -> None:
     found = list_loopback_interfaces()
     assert found
     assert all(interface.mtu_bytes > 0 for interface in found)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGSTOP")
+def test_how_a_process_is() -> None:
+    command = [sys.executable, "-u", "-c", "print('ready'); input()", "worker-12"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdout
+        child.stdout.readline()
+        runs = describe_condition(child.pid)
+        os.kill(child.pid, signal.SIGSTOP)
+        os.waitpid(child.pid, os.WUNTRACED)
+        stopped = describe_condition(child.pid)
+        os.kill(child.pid, signal.SIGCONT)
+        child.communicate(b"\n")
+    assert runs.program
+    assert runs.program[1] == "print('ready'); input()"
+    assert runs.parents[0] == os.getpid()
+    assert (runs.is_stopped, stopped.is_stopped) == (False, True)
+    assert runs.most_files is None or runs.most_files > 0
+
+
+def test_a_process_that_has_ended_tells_nothing_of_how_it_is() -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as child:
+        child.wait()
+    assert describe_condition(child.pid) == (None, (), None, None)
