@@ -179,9 +179,12 @@ class _Watch:
     def read(self, elapsed_s: float | None) -> Tick:
         """Read the sockets and compare them with the last reading; ``elapsed_s`` is ``None`` if there was none."""
         report = list_chosen(self._wanted, self._sort, self._system, self._asked)
-        self._asked = replace(self._asked, source=report.source)  # another has other names for the same sockets
+        # Another source has other names for the same sockets.
+        self._wanted = replace(self._wanted, source=report.source)
+        self._asked = replace(self._asked, source=report.source)
         found = compare(self._known, tuple(report.records), self._numbers)
-        here = tuple(sight for sight in found.here if self._is_wanted(sight.record))
+        takes_all = self._wanted == self._asked  # then each need not be looked at
+        here = found.here if takes_all else tuple(s for s in found.here if self._is_wanted(s.record))
         numbers = frozenset([sight.number for sight in here])
         left = tuple(s for s in found.here if s.number in self._shown and s.number not in numbers)
         gone = tuple(sight for sight in found.gone if sight.number in self._shown)

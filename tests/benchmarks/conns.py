@@ -1,4 +1,4 @@
-"""``lodiag conns`` beside its peers: ``python tests/benchmarks/conns.py [PAIRS [SOCKETS ...]]``, in a namespace of its own.
+"""``lodiag conns`` beside its peers: ``python tests/benchmarks/conns.py [PAIRS [SOCKETS ...]]``, in a namespace.
 
 That is, after ``unshare -n`` and ``ip link set lo up``, so that no other socket is there and none is left behind.
 Whole processes, with their output into a file; wall time in ms and its ratio, pair by pair. Peers that are not
