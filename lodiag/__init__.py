@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from lodiag.ping import PingRun, ping_address
     from lodiag.system import System
     from lodiag.trace import trace_route
+    from lodiag.who import find_answerer
 
 __version__ = "0.1.0"
 
@@ -23,6 +24,7 @@ _HOMES = {
     "PingOptions": "options",
     "trace_route": "trace",
     "list_connections": "conns",
+    "find_answerer": "who",
     "Report": "model",
     "Finding": "model",
     "System": "system",
@@ -39,6 +41,7 @@ __all__ = [  # noqa: RUF022 - functions first, as a reader looks for them
     "PingOptions",
     "trace_route",
     "list_connections",
+    "find_answerer",
     "Report",
     "Finding",
     "System",

@@ -10,7 +10,7 @@ from lodiag.model import Missing, Refusal
 from lodiag.model.conns import ConnCount, ConnRecord, ConnsSummary
 from lodiag.options import STATES, ConnsOptions, parse_address, parse_state
 from lodiag.report import ReportMaker
-from lodiag.sockets import Describer, answers_everywhere, leave_out_bound_elsewhere, touches_loopback
+from lodiag.sockets import HIDDEN, Describer, answers_everywhere, leave_out_bound_elsewhere, touches_loopback
 from lodiag.system import System
 from lodiag.system.facts import Question
 from lodiag.targets import unmap
@@ -193,10 +193,7 @@ def _find_missing(table: SocketTable, records: list[ConnRecord], wanted: ConnsOp
             yield Missing(what=words, count=None, why=f"the source {table.source} does not tell them")
     hidden = sum(record.owners is None for record in records) if wanted.with_process else 0
     if hidden:
-        why = (
-            "they belong to another user, to another container or to the kernel, or were closed or handed on meanwhile"
-        )
-        yield Missing(what="owners", count=hidden, why=why)
+        yield Missing(what="owners", count=hidden, why=HIDDEN)
 
 
 _UNTOLD = {

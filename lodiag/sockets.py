@@ -54,6 +54,10 @@ def leave_out_bound_elsewhere(rows: Sequence[Socket], system: System) -> Sequenc
     return [row for row in rows if row.remote is not None or row.interface_index not in elsewhere]
 
 
+HIDDEN = "they belong to another user, to another container or to the kernel, or were closed or handed on meanwhile"
+"""Why the owners of a socket may not be seen."""
+
+
 class _End(NamedTuple):
     """An end of a socket, and what its address is."""
 

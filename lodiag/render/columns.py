@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lodiag.model.conns import ConnRecord, Endpoint
+    from lodiag.model.who import WhoSocket
 
 USUAL = ("proto", "state", "local", "remote", "user", "process")
 WIDE = (
@@ -56,7 +57,7 @@ def endpoint(end: Endpoint | None, interface: str | None = None) -> str:
     return f"{host}{zone}:{end.port}"
 
 
-def owners(record: ConnRecord) -> str:
+def owners(record: ConnRecord | WhoSocket) -> str:
     """Write the processes that hold a socket as name[pid]; ``?`` for unseen ones, the reason where there is none."""
     if record.owners is None:
         return "?"
@@ -67,7 +68,7 @@ def owners(record: ConnRecord) -> str:
     return " ".join([*shown, f"+{more}"] if more > 0 else shown)
 
 
-def users(record: ConnRecord) -> str:
+def users(record: ConnRecord | WhoSocket) -> str:
     """Write the users of the processes that hold a socket, each once, or else its own; ``?`` for an unseen one."""
     if record.owners:
         return " ".join(dict.fromkeys(text(owner.user) for owner in record.owners))

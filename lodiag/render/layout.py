@@ -5,7 +5,8 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lodiag.render.columns import TEXT, USUAL, write_cell
+from lodiag.model.conns import Endpoint
+from lodiag.render.columns import TEXT, USUAL, endpoint, owners, users, write_cell
 from lodiag.render.escaping import text
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from lodiag.model.conns import ConnRecord
     from lodiag.model.ping import PingRecord
     from lodiag.model.trace import HopRecord
+    from lodiag.model.who import WhoRecord, WhoSocket
 
 
 class Table(NamedTuple):
@@ -34,6 +36,8 @@ def lay_out(report: Report[Any, Any], columns: Sequence[str] = ()) -> list[Table
 
 def headline(report: Report[Any, Any]) -> str | None:
     """One line above the tables, where the summary says what they do not."""
+    if report.command == "who":
+        return text(report.summary.sentence)
     if report.command != "trace":
         return None
     found = report.summary
@@ -148,4 +152,49 @@ def _conns(report: Report[ConnRecord, Any], chosen: Sequence[str]) -> list[Table
     return [Table(columns, rows, frozenset(columns) - TEXT)]
 
 
-_LAYOUTS: dict[str, Callable[[Report[Any, Any]], list[Table]]] = {"ping": _ping, "trace": _trace}
+def _who(report: Report[WhoRecord, Any]) -> list[Table]:
+    """Who gets what is sent to each address; then those sockets, and who owns them since when."""
+    rows = [
+        [
+            r.proto,
+            endpoint(Endpoint(address=r.address, port=r.port)),
+            "yes" if r.answered else "?" if r.answered is None else "no" if r.status == "refused" else r.status,
+            endpoint(r.socket.local, r.socket.interface) if r.socket else "-",
+            "-" if r.how is None else r.how.replace("-", " "),
+            *_queue(r.socket),
+        ]
+        for r in report.records
+    ]
+    tables = [
+        Table(["proto", "asked", "answered", "by", "bound as", "queue", "drops"], rows, frozenset({"queue", "drops"}))
+    ]
+    sockets = dict.fromkeys(item for r in report.records if r.socket for item in r.group or (r.socket,))
+    if sockets:
+        own = [
+            [
+                item.proto,
+                endpoint(item.local, item.interface),
+                _since(item),
+                users(item),
+                owners(item),
+                text(item.unit or item.container),
+            ]
+            for item in sockets
+        ]
+        tables.append(Table(["proto", "socket", "started", "user", "process", "unit"], own, frozenset()))
+    return tables
+
+
+def _queue(item: WhoSocket | None) -> tuple[str, str]:
+    """Length and limit of the accept queue, and what was dropped."""
+    if item is None:
+        return "-", "-"
+    return "-" if item.accept_queue is None else f"{item.accept_queue}/{text(item.backlog)}", text(item.drops)
+
+
+def _since(item: WhoSocket) -> str:
+    """When the first of the owners was started."""
+    return min((owner.started_at for owner in item.owners or () if owner.started_at), default="-")
+
+
+_LAYOUTS: dict[str, Callable[[Report[Any, Any]], list[Table]]] = {"ping": _ping, "trace": _trace, "who": _who}

@@ -10,7 +10,10 @@ if TYPE_CHECKING:
 
 
 class Question(NamedTuple):
-    """What is asked of the socket table, so that no more is read than that; a source may answer with more."""
+    """What is asked of the socket table, so that no more is read than that; a source may answer with more.
+
+    ``everywhere`` asks for connections of which no end is on the loopback as well.
+    """
 
     proto: str | None = None
     family: str | None = None
@@ -18,6 +21,7 @@ class Question(NamedTuple):
     local_port: int | None = None
     remote_port: int | None = None
     with_tcp: bool = False
+    everywhere: bool = False
 
 
 class Socket(NamedTuple):

@@ -91,6 +91,14 @@ def describe_process(pid: int, *, with_cmdline: bool) -> Process:
     )
 
 
+def find_start(pid: int) -> int | None:
+    """When a process was started, in seconds since the epoch; ``None`` if it has ended or hides it."""
+    try:
+        return int(psutil.Process(pid).create_time())
+    except (psutil.Error, OSError):
+        return None
+
+
 def _ask(question: Callable[[], str]) -> str | None:
     r"""Ask a process that may end, or forbid the answer, at any moment.
 

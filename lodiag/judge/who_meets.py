@@ -1,0 +1,61 @@
+"""What a client meets that asks for a name and a port, in a sentence."""
+
+from __future__ import annotations
+
+from itertools import takewhile
+from typing import TYPE_CHECKING
+
+from lodiag.judge.who_words import name_answer
+from lodiag.targets import is_loopback
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from lodiag.model.who import WhoRecord
+
+
+def tell_what_is_met(name: str, order: Sequence[str], records: Sequence[WhoRecord]) -> str:
+    """Say what a client meets that asks for ``name`` and tries the addresses in ``order``."""
+    subject = f"A client that asks for {name}"
+    if not order:
+        return f"{subject} finds no address: localhost does not resolve here."
+    protos = list(dict.fromkeys(record.proto for record in records))
+    met = {p: {r.address: r for r in records if r.proto == p and r.address in order} for p in protos}
+    told = {proto: _tell_way(order, met[proto]) for proto in protos}
+    answered = [proto for proto in protos if any(record.answered for record in met[proto].values())]
+    shown = answered or protos
+    if len(set(map(told.get, shown))) == 1:
+        return f"{subject} by {' or '.join(proto.upper() for proto in shown)} {told[shown[0]]}."
+    first, *rest = shown
+    return f"{subject} by {first.upper()} {told[first]}" + "".join(f"; by {p.upper()} it {told[p]}" for p in rest) + "."
+
+
+def _tell_way(order: Sequence[str], met: Mapping[str, WhoRecord]) -> str:
+    """Say what happens to one that goes from address to address until it is answered."""
+    missed = list(takewhile(lambda address: not (address in met and met[address].answered), order))
+    if len(missed) == len(order):
+        return " and ".join(_tell_miss(address, met) for address in order)
+    first, *rest = order[len(missed) :]
+    steps = [*(_tell_miss(address, met) for address in missed), f"reaches {name_answer(met[first])} at {first}"]
+    same = [a for a in rest if a in met and met[a].answered and name_answer(met[a]) == name_answer(met[first])]
+    text = ", then ".join(steps) + "".join(f" and at {address} too" for address in same)
+    text += ", if it tries that as well" if missed else ""
+    others = [address for address in rest if address not in same]
+    return text + "".join(f", but one that tries {address} first {_tell_one(address, met)}" for address in others)
+
+
+def _tell_one(address: str, met: Mapping[str, WhoRecord]) -> str:
+    if address in met and met[address].answered:
+        return f"reaches {name_answer(met[address])}"
+    return _tell_miss(address, met)
+
+
+def _tell_miss(address: str, met: Mapping[str, WhoRecord]) -> str:
+    if address not in met:
+        return f"leaves the loopback for {address}" if not is_loopback(address) else f"is not followed to {address}"
+    return {
+        "refused": f"is refused at {address}",
+        "no-address": f"cannot reach {address}, which this machine does not have",
+        "interface-down": f"cannot reach {address}, because the loopback interface is down",
+        "unknown": f"may or may not be answered at {address}",
+    }[met[address].status]

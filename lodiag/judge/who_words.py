@@ -1,0 +1,60 @@
+"""How to speak of sockets that answer on a port: who owns them, where they are, as evidence."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lodiag.model import Evidence
+from lodiag.model.conns import Endpoint
+
+if TYPE_CHECKING:
+    from lodiag.model.who import WhoRecord, WhoSocket
+
+MOST_NAMED = 2
+"""Processes that a sentence names; it counts the others."""
+
+
+def name_answer(record: WhoRecord) -> str:
+    """Name who answers: the owner, or that several sockets share the port."""
+    if record.group:
+        return f"one of {len(record.group)} sockets that share the port"
+    return name_owners(record.socket) if record.socket else "nobody"
+
+
+def name_owners(item: WhoSocket) -> str:
+    """Name the processes that hold a socket, or what is known of ones that may not be seen."""
+    unit = f" of {item.unit}" if item.unit else f" in container {item.container}" if item.container else ""
+    if item.owners is None:
+        return f"a hidden process{unit}" + ("" if item.user is None else f" (user {item.user})")
+    if not item.owners:
+        return "no process any more" if item.no_owner is None else f"no process ({item.no_owner})"
+    named = [f"{owner.process or '?'}[{owner.pid}]" for owner in item.owners[:MOST_NAMED]]
+    more = len(item.owners) - len(named)
+    return " and ".join([*named, *([f"{more} more"] if more else [])]) + unit
+
+
+def write_end(end: Endpoint, interface: str | None = None) -> str:
+    """Write an address and a port as URLs have them."""
+    host = f"[{end.address}]" if ":" in end.address else end.address
+    return f"{host}{'' if interface is None else f'%{interface}'}:{end.port}"
+
+
+def tell_record(record: WhoRecord) -> Evidence:
+    """Give what was found at an address as evidence."""
+    source = "the kernel's lookup" if record.method == "lookup" else "socket table"
+    name = f"{record.proto} {write_end(Endpoint(address=record.address, port=record.port))}"
+    if record.socket is None:
+        return Evidence(name=name, value="no socket", source=source)
+    at = write_end(record.socket.local, record.socket.interface)
+    return Evidence(name=name, value=f"{at} of {name_answer(record)}", source=source)
+
+
+def tell_socket(item: WhoSocket) -> Evidence:
+    """Give a socket and who owns it as evidence."""
+    since = next((owner.started_at for owner in item.owners or () if owner.started_at), None)
+    peer = "" if item.remote is None else f" to {write_end(item.remote)}"
+    return Evidence(
+        name=f"{item.proto} {write_end(item.local, item.interface)}{peer}",
+        value=f"{item.state}, {name_owners(item)}" + (f", since {since}" if since else ""),
+        source="socket table",
+    )
