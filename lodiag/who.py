@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from lodiag.system.facts import Interface, Socket, SocketTable
 
 USUAL = ("127.0.0.1", "::1")
-_MOST_DIGITS = 20
-"""Digits of a number that is surely no port; Python reads no more than 4300."""
+_LONGEST_TARGET = 300
+"""Characters of a host name, and more; Python reads numbers of no more than 4300."""
 _HINT = "Give a port, or address and port: 5432, 127.0.0.1:5432, [::1]:5432, localhost:5432."
 
 
@@ -107,17 +107,19 @@ def _find(asked: _Asked, machine: System, *, with_cmdline: bool) -> Report[WhoRe
     ]
     _require_an_answer(records, table)
     refused = [*((f"sock_diag lookup of {name}", why) for name, why in finder.refused.items()), *table.refused]
+    held = tuple(map(teller.tell, sorts.held))
+    wait_ms = max((row.timer_ms for row in sorts.waits if row.timer_ms is not None), default=None)
     summary = WhoSummary(
         target=asked.target,
         port=asked.port,
         name=asked.name,
         addresses=asked.order,
         answered=any(record.answered for record in records),
-        sentence=tell_what_is_met(asked.name, asked.order, records),
+        sentence=tell_what_is_met(asked.name, asked.order, records, held, wait_ms),
         listeners=tuple(map(teller.tell, sorts.listeners)),
-        held=tuple(map(teller.tell, sorts.held)),
+        held=held,
         time_waits=len(sorts.waits),
-        time_wait_ms=max((row.timer_ms for row in sorts.waits if row.timer_ms is not None), default=None),
+        time_wait_ms=wait_ms,
         refused=tuple(Refusal(method=name, reason=why) for name, why in refused),
     )
     return maker.make(
@@ -133,10 +135,10 @@ def split_target(target: str | int) -> tuple[str | None, int]:
     """Split a target into host, or ``None``, and port; ``TargetError`` or ``ConfigError`` if it is none."""
     text = str(target)
     host, separator, digits = text.rpartition(":")
-    if not (digits.isascii() and digits.isdecimal()):
+    if not (digits.isascii() and digits.isdecimal()) or len(text) > _LONGEST_TARGET:
         message = f"{text[:80]!r} has no port" if separator or not text else f"{text[:80]!r} is not a port"
         raise TargetError(message, f"{_HINT} Names of services are not looked up.")
-    port = int(digits) if len(digits) <= _MOST_DIGITS else LAST_PORT + 1
+    port = int(digits)
     require_whole("port", port, 1, LAST_PORT)
     if host.startswith("[") and host.endswith("]") and ":" in host:
         return host[1:-1], port

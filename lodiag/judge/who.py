@@ -25,6 +25,9 @@ LOOK = "See what listens: lodiag conns -l"
 
 def judge_who(summary: WhoSummary, records: Sequence[WhoRecord], around: Surroundings) -> Iterator[Finding]:
     """Judge what a client meets: nobody, one of two families, two services, a full queue; and who holds the port."""
+    for record in records:
+        if record.status in {"no-address", "interface-down"}:
+            yield _judge_interface(summary, record, around)
     if not summary.answered:
         yield _judge_nobody(summary, records)
     for proto in dict.fromkeys(record.proto for record in records):
@@ -35,14 +38,16 @@ def judge_who(summary: WhoSummary, records: Sequence[WhoRecord], around: Surroun
         yield from judge_holders(summary, proto)
     for record in records:
         yield from _judge_queue(record)
-        if record.status in {"no-address", "interface-down"}:
-            yield _judge_interface(summary, record, around)
 
 
 def _judge_nobody(summary: WhoSummary, records: Sequence[WhoRecord]) -> Finding:
     protos = " or ".join(dict.fromkeys(record.proto.upper() for record in records))
-    is_held = bool(summary.held or summary.time_waits)
-    hint = "It is held all the same, as told below." if is_held else f"Is the service running, and on that port? {LOOK}"
+    if any(record.socket for record in records):
+        hint = "A socket is there, but nothing reaches it."
+    elif summary.held or summary.time_waits:
+        hint = "It is held all the same, as told below."
+    else:
+        hint = f"Is the service running, and on that port? {LOOK}"
     return Finding(
         code="nobody-answers",
         severity="fail",
@@ -81,7 +86,7 @@ def _judge_families(summary: WhoSummary, records: Sequence[WhoRecord]) -> Iterat
 
 def _judge_elsewhere(summary: WhoSummary, records: Sequence[WhoRecord]) -> Iterator[Finding]:
     """Find that the service answers, but not where clients look for it."""
-    usual = {*summary.addresses, *([V4, V6] if summary.name != summary.target else [])}
+    usual = {record.address for record in records if record.address in {*summary.addresses, V4, V6}}
     if any(
         record.answered is not False or record.status == "interface-down"
         for record in records

@@ -5,29 +5,52 @@ from __future__ import annotations
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
-from lodiag.judge.who_words import name_answer
+from lodiag.judge.who_words import is_same_service, name_answer, name_owners, sockets_of
 from lodiag.targets import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from lodiag.model.who import WhoRecord
+    from lodiag.model.who import WhoRecord, WhoSocket
 
 
-def tell_what_is_met(name: str, order: Sequence[str], records: Sequence[WhoRecord]) -> str:
-    """Say what a client meets that asks for ``name`` and tries the addresses in ``order``."""
+MOST_HOLDERS = 3
+MS_PER_S = 1000
+
+
+def tell_what_is_met(
+    name: str, order: Sequence[str], records: Sequence[WhoRecord], held: Sequence[WhoSocket], wait_ms: int | None
+) -> str:
+    """Say what a client meets that asks for ``name`` and tries the addresses in ``order``.
+
+    Where nobody answers, say what holds the port all the same: ``held``, or for ``wait_ms`` a TIME_WAIT.
+    """
     subject = f"A client that asks for {name}"
     if not order:
-        return f"{subject} finds no address: localhost does not resolve here."
+        return f"{subject} finds no address for it here."
+    if not any(record.answered for record in records):
+        return f"{subject} {_tell_ways(order, records)}{_tell_hold(held, wait_ms)}."
+    return f"{subject} {_tell_ways(order, records)}."
+
+
+def _tell_hold(held: Sequence[WhoSocket], wait_ms: int | None) -> str:
+    if held:
+        states = " or ".join(dict.fromkeys(item.state for item in held))
+        return f"; the port is held ({states}) by {', '.join(dict.fromkeys(map(name_owners, held[:MOST_HOLDERS])))}"
+    return "" if wait_ms is None else f"; the port is held for {-(-wait_ms // MS_PER_S)} s more by TIME_WAIT"
+
+
+def _tell_ways(order: Sequence[str], records: Sequence[WhoRecord]) -> str:
+    """Say it for each protocol by which somebody answers, or for all."""
     protos = list(dict.fromkeys(record.proto for record in records))
     met = {p: {r.address: r for r in records if r.proto == p and r.address in order} for p in protos}
     told = {proto: _tell_way(order, met[proto]) for proto in protos}
     answered = [proto for proto in protos if any(record.answered for record in met[proto].values())]
     shown = answered or protos
     if len(set(map(told.get, shown))) == 1:
-        return f"{subject} by {' or '.join(proto.upper() for proto in shown)} {told[shown[0]]}."
+        return f"by {' or '.join(proto.upper() for proto in shown)} {told[shown[0]]}"
     first, *rest = shown
-    return f"{subject} by {first.upper()} {told[first]}" + "".join(f"; by {p.upper()} it {told[p]}" for p in rest) + "."
+    return f"by {first.upper()} {told[first]}" + "".join(f"; by {p.upper()} it {told[p]}" for p in rest)
 
 
 def _tell_way(order: Sequence[str], met: Mapping[str, WhoRecord]) -> str:
@@ -37,7 +60,7 @@ def _tell_way(order: Sequence[str], met: Mapping[str, WhoRecord]) -> str:
         return " and ".join(_tell_miss(address, met) for address in order)
     first, *rest = order[len(missed) :]
     steps = [*(_tell_miss(address, met) for address in missed), f"reaches {name_answer(met[first])} at {first}"]
-    same = [a for a in rest if a in met and met[a].answered and name_answer(met[a]) == name_answer(met[first])]
+    same = [a for a in rest if a in met and met[a].answered and is_same_service(*map(sockets_of, (met[first], met[a])))]
     text = ", then ".join(steps) + "".join(f" and at {address} too" for address in same)
     text += ", if it tries that as well" if missed else ""
     others = [address for address in rest if address not in same]
@@ -57,5 +80,5 @@ def _tell_miss(address: str, met: Mapping[str, WhoRecord]) -> str:
         "refused": f"is refused at {address}",
         "no-address": f"cannot reach {address}, which this machine does not have",
         "interface-down": f"cannot reach {address}, because the loopback interface is down",
-        "unknown": f"may or may not be answered at {address}",
+        "unknown": f"may or may not be answered at {address}, as it is not told whether [::] takes IPv4",
     }[met[address].status]

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lodiag.judge.who_words import name_answer, name_owners, tell_record, tell_socket, write_end
+from lodiag.judge.who_words import (
+    is_same_service,
+    name_answer,
+    name_owners,
+    sockets_of,
+    tell_record,
+    tell_socket,
+    write_end,
+)
 from lodiag.model import Evidence, Finding
 from lodiag.model.conns import Endpoint
 from lodiag.targets import family_of, is_wildcard
@@ -28,34 +36,10 @@ def judge_sharing(summary: WhoSummary, records: Sequence[WhoRecord]) -> Iterator
             yield _judge_group(record)
 
 
-def is_same_service(some: Sequence[WhoSocket], others: Sequence[WhoSocket]) -> bool:
-    """Whether sockets belong to one service: a process that holds some of both, or one systemd service.
-
-    Scopes are no services: all that a user starts in a session is in one. Where an owner is hidden, the same user and
-    control group are taken for one service.
-    """
-    if all(item.owners for item in (*some, *others)):
-        pids, units = (
-            [{owner.pid for item in items for owner in item.owners or ()} for items in (some, others)],
-            [{item.unit for item in items if _is_service(item.unit)} for items in (some, others)],
-        )
-        return bool(pids[0] & pids[1] or units[0] & units[1])
-    makers = [{(item.uid, item.cgroup) for item in items} for items in (some, others)]
-    return bool(makers[0] & makers[1])
-
-
-def _is_service(unit: str | None) -> bool:
-    return unit is not None and unit.endswith(".service") and not unit.startswith("user@")
-
-
-def _sockets_of(record: WhoRecord) -> tuple[WhoSocket, ...]:
-    return record.group or ((record.socket,) if record.socket else ())
-
-
 def _judge_services(summary: WhoSummary, answered: Sequence[WhoRecord]) -> Iterator[Finding]:
     services: list[list[WhoRecord]] = []
     for record in answered:
-        known = next((s for s in services if is_same_service(_sockets_of(s[0]), _sockets_of(record))), None)
+        known = next((s for s in services if is_same_service(sockets_of(s[0]), sockets_of(record))), None)
         if known is None:
             services.append([record])
         else:
@@ -64,16 +48,16 @@ def _judge_services(summary: WhoSummary, answered: Sequence[WhoRecord]) -> Itera
         return
     proto = answered[0].proto
     ways = ", ".join(f"{s[0].address} leads to {name_answer(s[0])}" for s in services)
-    unseen = [item for s in services for item in _sockets_of(s[0]) if item.owners is None]
+    unseen = [item for s in services for item in sockets_of(s[0]) if item.owners is None]
     judged = Evidence(name="owners", value="hidden: told apart by user and control group", source="process table")
     evidence = [tell_record(record) for service in services for record in service]
-    sockets = dict.fromkeys(tell_socket(item) for service in services for item in _sockets_of(service[0])[:MOST_SHOWN])
+    groups = [item for service in services for item in service[0].group[:MOST_SHOWN]]
     yield Finding(
         code="two-services-on-one-port",
         severity="warn",
         subject=f"{proto} port {summary.port}",
         message=f"{proto} port {summary.port} is {_count(len(services))} services: {ways}",
-        evidence=(*evidence, *sockets, *([judged] if unseen else [])),
+        evidence=(*evidence, *map(tell_socket, groups), *([judged] if unseen else [])),
         hint="Which one a client of localhost meets depends on the address that it tries first. Stop one, or move it.",
         fix=None,
         see=(),
@@ -91,7 +75,7 @@ def _judge_shadow(summary: WhoSummary, record: WhoRecord) -> Iterator[Finding]:
     shadowed = [item for item in summary.listeners if item.proto == record.proto and _takes(item, record.address)]
     if not shadowed:
         return
-    own = _sockets_of(record)
+    own = sockets_of(record)
     strangers = [item for item in shadowed if not is_same_service(own, [item])]
     loser = (strangers or shadowed)[0]
     end = write_end(Endpoint(address=record.address, port=record.port))
@@ -100,7 +84,7 @@ def _judge_shadow(summary: WhoSummary, record: WhoRecord) -> Iterator[Finding]:
         severity="warn" if strangers else "info",
         subject=f"{record.proto} {end}",
         message=f"{name_answer(record)} at {end} goes before {name_owners(loser)} at {write_end(loser.local)}",
-        evidence=(tell_record(record), *(tell_socket(item) for item in (*own, *shadowed)[:MOST_SHOWN])),
+        evidence=(tell_record(record), *(tell_socket(item) for item in shadowed[:MOST_SHOWN])),
         hint="What is bound to the address itself gets all that is sent to it; the wildcard gets the rest.",
         fix=None,
         see=(),

@@ -8,6 +8,8 @@ from lodiag.model import Evidence
 from lodiag.model.conns import Endpoint
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from lodiag.model.who import WhoRecord, WhoSocket
 
 MOST_NAMED = 2
@@ -46,15 +48,45 @@ def tell_record(record: WhoRecord) -> Evidence:
     if record.socket is None:
         return Evidence(name=name, value="no socket", source=source)
     at = write_end(record.socket.local, record.socket.interface)
-    return Evidence(name=name, value=f"{at} of {name_answer(record)}", source=source)
+    since = "" if record.group else _tell_start(record.socket)
+    return Evidence(name=name, value=f"{at} of {name_answer(record)}{since}", source=source)
 
 
 def tell_socket(item: WhoSocket) -> Evidence:
     """Give a socket and who owns it as evidence."""
-    since = next((owner.started_at for owner in item.owners or () if owner.started_at), None)
     peer = "" if item.remote is None else f" to {write_end(item.remote)}"
     return Evidence(
         name=f"{item.proto} {write_end(item.local, item.interface)}{peer}",
-        value=f"{item.state}, {name_owners(item)}" + (f", since {since}" if since else ""),
+        value=f"{item.state}, {name_owners(item)}{_tell_start(item)}",
         source="socket table",
     )
+
+
+def _tell_start(item: WhoSocket) -> str:
+    since = min((owner.started_at for owner in item.owners or () if owner.started_at), default=None)
+    return "" if since is None else f", since {since}"
+
+
+def is_same_service(some: Sequence[WhoSocket], others: Sequence[WhoSocket]) -> bool:
+    """Whether sockets belong to one service: a process that holds some of both, or one systemd service.
+
+    Scopes are no services: all that a user starts in a session is in one. Where an owner is hidden, the same user and
+    control group are taken for one service.
+    """
+    if all(item.owners for item in (*some, *others)):
+        pids, units = (
+            [{owner.pid for item in items for owner in item.owners or ()} for items in (some, others)],
+            [{item.unit for item in items if _is_service(item.unit)} for items in (some, others)],
+        )
+        return bool(pids[0] & pids[1] or units[0] & units[1])
+    makers = [{(item.uid, item.cgroup) for item in items} for items in (some, others)]
+    return bool(makers[0] & makers[1])
+
+
+def _is_service(unit: str | None) -> bool:
+    return unit is not None and unit.endswith(".service") and not unit.startswith("user@")
+
+
+def sockets_of(record: WhoRecord) -> tuple[WhoSocket, ...]:
+    """All sockets that may get what is sent to the address of a record."""
+    return record.group or ((record.socket,) if record.socket else ())

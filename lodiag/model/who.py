@@ -87,7 +87,7 @@ class WhoSummary:
     port: int = label("The port.")
     name: str = fact("What a client is taken to ask for: the target's host and port, or localhost and the port.")
     addresses: tuple[str, ...] = fact("Addresses that it tries, in the resolver's order.")
-    answered: bool = metric("Whether anything answers at any of the addresses asked.")
+    answered: bool = fact("Whether anything answers at any of the addresses asked.")
     sentence: str = fact("What a client meets that asks for the name, address by address in that order.")
     listeners: tuple[WhoSocket, ...] = detail("Every socket on the port that answers anybody, wherever it is bound.")
     held: tuple[WhoSocket, ...] = detail(

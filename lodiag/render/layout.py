@@ -181,7 +181,12 @@ def _who(report: Report[WhoRecord, Any]) -> list[Table]:
             ]
             for item in sockets
         ]
-        tables.append(Table(["proto", "socket", "started", "user", "process", "unit"], own, frozenset()))
+        headers = ["proto", "socket", "started", "user", "process", "unit"]
+        if any(owner.cmdline is not None for item in sockets for owner in item.owners or ()):
+            headers.append("cmdline")
+            for cells, item in zip(own, sockets, strict=True):
+                cells.append("; ".join(text(owner.cmdline) for owner in item.owners or ()) or "-")
+        tables.append(Table(headers, own, frozenset()))
     return tables
 
 
