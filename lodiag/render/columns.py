@@ -68,7 +68,7 @@ def owners(record: ConnRecord | WhoSocket) -> str:
     return " ".join([*shown, f"+{more}"] if more > 0 else shown)
 
 
-def users(record: ConnRecord | WhoSocket) -> str:
+def users(record: ConnRecord) -> str:
     """Write the users of the processes that hold a socket, each once, or else its own; ``?`` for an unseen one."""
     if record.owners:
         return " ".join(dict.fromkeys(text(owner.user) for owner in record.owners))

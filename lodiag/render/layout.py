@@ -6,7 +6,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lodiag.model.conns import Endpoint
-from lodiag.render.columns import TEXT, USUAL, endpoint, owners, users, write_cell
+from lodiag.render.columns import TEXT, USUAL, endpoint, owners, write_cell
 from lodiag.render.escaping import text
 
 if TYPE_CHECKING:
@@ -172,16 +172,14 @@ def _who(report: Report[WhoRecord, Any]) -> list[Table]:
     if sockets:
         own = [
             [
-                item.proto,
-                endpoint(item.local, item.interface),
+                f"{item.proto} {endpoint(item.local, item.interface)}",
                 _since(item),
-                users(item),
-                owners(item),
-                text(item.unit or item.container),
+                owners(item) if item.owners is not None or item.user is None else f"? of user {text(item.user)}",
+                text(item.container or item.unit),
             ]
             for item in sockets
         ]
-        headers = ["proto", "socket", "started", "user", "process", "unit"]
+        headers = ["socket", "started", "process", "unit"]
         if any(owner.cmdline is not None for item in sockets for owner in item.owners or ()):
             headers.append("cmdline")
             for cells, item in zip(own, sockets, strict=True):
