@@ -160,32 +160,32 @@ def _who(report: Report[WhoRecord, Any]) -> list[Table]:
             endpoint(Endpoint(address=r.address, port=r.port)),
             "yes" if r.answered else "?" if r.answered is None else "no" if r.status == "refused" else r.status,
             endpoint(r.socket.local, r.socket.interface) if r.socket else "-",
-            "-" if r.how is None else r.how.replace("-", " "),
+            "-" if r.how is None else r.how.removesuffix("-wildcard"),
             *_queue(r.socket),
         ]
         for r in report.records
     ]
-    tables = [
-        Table(["proto", "asked", "answered", "by", "bound as", "queue", "drops"], rows, frozenset({"queue", "drops"}))
-    ]
-    sockets = dict.fromkeys(item for r in report.records if r.socket for item in r.group or (r.socket,))
-    if sockets:
-        own = [
-            [
-                f"{item.proto} {endpoint(item.local, item.interface)}",
-                _since(item),
-                owners(item) if item.owners is not None or item.user is None else f"? of user {text(item.user)}",
-                text(item.container or item.unit),
-            ]
-            for item in sockets
+    headers = ["proto", "asked", "answered", "by", "bound as", "queue", "drops"]
+    sockets = list(dict.fromkeys(item for r in report.records if r.socket for item in r.group or (r.socket,)))
+    return [Table(headers, rows, frozenset({"queue", "drops"})), *([_who_owns(sockets)] if sockets else [])]
+
+
+def _who_owns(sockets: Sequence[WhoSocket]) -> Table:
+    headers = ["socket", "started", "process", "unit"]
+    rows = [
+        [
+            f"{item.proto} {endpoint(item.local, item.interface)}",
+            min((owner.started_at for owner in item.owners or () if owner.started_at), default="-"),
+            owners(item) if item.owners is not None or item.user is None else f"? of user {text(item.user)}",
+            text(item.container or item.unit),
         ]
-        headers = ["socket", "started", "process", "unit"]
-        if any(owner.cmdline is not None for item in sockets for owner in item.owners or ()):
-            headers.append("cmdline")
-            for cells, item in zip(own, sockets, strict=True):
-                cells.append("; ".join(text(owner.cmdline) for owner in item.owners or ()) or "-")
-        tables.append(Table(headers, own, frozenset()))
-    return tables
+        for item in sockets
+    ]
+    if any(owner.cmdline is not None for item in sockets for owner in item.owners or ()):
+        headers.append("cmdline")
+        for cells, item in zip(rows, sockets, strict=True):
+            cells.append("; ".join(text(owner.cmdline) for owner in item.owners or ()) or "-")
+    return Table(headers, rows, frozenset())
 
 
 def _queue(item: WhoSocket | None) -> tuple[str, str]:
@@ -193,11 +193,6 @@ def _queue(item: WhoSocket | None) -> tuple[str, str]:
     if item is None:
         return "-", "-"
     return "-" if item.accept_queue is None else f"{item.accept_queue}/{text(item.backlog)}", text(item.drops)
-
-
-def _since(item: WhoSocket) -> str:
-    """When the first of the owners was started."""
-    return min((owner.started_at for owner in item.owners or () if owner.started_at), default="-")
 
 
 _LAYOUTS: dict[str, Callable[[Report[Any, Any]], list[Table]]] = {"ping": _ping, "trace": _trace, "who": _who}
