@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 USAGE = "[OPTIONS] PORT|ADDRESS:PORT"
 EXAMPLES = """examples:
-  lodiag who 5432                  who answers localhost:5432, at each of its addresses
-  lodiag who -t '[::1]:8080'       who answers there, by TCP
+  lodiag who 5432                  at each address of localhost, by TCP and UDP
+  lodiag who -t '[::1]:8080'       at one address, by TCP
   lodiag who 8080 --json | jq -r '.summary.sentence'
 """
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from lodiag.judge.silence import Silence, judge_silence
 from lodiag.judge.who_holds import judge_holders
 from lodiag.judge.who_shares import judge_sharing
-from lodiag.judge.who_words import name_answer, tell_record, tell_socket, write_end
+from lodiag.judge.who_words import name_owners, sockets_of, tell_record, tell_socket, write_end
 from lodiag.model import Evidence, Finding
 from lodiag.model.conns import Endpoint
 from lodiag.targets import family_of
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from lodiag.judge.silence import Surroundings
-    from lodiag.model.who import WhoRecord, WhoSummary
+    from lodiag.model.who import WhoRecord, WhoSocket, WhoSummary
 
 V4, V6 = "127.0.0.1", "::1"
 LOOK = "See what listens: lodiag conns -l"
@@ -37,7 +37,8 @@ def judge_who(summary: WhoSummary, records: Sequence[WhoRecord], around: Surroun
         yield from judge_sharing(summary, own)
         yield from judge_holders(summary, proto)
     for record in records:
-        yield from _judge_queue(record)
+        for item in sockets_of(record):
+            yield from _judge_queue(item)
 
 
 def _judge_nobody(summary: WhoSummary, records: Sequence[WhoRecord]) -> Finding:
@@ -110,16 +111,15 @@ def _judge_elsewhere(summary: WhoSummary, records: Sequence[WhoRecord]) -> Itera
     )
 
 
-def _judge_queue(record: WhoRecord) -> Iterator[Finding]:
-    """Find that a listener answers nobody more: the queue takes one more than its limit (net/sock.h)."""
-    item = record.socket
-    if item is None or item.accept_queue is None or item.backlog is None or item.accept_queue <= item.backlog:
+def _judge_queue(item: WhoSocket) -> Iterator[Finding]:
+    """Find that a listener answers nobody more: the queue takes one more than its limit (include/net/sock.h)."""
+    if item.accept_queue is None or item.backlog is None or item.accept_queue <= item.backlog:
         return
     yield Finding(
         code="accept-queue-full",
         severity="warn",
         subject=f"{item.proto} {write_end(item.local)}",
-        message=f"the accept queue of {name_answer(record)} is full: who connects now waits, and may time out",
+        message=f"the accept queue of {name_owners(item)} is full: who connects now waits, and may time out",
         evidence=(
             Evidence(name="accept_queue", value=item.accept_queue, source="sock_diag"),
             Evidence(name="backlog", value=item.backlog, source="sock_diag"),

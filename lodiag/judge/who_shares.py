@@ -51,13 +51,13 @@ def _judge_services(summary: WhoSummary, answered: Sequence[WhoRecord]) -> Itera
     unseen = [item for s in services for item in sockets_of(s[0]) if item.owners is None]
     judged = Evidence(name="owners", value="hidden: told apart by user and control group", source="process table")
     evidence = [tell_record(record) for service in services for record in service]
-    groups = [item for service in services for item in service[0].group[:MOST_SHOWN]]
+    groups = dict.fromkeys(tell_socket(item) for service in services for item in service[0].group[:MOST_SHOWN])
     yield Finding(
         code="two-services-on-one-port",
         severity="warn",
         subject=f"{proto} port {summary.port}",
         message=f"{proto} port {summary.port} is {_count(len(services))} services: {ways}",
-        evidence=(*evidence, *map(tell_socket, groups), *([judged] if unseen else [])),
+        evidence=(*evidence, *groups, *([judged] if unseen else [])),
         hint="Which one a client of localhost meets depends on the address that it tries first. Stop one, or move it.",
         fix=None,
         see=(),
@@ -115,7 +115,7 @@ def _judge_group(record: WhoRecord) -> Finding:
         message=f"{len(group)} sockets{programs} share {record.proto} {end} ({option}): {what}",
         evidence=(
             Evidence(name="sockets", value=len(group), source="socket table"),
-            *(tell_socket(item) for item in group[:MOST_SHOWN]),
+            *dict.fromkeys(tell_socket(item) for item in group[:MOST_SHOWN]),
         ),
         hint="Is one of them left over? A client meets now one, now another." if strange else None,
         fix=None,

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from lodiag.model.who import WhoRecord, WhoSocket
 
 MOST_NAMED = 2
-"""Processes that a sentence names; it counts the others."""
+"""Programs that a sentence names, each by its first process; it counts the others."""
 
 
 def name_answer(record: WhoRecord) -> str:
@@ -30,7 +30,9 @@ def name_owners(item: WhoSocket) -> str:
         return f"a hidden process{unit}" + ("" if item.user is None else f" (user {item.user})")
     if not item.owners:
         return "no process any more" if item.no_owner is None else f"no process ({item.no_owner})"
-    named = [f"{owner.process or '?'}[{owner.pid}]" for owner in item.owners[:MOST_NAMED]]
+    programs = {owner.process: owner for owner in reversed(item.owners)}
+    firsts = sorted(programs.values(), key=lambda owner: owner.pid)[:MOST_NAMED]
+    named = [f"{owner.process or '?'}[{owner.pid}]" for owner in firsts]
     more = len(item.owners) - len(named)
     return " and ".join([*named, *([f"{more} more"] if more else [])]) + unit
 

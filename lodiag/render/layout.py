@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -171,6 +172,7 @@ def _who(report: Report[WhoRecord, Any]) -> list[Table]:
 
 
 def _who_owns(sockets: Sequence[WhoSocket]) -> Table:
+    """Tell of sockets; those of one group that differ in nothing shown are one row."""
     headers = ["socket", "started", "process", "unit"]
     rows = [
         [
@@ -185,7 +187,9 @@ def _who_owns(sockets: Sequence[WhoSocket]) -> Table:
         headers.append("cmdline")
         for cells, item in zip(rows, sockets, strict=True):
             cells.append("; ".join(text(owner.cmdline) for owner in item.owners or ()) or "-")
-    return Table(headers, rows, frozenset())
+    alike = Counter(map(tuple, rows))
+    folded = [[f"{count} x {row[0]}" if count > 1 else row[0], *row[1:]] for row, count in alike.items()]
+    return Table(headers, folded, frozenset())
 
 
 def _queue(item: WhoSocket | None) -> tuple[str, str]:
