@@ -29,10 +29,12 @@ from running import (
     run_without_netlink,
     skip_world,
 )
+from samples import make_who_owner, make_who_socket
 
 from lodiag.answers import choose
 from lodiag.cli import main
 from lodiag.errors import ConfigError, TargetError, UnsupportedError
+from lodiag.judge.who_words import is_same_service, name_owners
 from lodiag.system import System
 from lodiag.system.facts import Holder, Interface, Process, Question, Socket, SocketTable
 from lodiag.system.sources import SourceRefusedError
@@ -40,6 +42,8 @@ from lodiag.who import find_answerer, split_target
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
+
+    from lodiag.model.who import WhoSocket
 
     Row = dict[str, Any]
 
@@ -423,7 +427,10 @@ def test_two_services_on_one_port(opened: ExitStack, who: Who) -> None:
     assert found["severity"] == "warn"
     assert f"[{THIS}]" in found["message"]
     assert f"[{pid}]" in found["message"]
-    assert re.search(rf"reaches \S+\[{pid}\].* at ::1, but one that tries 127.0.0.1 first reaches \S+\[{THIS}\]", told)
+    assert re.search(
+        rf"reaches \S+\[{pid}\].* at ::1, but one that tries 127.0.0.1 first reaches \S+\[{THIS}\].* at 127.0.0.1\.$",
+        told,
+    )
 
 
 @pytest.mark.parametrize("second", [V6, "127.0.0.2"])
@@ -498,7 +505,9 @@ def test_the_workers_of_a_server_are_all_owners(opened: ExitStack, who: Who) -> 
 
 
 def held_by_whom(report: dict[str, Any]) -> list[tuple[str, int]]:
-    return [(item["state"], owner["pid"]) for item in report["summary"]["held"] for owner in item["owners"]]
+    """Tell what this process holds: another's client may have been given the same port to talk to somebody else."""
+    owned = [(item["state"], owner["pid"]) for item in report["summary"]["held"] for owner in item["owners"] or ()]
+    return [(state, pid) for state, pid in owned if pid == THIS]
 
 
 def refuses_bind(address: str, port: int, *, reuse: bool = False) -> bool:
@@ -585,7 +594,7 @@ def test_a_port_in_time_wait_cannot_be_bound(opened: ExitStack, who: Who) -> Non
     found = one(report, "time-wait-blocks-bind")
     assert found["severity"] == "warn"
     assert 0 < report["summary"]["time_wait_ms"] <= 60_000
-    assert report["summary"]["held"] == []
+    assert held_by_whom(report) == []
     assert re.search(r"; the port is held for \d+ s more by TIME_WAIT\.$", report["summary"]["sentence"])
 
 
@@ -618,6 +627,7 @@ def test_a_full_queue_is_said(opened: ExitStack, who: Who) -> None:
     report = who(port_of(server), "-t")
     assert one(report, "accept-queue-full")["severity"] == "warn"
     assert (at(report, V4)["socket"]["accept_queue"], at(report, V4)["socket"]["backlog"]) == (1, 0)
+    assert ", whose queue is full, at 127.0.0.1" in report["summary"]["sentence"]
     server.accept()[0].close()
 
 
@@ -836,6 +846,68 @@ def test_a_pid_that_was_given_to_another_process_is_no_owner() -> None:
     assert report.records[0].socket is not None
     assert report.records[0].socket.owners is None
     assert [(item.what, item.count) for item in report.missing] == [("owners", 1)]
+
+
+def test_a_source_that_knows_pids_tells_owners() -> None:
+    row = Socket("tcp", "ipv4", "listen", (ANY_V4, 80), None, (THIS,))
+    found = find_answerer(80, proto="tcp", system=Told(row)).records[0].socket
+    assert found is not None
+    assert [(owner.pid, owner.process) for owner in found.owners or ()] == [(THIS, psutil.Process().name())]
+    assert found.owners is not None
+    assert found.owners[0].started_at is not None
+
+
+def test_a_full_queue_of_any_in_a_group_is_said() -> None:
+    group = [
+        listener(V4, inode=1, accept_queue=0, backlog=5),
+        listener(V4, inode=2, accept_queue=6, backlog=5),
+    ]
+    report = find_answerer(80, proto="tcp", family="ipv4", system=Told(*group))
+    assert "accept-queue-full" in {finding.code for finding in report.findings}
+
+
+def owned(unit: str | None, *pids: int, uid: int = 0) -> WhoSocket:
+    owners = tuple(make_who_owner(pid=pid, process=f"program-{pid}") for pid in pids)
+    return make_who_socket(unit=unit, owners=owners or None, uid=uid)
+
+
+@pytest.mark.parametrize(
+    ("some", "others", "same"),
+    [
+        (owned(None, 1), owned(None, 2), False),
+        (owned(None, 1, 2), owned(None, 2, 3), True),
+        (owned("docker.service", 1), owned("docker.service", 2), True),
+        (owned("a.service", 1), owned("b.service", 2), False),
+        (owned("session-3.scope", 1), owned("session-3.scope", 2), False),
+        (owned("user@1000.service", 1), owned("user@1000.service", 2), False),
+        (owned(None), owned(None, 2), True),
+        (owned(None, uid=1), owned(None, 2, uid=2), False),
+    ],
+)
+def test_what_one_service_is(some: WhoSocket, others: WhoSocket, *, same: bool) -> None:
+    assert is_same_service([some], [others]) is is_same_service([others], [some]) is same
+
+
+@pytest.mark.parametrize(
+    ("item", "words"),
+    [
+        (owned(None, 1), "program-1[1]"),
+        (owned("a.service", 1), "program-1[1] of a.service"),
+        (owned(None, 1, 2, 3), "program-1[1] and program-2[2] and 1 more"),
+        (
+            make_who_socket(unit=None, owners=tuple(make_who_owner(pid=pid) for pid in (7, 8, 9))),
+            "postgres[7] and 2 more",
+        ),
+        (make_who_socket(unit=None, owners=(make_who_owner(process=None),)), "?[812]"),
+        (make_who_socket(unit=None, owners=None, user=None), "a hidden process"),
+        (make_who_socket(owners=None), "a hidden process of postgresql.service (user postgres)"),
+        (make_who_socket(unit=None, container="0123", owners=None, user=None), "a hidden process in container 0123"),
+        (make_who_socket(owners=(), no_owner="orphan"), "no process (orphan)"),
+        (make_who_socket(owners=()), "no process any more"),
+    ],
+)
+def test_how_owners_are_named(item: WhoSocket, words: str) -> None:
+    assert name_owners(item) == words
 
 
 # --- another user ----------------------------------------------------------------------------------------------------

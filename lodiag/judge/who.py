@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from lodiag.judge.silence import Silence, judge_silence
 from lodiag.judge.who_holds import judge_holders
 from lodiag.judge.who_shares import judge_sharing
-from lodiag.judge.who_words import name_owners, sockets_of, tell_record, tell_socket, write_end
+from lodiag.judge.who_words import is_full, name_owners, sockets_of, tell_record, tell_socket, write_end
 from lodiag.model import Evidence, Finding
 from lodiag.model.conns import Endpoint
 from lodiag.targets import family_of
@@ -112,8 +112,8 @@ def _judge_elsewhere(summary: WhoSummary, records: Sequence[WhoRecord]) -> Itera
 
 
 def _judge_queue(item: WhoSocket) -> Iterator[Finding]:
-    """Find that a listener answers nobody more: the queue takes one more than its limit (include/net/sock.h)."""
-    if item.accept_queue is None or item.backlog is None or item.accept_queue <= item.backlog:
+    """Find that a listener answers nobody more."""
+    if not is_full(item):
         return
     yield Finding(
         code="accept-queue-full",

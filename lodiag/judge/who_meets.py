@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
-from lodiag.judge.who_words import is_same_service, name_answer, name_owners, sockets_of
+from lodiag.judge.who_words import is_full, is_same_service, name_answer, name_owners, sockets_of
 from lodiag.targets import is_loopback
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def _tell_way(order: Sequence[str], met: Mapping[str, WhoRecord]) -> str:
     if len(missed) == len(order):
         return " and ".join(_tell_miss(address, met) for address in order)
     first, *rest = order[len(missed) :]
-    steps = [*(_tell_miss(address, met) for address in missed), f"reaches {name_answer(met[first])} at {first}"]
+    steps = [*(_tell_miss(address, met) for address in missed), _tell_answer(met[first])]
     same = [a for a in rest if a in met and met[a].answered and is_same_service(*map(sockets_of, (met[first], met[a])))]
     text = ", then ".join(steps) + "".join(f" and at {address} too" for address in same)
     text += ", if it tries that as well" if missed else ""
@@ -69,8 +69,13 @@ def _tell_way(order: Sequence[str], met: Mapping[str, WhoRecord]) -> str:
 
 def _tell_one(address: str, met: Mapping[str, WhoRecord]) -> str:
     if address in met and met[address].answered:
-        return f"reaches {name_answer(met[address])}"
+        return _tell_answer(met[address])
     return _tell_miss(address, met)
+
+
+def _tell_answer(record: WhoRecord) -> str:
+    full = ", whose queue is full," if any(map(is_full, sockets_of(record))) else ""
+    return f"reaches {name_answer(record)}{full} at {record.address}"
 
 
 def _tell_miss(address: str, met: Mapping[str, WhoRecord]) -> str:

@@ -37,6 +37,11 @@ def name_owners(item: WhoSocket) -> str:
     return " and ".join([*named, *([f"{more} more"] if more else [])]) + unit
 
 
+def is_full(item: WhoSocket) -> bool:
+    """Whether a listener takes nobody more: its queue takes one more than its limit (include/net/sock.h)."""
+    return item.accept_queue is not None and item.backlog is not None and item.accept_queue > item.backlog
+
+
 def write_end(end: Endpoint, interface: str | None = None) -> str:
     """Write an address and a port as URLs have them."""
     host = f"[{end.address}]" if ":" in end.address else end.address
