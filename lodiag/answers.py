@@ -33,23 +33,24 @@ class Answer(NamedTuple):
 
 
 class Finder:
-    """Finds who answers; ``refused`` is why the kernel was not able to tell, by protocol."""
+    """Finds who answers; ``refused`` is why the kernel was not able to tell, by protocol and family."""
 
     def __init__(self, system: System, rows: Sequence[Socket], interface: str | None) -> None:
         """Take the sockets of the port, and the loopback interface, by which all comes."""
         self._system, self._interface = system, interface
         self._rows = leave_out_bound_elsewhere([row for row in rows if row.state in LISTENING], system)
-        self.refused: dict[str, str] = {}
+        self.refused: dict[tuple[str, str], str] = {}
 
     def find(self, proto: str, address: str, port: int) -> Answer:
         """Find who gets what is sent to ``address``."""
-        if proto not in self.refused:
+        kind = proto, family_of(address)
+        if kind not in self.refused:
             try:
                 # Port 0 is nobody's, so that no connection is found instead of what listens.
                 row = self._system.look_up_socket(proto, (address, port), (address, 0), self._interface)
                 return Answer(row, "lookup")
             except SourceRefusedError as refusal:
-                self.refused[proto] = str(refusal)
+                self.refused[kind] = str(refusal)
         return choose([row for row in self._rows if row.proto == proto], address)
 
 

@@ -22,7 +22,7 @@ from lodiag.targets import family_of, is_loopback, resolve_target, unmap
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from lodiag.answers import Answer
+    from lodiag.answers import Answer, Sorts
     from lodiag.model import Report
     from lodiag.model.who import WhoSocket
     from lodiag.system.facts import Interface, Socket, SocketTable
@@ -106,10 +106,23 @@ def _find(asked: _Asked, machine: System, *, with_cmdline: bool) -> Report[WhoRe
         for (proto, address), answer in answers.items()
     ]
     _require_an_answer(records, table)
-    refused = [*((f"sock_diag lookup of {name}", why) for name, why in finder.refused.items()), *table.refused]
+    refusals = [(f"sock_diag lookup of {own} and {family}", why) for (own, family), why in finder.refused.items()]
+    summary = _summarise(asked, records, sorts, teller, [*refusals, *table.refused])
+    return maker.make(
+        source="sock_diag" if any(record.method == "lookup" for record in records) else table.source,
+        summary=summary,
+        records=records,
+        findings=judge_who(summary, records, _look_around(machine, interfaces, records)),
+        missing=list(_find_missing(table, interfaces, [*summary.listeners, *summary.held])),
+    )
+
+
+def _summarise(
+    asked: _Asked, records: Sequence[WhoRecord], sorts: Sorts, teller: Teller, refused: Sequence[tuple[str, str]]
+) -> WhoSummary:
     held = tuple(map(teller.tell, sorts.held))
     wait_ms = max((row.timer_ms for row in sorts.waits if row.timer_ms is not None), default=None)
-    summary = WhoSummary(
+    return WhoSummary(
         target=asked.target,
         port=asked.port,
         name=asked.name,
@@ -121,13 +134,6 @@ def _find(asked: _Asked, machine: System, *, with_cmdline: bool) -> Report[WhoRe
         time_waits=len(sorts.waits),
         time_wait_ms=wait_ms,
         refused=tuple(Refusal(method=name, reason=why) for name, why in refused),
-    )
-    return maker.make(
-        source=table.source if finder.refused.keys() >= set(asked.protos) else "sock_diag",
-        summary=summary,
-        records=records,
-        findings=judge_who(summary, records, _look_around(machine, interfaces, records)),
-        missing=list(_find_missing(table, interfaces, [*summary.listeners, *summary.held])),
     )
 
 

@@ -541,6 +541,16 @@ def test_a_port_that_a_client_was_given(opened: ExitStack, who: Who) -> None:
     assert one(report, "port-held")["severity"] == "warn"
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse a socket that connects to itself")
+def test_a_client_that_is_connected_to_itself(opened: ExitStack, who: Who) -> None:
+    client = bind(opened, V4, listens=False)
+    client.connect(client.getsockname())
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    report = who(port_of(client), "-t")
+    assert (who.status, held_by_whom(report)) == (1, [("established", THIS)])
+    assert "connected to itself" in one(report, "port-held")["hint"]
+
+
 def test_a_port_that_a_server_left_with_its_connections(opened: ExitStack, who: Who) -> None:
     server = bind(opened, V4)
     connect(opened, server)
@@ -662,15 +672,18 @@ def test_with_the_interface_down_nobody_is_reached() -> None:
 
 
 def test_an_address_that_this_machine_does_not_have_is_not_nobody() -> None:
-    done = run_served(
-        f"{LO_UP}\necho 1 > /proc/sys/net/ipv6/conf/lo/disable_ipv6", V4, "", "who", "-t", "PORT", "--json"
-    )
+    world = f"{LO_UP}\necho 1 > /proc/sys/net/ipv6/conf/lo/disable_ipv6"
+    done = run_served(world, V4, "", "who", "-t", "PORT", "--json")
     report = parse(done)
     assert (at(report, V4)["status"], at(report, V6)["status"]) == ("answered", "no-address")
     assert "family-mismatch" not in codes(report)
+    assert done.returncode == 0
+    done = run_served(world, V4, "", "who", "-t", "[::1]:PORT", "--json")
+    report = parse(done)
     found = one(report, "no-ipv6-loopback")
     assert found["fix"]["commands"] == ["sysctl -w net.ipv6.conf.lo.disable_ipv6=0"]
-    assert done.returncode == 0
+    assert done.returncode == 1
+    assert "::1, which this machine does not have" in report["summary"]["sentence"]
 
 
 COUNT = """
@@ -714,7 +727,11 @@ def test_where_netlink_is_refused_the_table_tells(opened: ExitStack) -> None:
     row = at(report, V4)
     assert (done.returncode, report["source"], row["answered"], row["method"]) == (0, "proc", True, "table")
     assert (row["socket"]["backlog"], row["socket"]["accept_queue"]) == (None, 0)
-    assert [item["method"] for item in report["summary"]["refused"]] == ["sock_diag lookup of tcp", "sock_diag"]
+    assert [item["method"] for item in report["summary"]["refused"]] == [
+        "sock_diag lookup of tcp and ipv4",
+        "sock_diag lookup of tcp and ipv6",
+        "sock_diag",
+    ]
     assert "sockets that are bound and do not listen" in {item["what"] for item in report["missing"]}
 
 

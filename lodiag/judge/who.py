@@ -26,8 +26,8 @@ LOOK = "See what listens: lodiag conns -l"
 def judge_who(summary: WhoSummary, records: Sequence[WhoRecord], around: Surroundings) -> Iterator[Finding]:
     """Judge what a client meets: nobody, one of two families, two services, a full queue; and who holds the port."""
     for record in records:
-        if record.status in {"no-address", "interface-down"}:
-            yield _judge_interface(summary, record, around)
+        if record.status == "interface-down" or (record.status == "no-address" and record.address in summary.addresses):
+            yield _judge_interface(record, around)
     if not summary.answered:
         yield _judge_nobody(summary, records)
     for proto in dict.fromkeys(record.proto for record in records):
@@ -131,13 +131,11 @@ def _judge_queue(item: WhoSocket) -> Iterator[Finding]:
     )
 
 
-def _judge_interface(summary: WhoSummary, record: WhoRecord, around: Surroundings) -> Finding:
-    """Name what keeps an address from being reached; that matters if it is down, or if clients are led there."""
+def _judge_interface(record: WhoRecord, around: Surroundings) -> Finding:
+    """Name what keeps an address from being reached to which clients are led."""
     family = family_of(record.address)
     silence = Silence(
         address=record.address, family=family, error="address-not-available", evidence=(tell_record(record),)
     )
-    is_met = record.address in summary.addresses
-    severity = "fail" if record.status == "interface-down" else "warn" if is_met else "info"
-    found = judge_silence(silence, around, severity)
+    found = judge_silence(silence, around, "fail" if record.status == "interface-down" else "warn")
     return replace(found, evidence=tuple(item for item in found.evidence if item.source != "probe"))

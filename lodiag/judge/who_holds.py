@@ -19,6 +19,10 @@ MS_PER_S = 1000
 
 _HINTS = {
     "bound": "What is bound and does not listen is about to start, or has not called listen; it answers nobody.",
+    "self": (
+        "It is connected to itself: a client that tried again and again to reach the service, which was not there, was "
+        "given the service's port. End it before the service starts."
+    ),
     "tcp": "A connection has the port as its own end: it was given to a client, or a server stopped listening.",
     "udp": "What is connected takes datagrams of its peer only.",
 }
@@ -38,7 +42,7 @@ def _judge_held(summary: WhoSummary, held: Sequence[WhoSocket], severity: str) -
     proto = held[0].proto
     names = list(dict.fromkeys(name_owners(item) for item in held))
     more = f" and {len(names) - MOST_SHOWN} more" if len(names) > MOST_SHOWN else ""
-    kinds = dict.fromkeys("bound" if item.state == "bound" else item.proto for item in held)
+    kinds = dict.fromkeys(map(_name_kind, held))
     return Finding(
         code="port-held",
         severity=severity,
@@ -55,6 +59,12 @@ def _judge_held(summary: WhoSummary, held: Sequence[WhoSocket], severity: str) -
         fix=None,
         see=("bind(2)",),
     )
+
+
+def _name_kind(item: WhoSocket) -> str:
+    if item.state == "bound":
+        return "bound"
+    return "self" if item.remote == item.local else item.proto
 
 
 def _judge_waits(summary: WhoSummary, severity: str) -> Finding:
