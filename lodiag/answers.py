@@ -75,9 +75,9 @@ def rank(own: str, address: str) -> int | None:
     return DUAL_STACK if family_of(own) == "ipv6" else None
 
 
-def find_group(row: Socket, rows: Sequence[Socket]) -> list[Socket]:
-    """All sockets that are bound as ``row`` is, if it is not alone: they share the port by SO_REUSEPORT."""
-    same = [other for other in rows if _place(other) == _place(row) and other.state == row.state]
+def find_group(row: Socket, listeners: Sequence[Socket]) -> list[Socket]:
+    """All listeners that are bound as ``row`` is, if it is not alone: they share the port by SO_REUSEPORT."""
+    same = [other for other in listeners if _place(other) == _place(row)]
     return same if len(same) > 1 else []
 
 

@@ -137,7 +137,7 @@ def bind_both(opened: ExitStack, first: str, second: str, **options: Any) -> tup
 
 def connect(opened: ExitStack, server: socket.socket) -> tuple[socket.socket, socket.socket]:
     """Connect to a listener: the client's end and the server's, closed by RST so that nothing stays behind."""
-    client = opened.enter_context(closing(socket.create_connection(server.getsockname())))
+    client = opened.enter_context(closing(socket.create_connection((V4, port_of(server)))))
     accepted, _ = server.accept()
     for sock in (client, accepted):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -339,13 +339,13 @@ def test_a_listener_bound_to_the_loopback_interface_answers(opened: ExitStack, w
     assert (row["answered"], row["how"], row["socket"]["interface"]) == (True, "wildcard", "lo")
 
 
-def test_connections_do_not_answer_and_accepted_ones_hold_nothing(opened: ExitStack, who: Who) -> None:
-    server = bind(opened, V4)
+@pytest.mark.parametrize("address", [V4, ANY_V4, ANY_V6])
+def test_connections_do_not_answer_and_accepted_ones_hold_nothing(opened: ExitStack, who: Who, address: str) -> None:
+    server = bind(opened, address)
     connect(opened, server)
     report = who(port_of(server), "-t")
     assert at(report, V4)["socket"]["state"] == "listen"
-    assert report["summary"]["held"] == []
-    assert "port-held" not in codes(report)
+    assert held_by_whom(report) == []
 
 
 # --- what a client of localhost meets --------------------------------------------------------------------------------
@@ -804,6 +804,10 @@ class Told(System):
         """Have both."""
         return (Interface("lo", is_up=True, mtu_bytes=65536, addresses=(V4, V6)),)
 
+    def name_interface(self, index: int) -> str | None:
+        """Name any."""
+        return f"eth{index}"
+
     def find_holders(
         self, inodes: Collection[int], pids: Collection[int] | None = None
     ) -> Mapping[int, tuple[Holder, ...]]:
@@ -881,6 +885,44 @@ def test_a_full_queue_of_any_in_a_group_is_said() -> None:
     ]
     report = find_answerer(80, proto="tcp", family="ipv4", system=Told(*group))
     assert "accept-queue-full" in {finding.code for finding in report.findings}
+
+
+def judge(*rows: Socket, target: str = "80", system: type[Told] = Told) -> dict[str, str]:
+    """Give the findings about sockets of another user by code, with their severity."""
+    report = find_answerer(target, proto="tcp", system=system(*rows))
+    return {finding.code: finding.severity for finding in report.findings}
+
+
+@pytest.mark.parametrize(
+    ("wildcard", "shadow"),
+    [
+        (listener(ANY_V4, uid=6, inode=2), True),
+        (listener(ANY_V6, uid=6, inode=2, v6only=False), True),
+        (listener(ANY_V6, uid=6, inode=2, v6only=True), False),
+        (listener(ANY_V6, uid=6, inode=2, v6only=None), False),
+        (listener(ANY_V4, uid=6, inode=2, interface_index=2), False),
+        (listener("127.0.0.2", uid=6, inode=2), False),
+    ],
+)
+def test_what_a_specific_address_goes_before(wildcard: Socket, *, shadow: bool) -> None:
+    found = judge(listener(V4, uid=5, inode=1), wildcard, target="127.0.0.1:80")
+    assert found == ({"specific-shadows-wildcard": "warn"} if shadow else {})
+
+
+class Down(Told):
+    """A machine whose loopback is down."""
+
+    def list_loopback_interfaces(self) -> tuple[Interface, ...] | None:
+        """Have it down."""
+        return (Interface("lo", is_up=False, mtu_bytes=65536, addresses=(V4,)),)
+
+
+def test_with_the_interface_down_no_other_address_is_recommended() -> None:
+    assert judge(listener("127.0.1.1"), system=Down) == {"interface-down": "fail", "nobody-answers": "fail"}
+    assert judge(listener("127.0.1.1"), target="127.0.0.1:80") == {
+        "nobody-answers": "fail",
+        "only-at-another-address": "warn",
+    }
 
 
 def owned(unit: str | None, *pids: int, uid: int = 0) -> WhoSocket:

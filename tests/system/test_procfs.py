@@ -80,7 +80,7 @@ def test_holders_are_looked_for_only_where_it_is_said() -> None:
 
 HOSTILE = """
 import sys
-open("/proc/self/comm", "wb").write(b"a) R 1 (\n)")
+open("/proc/self/comm", "wb").write(b"a) R 1 (2)")
 print(flush=True)
 sys.stdin.read()
 """
@@ -90,7 +90,7 @@ def test_the_start_of_a_process_is_that_of_psutil_whatever_its_name() -> None:
     command = [sys.executable, "-c", HOSTILE]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
         assert child.stdout is not None
-        child.stdout.readline()
+        assert child.stdout.readline(), "it could not take the name"
         for pid in (os.getpid(), child.pid):
             mine, theirs = procfs.find_start(pid), portable.find_start(pid)
             assert mine is not None
