@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from lodiag.answers import Finder, Teller, find_group, rank, sort_out
@@ -108,6 +109,7 @@ def _find(asked: _Asked, machine: System, *, with_cmdline: bool) -> Report[WhoRe
     _require_an_answer(records, table)
     refusals = [(f"sock_diag lookup of {own} and {family}", why) for (own, family), why in finder.refused.items()]
     summary = _summarise(asked, records, sorts, teller, [*refusals, *table.refused])
+    summary = replace(summary, sentence=tell_what_is_met(summary, records))
     return maker.make(
         source="sock_diag" if any(record.method == "lookup" for record in records) else table.source,
         summary=summary,
@@ -120,7 +122,6 @@ def _find(asked: _Asked, machine: System, *, with_cmdline: bool) -> Report[WhoRe
 def _summarise(
     asked: _Asked, records: Sequence[WhoRecord], sorts: Sorts, teller: Teller, refused: Sequence[tuple[str, str]]
 ) -> WhoSummary:
-    held = tuple(map(teller.tell, sorts.held))
     wait_ms = max((row.timer_ms for row in sorts.waits if row.timer_ms is not None), default=None)
     return WhoSummary(
         target=asked.target,
@@ -128,9 +129,9 @@ def _summarise(
         name=asked.name,
         addresses=asked.order,
         answered=any(record.answered for record in records),
-        sentence=tell_what_is_met(asked.name, asked.order, records, held, wait_ms),
+        sentence="",
         listeners=tuple(map(teller.tell, sorts.listeners)),
-        held=held,
+        held=tuple(map(teller.tell, sorts.held)),
         time_waits=len(sorts.waits),
         time_wait_ms=wait_ms,
         refused=tuple(Refusal(method=name, reason=why) for name, why in refused),

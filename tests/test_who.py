@@ -462,6 +462,7 @@ def test_a_stranger_before_the_wildcard_is_a_warning(opened: ExitStack, who: Who
     found = one(report, "specific-shadows-wildcard")
     assert found["severity"] == "warn"
     assert re.search(rf"\[{pid}\].* goes before .*\[{THIS}\]", found["message"])
+    assert re.search(rf"\[{pid}\].* at 127.0.0.1, before the wildcard of .*\[{THIS}\]", report["summary"]["sentence"])
 
 
 @pytest.mark.parametrize("proto", KINDS)
@@ -567,6 +568,14 @@ def test_a_connected_udp_socket_answers_its_peer_only(opened: ExitStack, who: Wh
     assert at(report, V4, "udp")["answered"] is False
     assert held_by_whom(report) == [("established", THIS)]
     assert one(report, "port-held")["subject"] == f"udp port {port_of(near)}"
+
+
+def test_a_connected_udp_socket_beside_one_that_answers_is_told(opened: ExitStack, who: Who) -> None:
+    near, far = bind_both(opened, V4, V4, kind=UDP, reuse=True)
+    near.connect((V4, 9))
+    report = who(port_of(far), "-u")
+    assert at(report, V4, "udp")["socket"]["inode"] == os.fstat(far.fileno()).st_ino
+    assert (at(report, V4, "udp")["group"], held_by_whom(report)) == ([], [("established", THIS)])
 
 
 def test_a_socket_that_holds_another_address_is_worth_no_warning(opened: ExitStack, who: Who) -> None:

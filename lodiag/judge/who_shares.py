@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lodiag.judge.who_words import (
+    find_shadowed,
     is_same_service,
     name_answer,
     name_owners,
@@ -15,7 +16,6 @@ from lodiag.judge.who_words import (
 )
 from lodiag.model import Evidence, Finding
 from lodiag.model.conns import Endpoint
-from lodiag.targets import family_of, is_wildcard
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -70,13 +70,10 @@ def _count(number: int) -> str:
 
 def _judge_shadow(summary: WhoSummary, record: WhoRecord) -> Iterator[Finding]:
     """Find wildcard sockets that would answer if none were bound to the address itself."""
-    if record.how != "specific":
-        return
-    shadowed = [item for item in summary.listeners if item.proto == record.proto and _takes(item, record.address)]
+    shadowed = find_shadowed(summary, record)
     if not shadowed:
         return
-    own = sockets_of(record)
-    strangers = [item for item in shadowed if not is_same_service(own, [item])]
+    strangers = find_shadowed(summary, record, strangers=True)
     loser = (strangers or shadowed)[0]
     end = write_end(Endpoint(address=record.address, port=record.port))
     yield Finding(
@@ -89,14 +86,6 @@ def _judge_shadow(summary: WhoSummary, record: WhoRecord) -> Iterator[Finding]:
         fix=None,
         see=(),
     )
-
-
-def _takes(item: WhoSocket, address: str) -> bool:
-    """Whether a wildcard socket would get what is sent to an address."""
-    if not is_wildcard(item.local.address) or item.interface is not None:
-        return False
-    own = family_of(item.local.address)
-    return own == family_of(address) or (own == "ipv6" and item.v6only is False)
 
 
 def _judge_group(record: WhoRecord) -> Finding:

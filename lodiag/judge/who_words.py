@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 from lodiag.model import Evidence
 from lodiag.model.conns import Endpoint
+from lodiag.targets import family_of, is_wildcard
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lodiag.model.who import WhoRecord, WhoSocket
+    from lodiag.model.who import WhoRecord, WhoSocket, WhoSummary
 
 MOST_NAMED = 2
 """Programs that a sentence names, each by its first process; it counts the others."""
@@ -97,3 +98,20 @@ def _is_service(unit: str | None) -> bool:
 def sockets_of(record: WhoRecord) -> tuple[WhoSocket, ...]:
     """All sockets that may get what is sent to the address of a record."""
     return record.group or ((record.socket,) if record.socket else ())
+
+
+def find_shadowed(summary: WhoSummary, record: WhoRecord, *, strangers: bool = False) -> list[WhoSocket]:
+    """Wildcard sockets that would answer if none were bound to the address itself; or of those, other services'."""
+    if record.how != "specific":
+        return []
+    own = sockets_of(record)
+    found = [item for item in summary.listeners if item.proto == record.proto and _takes(item, record.address)]
+    return [item for item in found if not is_same_service(own, [item])] if strangers else found
+
+
+def _takes(item: WhoSocket, address: str) -> bool:
+    """Whether a wildcard socket would get what is sent to an address."""
+    if not is_wildcard(item.local.address) or item.interface is not None:
+        return False
+    own = family_of(item.local.address)
+    return own == family_of(address) or (own == "ipv6" and item.v6only is False)
