@@ -474,7 +474,7 @@ def test_a_group_is_shown_whole(opened: ExitStack, who: Who, proto: str) -> None
     assert {item["inode"] for item in row["group"]} == inodes
     assert row["socket"]["inode"] in inodes
     assert one(report, "reuseport-group")["severity"] == "info"
-    assert "one of 2 sockets that share the port at 127.0.0.1" in report["summary"]["sentence"]
+    assert f"one of 2 sockets of {psutil.Process().name()}[{THIS}]" in report["summary"]["sentence"]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a process is renamed by Linux's /proc")
@@ -485,6 +485,8 @@ def test_different_programs_in_a_group_are_strangers(opened: ExitStack, who: Who
     with another(V4, port_of(mine), name=name, reuse=True) as pid:
         report = who(port_of(mine), "-t")
     found = one(report, code)
+    assert "one of 2 sockets of " in report["summary"]["sentence"]
+    assert all(f"[{owner}]" in report["summary"]["sentence"] for owner in (THIS, pid))
     assert found["severity"] == ("warn" if code.endswith("strangers") else "info")
     assert any(f"[{pid}]" in str(item["value"]) for item in found["evidence"])
 

@@ -20,7 +20,9 @@ MOST_NAMED = 2
 def name_answer(record: WhoRecord) -> str:
     """Name who answers: the owner, or that several sockets share the port."""
     if record.group:
-        return f"one of {len(record.group)} sockets that share the port"
+        names = list(dict.fromkeys(map(name_owners, record.group)))
+        others = " or others" if len(names) > MOST_NAMED else ""
+        return f"one of {len(record.group)} sockets of {' or '.join(names[:MOST_NAMED])}{others}"
     return name_owners(record.socket) if record.socket else "nobody"
 
 
