@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from lodiag.system import System
     from lodiag.trace import trace_route
     from lodiag.watch import watch_connections
+    from lodiag.who import find_answerer
 
 __version__ = "0.1.0"
 
@@ -25,6 +26,7 @@ _HOMES = {
     "trace_route": "trace",
     "list_connections": "conns",
     "watch_connections": "watch",
+    "find_answerer": "who",
     "Report": "model",
     "Finding": "model",
     "System": "system",
@@ -42,6 +44,7 @@ __all__ = [  # noqa: RUF022 - functions first, as a reader looks for them
     "trace_route",
     "list_connections",
     "watch_connections",
+    "find_answerer",
     "Report",
     "Finding",
     "System",

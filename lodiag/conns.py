@@ -11,6 +11,7 @@ from lodiag.model.conns import ConnCount, ConnRecord, ConnsSummary
 from lodiag.options import STATES, ConnsOptions, parse_address, parse_state
 from lodiag.report import ReportMaker
 from lodiag.sockets import (
+    HIDDEN,
     ConnTable,
     Describer,
     answers_everywhere,
@@ -276,10 +277,7 @@ def _find_missing(table: SocketTable, records: ConnTable, wanted: ConnsOptions) 
             yield Missing(what=words, count=None, why=f"the source {table.source} does not tell them")
     hidden = records.column("owners").count(None) if wanted.with_process else 0
     if hidden:
-        why = (
-            "they belong to another user, to another container or to the kernel, or were closed or handed on meanwhile"
-        )
-        yield Missing(what="owners", count=hidden, why=why)
+        yield Missing(what="owners", count=hidden, why=HIDDEN)
 
 
 _UNTOLD = {

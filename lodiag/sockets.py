@@ -60,6 +60,10 @@ def leave_out_bound_elsewhere(rows: list[Socket], system: System) -> list[Socket
     return [row for row in rows if row.remote is not None or row.interface_index not in elsewhere]
 
 
+HIDDEN = "they belong to another user, to another container or to the kernel, or were closed or handed on meanwhile"
+"""Why the owners of a socket may not be seen."""
+
+
 class ConnTable(Records[ConnRecord]):
     """Sockets as records, each made when it is asked for: 100 000 of them at once would take a second to make."""
 

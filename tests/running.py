@@ -26,6 +26,26 @@ CANNOT_SET_UP = 77
 REQUIRE_WORLDS = "LODIAG_TEST_REQUIRE_WORLDS"
 """Set by CI where it is root on Linux: a test that needs a namespace then fails instead of being skipped."""
 
+SECCOMP = """
+import ctypes, os, platform, struct, sys
+SOCKET_CALL = {"x86_64": 41, "aarch64": 198}[platform.machine()]
+program = [
+    (0x20, 0, 0, 0),                 # load the number of the call
+    (0x15, 0, 3, SOCKET_CALL),
+    (0x20, 0, 0, 16),                # load its first argument, the address family
+    (0x15, 0, 1, 16),                # AF_NETLINK
+    (0x06, 0, 0, 0x00050000 | 1),    # SECCOMP_RET_ERRNO, EPERM
+    (0x06, 0, 0, 0x7FFF0000),        # SECCOMP_RET_ALLOW
+]
+code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *line) for line in program))
+libc = ctypes.CDLL(None, use_errno=True)
+filter = ctypes.create_string_buffer(struct.pack("@HP", len(program), ctypes.addressof(code)))
+assert libc.prctl(38, 1, 0, 0, 0) == 0                              # PR_SET_NO_NEW_PRIVS
+assert libc.prctl(22, 2, ctypes.byref(filter), 0, 0) == 0           # PR_SET_SECCOMP, SECCOMP_MODE_FILTER
+os.execv(sys.executable, [sys.executable, "-m", "lodiag", *sys.argv[1:]])
+"""
+"""Run lodiag where a sandbox refuses netlink, as those of containers may."""
+
 Done = subprocess.CompletedProcess[str]
 
 
@@ -116,6 +136,13 @@ def run_as_nobody(*arguments: str, timeout_s: float = 30) -> Done:
         require_readable_python()
     prefix = NOBODY if os.geteuid() == 0 else ()
     return _run([*prefix, sys.executable, "-m", "lodiag", *arguments], timeout_s, None)
+
+
+def run_without_netlink(*arguments: str) -> Done:
+    """Run lodiag under such a sandbox."""
+    if sys.platform != "linux" or os.uname().machine not in {"x86_64", "aarch64"}:
+        pytest.skip("the sandbox is written for Linux on two kinds of machines")
+    return _run([sys.executable, "-c", SECCOMP, *arguments], 30, None)
 
 
 def skip_world(reason: str) -> None:

@@ -8,6 +8,7 @@ from lodiag.model import SCHEMA, Evidence, Finding, Fix, Host, Missing, Refusal,
 from lodiag.model.conns import ConnCount, ConnRecord, ConnsSummary, ConnTcp, Endpoint, Owner
 from lodiag.model.ping import PingRecord, PingReply, PingSummary
 from lodiag.model.trace import HopProbe, HopRecord, TraceSummary
+from lodiag.model.who import WhoOwner, WhoRecord, WhoSocket, WhoSummary
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -304,4 +305,119 @@ CONNS = make_report(
     missing=(Missing(what="owners", count=1, why="they belong to another user"),),
 )
 EMPTY = make_report("conns", ConnsSummary(sockets=0, counts=(), refused=()), ())
-SAMPLES = {"ping": PING, "trace": TRACE, "conns": CONNS, "empty": EMPTY}
+
+
+def make_who_socket(**changes: Any) -> WhoSocket:
+    """Make a listener with one owner."""
+    settings: dict[str, Any] = {
+        "proto": "tcp",
+        "family": "ipv6",
+        "state": "listen",
+        "local": Endpoint(address="::", port=5432),
+        "remote": None,
+        "interface": None,
+        "v6only": False,
+        "owners": (make_who_owner(),),
+        "no_owner": None,
+        "uid": 105,
+        "user": "postgres",
+        "cgroup": "/system.slice/postgresql.service",
+        "unit": "postgresql.service",
+        "container": None,
+        "accept_queue": 2,
+        "backlog": 128,
+        "drops": 0,
+        "inode": 4711,
+        "cookie": "1f",
+    }
+    return WhoSocket(**{**settings, **changes})
+
+
+def make_who_owner(**changes: Any) -> WhoOwner:
+    """Make a process that holds a socket."""
+    settings: dict[str, Any] = {
+        "pid": 812,
+        "process": "postgres",
+        "user": "postgres",
+        "fd": 5,
+        "cmdline": None,
+        "started_at": "2026-01-02T03:04:05Z",
+    }
+    return WhoOwner(**{**settings, **changes})
+
+
+def make_who_record(**changes: Any) -> WhoRecord:
+    """Make an address at which a dual-stack socket answers."""
+    settings: dict[str, Any] = {
+        "proto": "tcp",
+        "address": "127.0.0.1",
+        "port": 5432,
+        "answered": True,
+        "status": "answered",
+        "how": "dual-stack-wildcard",
+        "method": "lookup",
+        "socket": make_who_socket(),
+        "group": (),
+    }
+    return WhoRecord(**{**settings, **changes})
+
+
+def make_who_summary(**changes: Any) -> WhoSummary:
+    """Make the summary of a port that is answered and held."""
+    settings: dict[str, Any] = {
+        "target": "5432",
+        "port": 5432,
+        "name": "localhost:5432",
+        "addresses": ("::1", "127.0.0.1"),
+        "answered": True,
+        "sentence": "A client that asks for localhost:5432 by TCP reaches postgres[812] at 127.0.0.1.",
+        "listeners": (make_who_socket(),),
+        "held": (),
+        "time_waits": 0,
+        "time_wait_ms": None,
+        "refused": (),
+    }
+    return WhoSummary(**{**settings, **changes})
+
+
+_LEFT = make_who_socket(
+    local=Endpoint(address="::1", port=5432),
+    owners=(
+        make_who_owner(pid=1, process=HOSTILE, user=HOSTILE, started_at="2026-01-01T00:00:00Z"),
+        make_who_owner(pid=22, process=None, user=None, fd=None, started_at=None),
+    ),
+    unit=None,
+)
+_RIGHT = make_who_socket(local=Endpoint(address="::1", port=5432), owners=None, container="0123456789ab", cookie="20")
+WHO = make_report(
+    "who",
+    make_who_summary(
+        sentence=f"A client that asks for localhost:5432 by TCP reaches {HOSTILE}[1] and ?[22] at ::1.",
+        held=(
+            make_who_socket(
+                state="established", remote=Endpoint(address="127.0.0.1", port=9), owners=(), no_owner="orphan"
+            ),
+        ),
+        time_waits=2,
+        time_wait_ms=41_500,
+        refused=(Refusal(method="sock_diag lookup of udp", reason="No such file or directory"),),
+    ),
+    (
+        make_who_record(),
+        make_who_record(address="::1", how="specific", socket=_LEFT, group=(_LEFT, _RIGHT)),
+        make_who_record(proto="udp", answered=False, status="refused", how=None, socket=None),
+        make_who_record(
+            proto="udp",
+            address="::1",
+            answered=None,
+            status="unknown",
+            method="table",
+            socket=make_who_socket(proto="udp", state="unconnected", v6only=None, accept_queue=None, backlog=None),
+        ),
+        make_who_record(proto="udp", address="127.0.0.9", answered=False, status="interface-down", socket=None),
+    ),
+    (make_finding(code="port-held", severity="warn", fix=None),),
+    complete=False,
+    missing=(Missing(what="owners", count=1, why="they belong to another user"),),
+)
+SAMPLES = {"ping": PING, "trace": TRACE, "conns": CONNS, "empty": EMPTY, "who": WHO}

@@ -25,6 +25,7 @@ PUBLIC = {
     "TargetError",
     "UnsupportedError",
     "__version__",
+    "find_answerer",
     "list_connections",
     "ping_address",
     "trace_route",
@@ -42,7 +43,9 @@ def test_each_is_documented(name: str) -> None:
     assert inspect.getdoc(getattr(lodiag, name))
 
 
-@pytest.mark.parametrize("name", ["ping_address", "trace_route", "list_connections", "watch_connections"])
+@pytest.mark.parametrize(
+    "name", ["ping_address", "trace_route", "list_connections", "watch_connections", "find_answerer"]
+)
 def test_each_parameter_is_documented(name: str) -> None:
     function = getattr(lodiag, name)
     text = inspect.getdoc(function) or ""
@@ -56,7 +59,8 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 
 
 def test_modules_stay_importable_by_name() -> None:
-    code = "import lodiag.ping, lodiag.trace, lodiag.conns, types; assert isinstance(lodiag.ping, types.ModuleType)"
+    modules = "lodiag.ping, lodiag.trace, lodiag.conns, lodiag.who"
+    code = f"import {modules}, types; assert isinstance(lodiag.ping, types.ModuleType)"
     subprocess.run([sys.executable, "-c", code], env=environment(), check=True)
 
 

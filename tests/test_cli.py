@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from running import Done
 
-REPORTING = ("ping", "trace", "conns")
+REPORTING = ("ping", "trace", "conns", "who")
 """Commands that make a report."""
 
 
@@ -207,8 +207,11 @@ SCENES = {
     "conns": Scene("conns"),
     "conns-bare": Scene("conns --no-process"),
     "conns-none": Scene("conns", LO_DOWN),
+    "who": Scene("who {port}"),
+    "who-nobody": Scene("who 9", LO_UP),
+    "who-down": Scene("who 9", LO_DOWN),
 }
-FAILING = {"ping-strict", "ping-down", "ping-down-twice", "trace-down"}
+FAILING = {"ping-strict", "ping-down", "ping-down-twice", "trace-down", "who-nobody", "who-down"}
 
 every_scene = pytest.mark.parametrize("name", SCENES)
 
@@ -220,8 +223,9 @@ def show(name: str, form: str) -> Done:
     arguments = (*scene.arguments.split(), "--format", form)
     if scene.world is not None:
         return run_in_world(scene.world, *arguments)
-    with closing(socket.create_server(("127.0.0.1", 0))):  # so that conns has something to show
-        return run_lodiag(*arguments)
+    with closing(socket.create_server(("127.0.0.1", 0))) as server:  # so that conns has something to show
+        port = str(server.getsockname()[1])
+        return run_lodiag(*(word.replace("{port}", port) for word in arguments))
 
 
 @every_scene

@@ -36,6 +36,7 @@ from running import (
     run_in_world,
     run_json,
     run_lodiag,
+    run_without_netlink,
     skip_world,
 )
 
@@ -579,43 +580,6 @@ def test_ends_and_users_choose(opened: ExitStack, conns: Ask, options: str, expe
     # Another test's socket that waits out its end may have been connected to this port before.
     rows = conns("--state", "listen,established", *options.format(**words).split())["records"]
     assert {names[row["local"]["port"], row["remote"]["port"] if row["remote"] else None] for row in rows} == expected
-
-
-SECCOMP = """
-import ctypes, os, platform, struct, sys
-SOCKET_CALL = {"x86_64": 41, "aarch64": 198}[platform.machine()]
-program = [
-    (0x20, 0, 0, 0),                 # load the number of the call
-    (0x15, 0, 3, SOCKET_CALL),
-    (0x20, 0, 0, 16),                # load its first argument, the address family
-    (0x15, 0, 1, 16),                # AF_NETLINK
-    (0x06, 0, 0, 0x00050000 | 1),    # SECCOMP_RET_ERRNO, EPERM
-    (0x06, 0, 0, 0x7FFF0000),        # SECCOMP_RET_ALLOW
-]
-code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *line) for line in program))
-libc = ctypes.CDLL(None, use_errno=True)
-filter = ctypes.create_string_buffer(struct.pack("@HP", len(program), ctypes.addressof(code)))
-assert libc.prctl(38, 1, 0, 0, 0) == 0                              # PR_SET_NO_NEW_PRIVS
-assert libc.prctl(22, 2, ctypes.byref(filter), 0, 0) == 0           # PR_SET_SECCOMP, SECCOMP_MODE_FILTER
-os.execv(sys.executable, [sys.executable, "-m", "lodiag", *sys.argv[1:]])
-"""
-"""Run lodiag where a sandbox refuses netlink, as those of containers may."""
-
-
-def run_without_netlink(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run lodiag under such a sandbox."""
-    if sys.platform != "linux" or os.uname().machine not in {"x86_64", "aarch64"}:
-        pytest.skip("the sandbox is written for Linux on two kinds of machines")
-    return subprocess.run(
-        [sys.executable, "-c", SECCOMP, *arguments],
-        capture_output=True,
-        text=True,
-        stdin=subprocess.DEVNULL,
-        env=environment(),
-        cwd="/",
-        timeout=30,
-        check=False,
-    )
 
 
 def test_a_source_that_is_refused_gives_way_to_the_next_and_it_is_said(opened: ExitStack) -> None:

@@ -18,6 +18,7 @@ COMMANDS = {
     "ping": ("probe", "does it answer, how fast, how steadily"),
     "trace": ("probe", "does its traffic stay on this host, and by which hops"),
     "conns": ("look", "which sockets use the loopback, and who owns them"),
+    "who": ("look", "who answers on a port of the loopback, and who holds it"),
     "schema": ("more", "print the JSON Schema of what --json prints"),
 }
 """Group and purpose of each command, which is a module of ``lodiag.cli`` with ``add_arguments`` and ``run``."""

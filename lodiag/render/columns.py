@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from lodiag.model.conns import ConnRecord, Endpoint, Owner
+    from lodiag.model.who import WhoOwner
 
 USUAL = ("proto", "state", "local", "remote", "user", "process")
 WIDE = (
@@ -54,7 +55,7 @@ def endpoint(end: Endpoint | None, interface: str | None = None) -> str:
     return f"[{address}]{zone}:{port}" if ":" in address else f"{address}{zone}:{port}"
 
 
-def owners(found: Sequence[Owner] | None, no_owner: str | None = None) -> str:
+def owners(found: Sequence[Owner | WhoOwner] | None, no_owner: str | None = None) -> str:
     """Write the processes that hold a socket as name[pid]; ``?`` for unseen ones, the reason where there is none."""
     if found is None:
         return "?"

@@ -117,21 +117,39 @@ class System:
 
         return sources.list_sockets(source, question or Question())
 
-    def look_up_socket(self, proto: str, local: tuple[str, int], remote: tuple[str, int]) -> Socket | None:
+    def look_up_socket(
+        self, proto: str, local: tuple[str, int], remote: tuple[str, int], interface: str | None = None
+    ) -> Socket | None:
         """Find the socket to which the kernel would give what comes to ``local`` from ``remote``; nothing is sent.
 
-        The ends are literals of one family, and ports. ``None`` if there is none. Raises ``SourceRefusedError``
-        where the kernel does not tell.
+        The ends are literals of one family, and ports. A socket that is bound to an interface gets only what comes by
+        that one. ``None`` if there is none. Raises ``SourceRefusedError`` where the kernel does not tell.
         """
-        from lodiag.system import netlink
+        from lodiag.system import names, netlink
 
-        return netlink.look_up(proto, local, remote)
+        index = names.index_interface(interface) if interface else 0
+        return netlink.look_up(proto, local, remote, interface_index=index)
 
-    def find_holders(self, inodes: Collection[int]) -> Mapping[int, tuple[Holder, ...]]:
-        """Find the processes that hold sockets of these inodes; those that this user may not see are left out."""
+    def find_holders(
+        self, inodes: Collection[int], pids: Collection[int] | None = None
+    ) -> Mapping[int, tuple[Holder, ...]]:
+        """Find the processes that hold sockets of these inodes; those that this user may not see are left out.
+
+        ``pids`` are the only processes to look into, if they are given.
+        """
         from lodiag.system import procfs
 
-        return procfs.find_holders(inodes)
+        return procfs.find_holders(inodes, pids)
+
+    def find_start(self, pid: int) -> int | None:
+        """When a process was started, in seconds since the epoch; ``None`` if it has ended or is hidden."""
+        from lodiag.system import procfs
+
+        if procfs.is_here():
+            return procfs.find_start(pid)
+        from lodiag.system import portable
+
+        return portable.find_start(pid)
 
     def describe_process(self, pid: int, *, with_cmdline: bool) -> Process:
         """Tell what may be known of a process."""

@@ -19,7 +19,10 @@ def unmap(address: str) -> tuple[str, bool]:
 
 
 class Question(NamedTuple):
-    """What is asked of the socket table, so that no more is read than that; a source may answer with more."""
+    """What is asked of the socket table, so that no more is read than that; a source may answer with more.
+
+    ``everywhere`` asks for connections of which no end is on the loopback as well.
+    """
 
     proto: str | None = None
     family: str | None = None
@@ -27,6 +30,7 @@ class Question(NamedTuple):
     local_port: int | None = None
     remote_port: int | None = None
     with_tcp: bool = False
+    everywhere: bool = False
 
 
 class Socket(NamedTuple):

@@ -24,6 +24,14 @@ def resolve(name: str, family: str | None) -> tuple[str, ...]:
     return tuple(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
+def index_interface(name: str) -> int:
+    """Index of the interface of this name; 0, which is that of none, if it is gone."""
+    try:
+        return socket.if_nametoindex(name)
+    except OSError:
+        return 0
+
+
 def name_interface(index: int) -> str | None:
     """Name of the interface of this index; ``None`` if it is gone."""
     try:

@@ -50,7 +50,7 @@ def open_socket() -> socket.socket:
 
 
 def list_sockets(question: Question, connect: Callable[[], socket.socket] = open_socket) -> SocketTable:
-    """Read all sockets that listen, wait or are bound, and of the others those with an end on the loopback.
+    """Read all sockets that listen, wait or are bound, and of the others those with an end on the loopback, or all.
 
     A kernel that has no diagnosis for one protocol or family still has /proc/net for it. Raises ``SourceRefusedError``
     where the kernel, or a sandbox around this process, has no sock_diag at all. ``connect`` is ``open_socket``, or what
@@ -93,14 +93,19 @@ def list_sockets(question: Question, connect: Callable[[], socket.socket] = open
 
 
 def look_up(
-    proto: str, local: tuple[str, int], remote: tuple[str, int], connect: Callable[[], socket.socket] = open_socket
+    proto: str,
+    local: tuple[str, int],
+    remote: tuple[str, int],
+    connect: Callable[[], socket.socket] = open_socket,
+    interface_index: int = 0,
 ) -> Socket | None:
     """Find the socket that would get what comes to ``local`` from ``remote``, by the kernel's own lookup.
 
     That is a connection if there is one, else what listens, which of a group by SO_REUSEPORT depends on ``remote``.
+    What comes by the interface of ``interface_index`` may go to a socket that is bound to that one.
     ``None`` if there is none. No packet is sent. Raises ``SourceRefusedError`` where there is no such lookup.
     """
-    request = sock_diag.encode_lookup(proto, local, remote, sock_diag.MEMORY_EXTENSION)
+    request = sock_diag.encode_lookup(proto, local, remote, sock_diag.MEMORY_EXTENSION, interface_index)
     try:
         with connect() as sock:
             sock.send(request)
@@ -135,13 +140,14 @@ def list_dumps(question: Question) -> Iterator[Dump]:
     listening, bound, unconnected = (1 << n for n in (sock_diag.LISTEN, sock_diag.BOUND_INACTIVE, sock_diag.CLOSE))
     talking = sock_diag.ALL_STATES & ~(listening | unconnected)
     memory = sock_diag.MEMORY_EXTENSION
+    either_end = () if question.everywhere else sock_diag.LOOPBACK
     kinds = {
         "tcp": (
             (listening, (), memory | tcp_extensions),
             (bound, (), memory),
-            (talking, sock_diag.LOOPBACK, tcp_extensions),
+            (talking, either_end, tcp_extensions),
         ),
-        "udp": ((unconnected, (), memory), (1 << sock_diag.ESTABLISHED, sock_diag.LOOPBACK, memory)),
+        "udp": ((unconnected, (), memory), (1 << sock_diag.ESTABLISHED, either_end, memory)),
     }
     for proto in kinds if question.proto is None else (question.proto,):
         for family in sock_diag.FAMILIES if question.family is None else (question.family,):

@@ -97,6 +97,14 @@ def describe_process(pid: int, *, with_cmdline: bool) -> Process:
     )
 
 
+def find_start(pid: int) -> int | None:
+    """When a process was started, in seconds since the epoch; ``None`` if it has ended or hides it."""
+    try:
+        return int(psutil.Process(pid).create_time())
+    except (psutil.Error, OSError):
+        return None
+
+
 def describe_condition(pid: int) -> Condition:
     """Program, ancestors, state and limits of a process; ``None`` for what it hides, or if it has ended."""
     try:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 ROOT = "/proc"
 SOCKET_LINK = "socket:["
+STARTTIME = 22 - 3
+"""Index of starttime among the fields of proc_pid_stat(5) that follow the second."""
 COMM_LENGTH = 15
 """Bytes of a process's name that the kernel keeps (TASK_COMM_LEN less the final zero)."""
 
@@ -22,15 +24,16 @@ def is_here() -> bool:
     return os.path.exists(f"{ROOT}/self/comm")  # noqa: PTH110 - a Path costs a millisecond
 
 
-def find_holders(inodes: Collection[int]) -> Mapping[int, tuple[Holder, ...]]:
+def find_holders(inodes: Collection[int], pids: Collection[int] | None = None) -> Mapping[int, tuple[Holder, ...]]:
     """Find the processes that hold sockets of these inodes, each with its lowest descriptor; in order of pid.
 
+    ``pids`` are the only processes to look into, if they are given.
     A process that this user may not look into, or that ends meanwhile, is left out.
     """
     wanted = {f"{SOCKET_LINK}{inode}]": inode for inode in inodes if inode}
     found: dict[int, tuple[Holder, ...]] = {}
     new = tuple.__new__  # which makes a Holder in a third of the time
-    for pid in _list_pids() if wanted else ():
+    for pid in () if not wanted else _list_pids() if pids is None else sorted(pids):
         for link, name in _read_links(pid).items():
             if link in wanted:
                 inode, holder = wanted[link], new(Holder, (pid, int(name)))
@@ -91,6 +94,28 @@ def describe_process(pid: int, *, with_cmdline: bool) -> Process:
         _find_user(pid),
         _to_text(b" ".join(words)) if with_cmdline and cmdline is not None else None,
     )
+
+
+def find_start(pid: int) -> int | None:
+    """When a process was started, in seconds since the epoch, as ps(1) tells it; ``None`` if it is gone or hidden.
+
+    That is the time of the boot, in whole seconds, and the ticks from there that are field 22 of proc_pid_stat(5). The
+    name, field 2, stands in parentheses and may hold any itself.
+    """
+    fields = (_read(pid, "stat") or b"").rpartition(b")")[2].split()
+    boot = _read_boot_time()
+    if boot is None or len(fields) <= STARTTIME:
+        return None
+    return boot + int(fields[STARTTIME]) // os.sysconf("SC_CLK_TCK")
+
+
+def _read_boot_time() -> int | None:
+    try:
+        with open(f"{ROOT}/stat", "rb") as file:  # noqa: PTH123 - as above
+            line = next((line for line in file if line.startswith(b"btime ")), None)
+    except OSError:  # hidden
+        return None
+    return None if line is None else int(line.split()[1])
 
 
 def _lengthen(name: bytes, command: bytes) -> bytes:

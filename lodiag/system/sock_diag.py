@@ -171,15 +171,18 @@ def encode_dump(  # noqa: PLR0913, PLR0917 - what a request is made of
     return _head(body, NLM_F_REQUEST | NLM_F_DUMP) + body
 
 
-def encode_lookup(proto: str, local: tuple[str, int], remote: tuple[str, int], extensions: int = 0) -> bytes:
+def encode_lookup(
+    proto: str, local: tuple[str, int], remote: tuple[str, int], extensions: int = 0, interface_index: int = 0
+) -> bytes:
     """Write the request for the one socket to which the kernel would give what comes to ``local`` from ``remote``.
 
     The addresses are literals of one family. UDP's lookup has the ends the other way round (net/ipv4/udp_diag.c).
+    A socket that is bound to an interface is found only by the index of that one; 0 is that of none.
     """
     family = "ipv6" if ":" in local[0] else "ipv4"
     ends = (local, remote) if proto == "tcp" else (remote, local)
     addresses = b"".join(inet_pton(FAMILIES[family], address).ljust(16, b"\0") for address, _ in ends)
-    own = PORTS.pack(*(port for _, port in ends)) + addresses + bytes(4) + NO_COOKIE
+    own = PORTS.pack(*(port for _, port in ends)) + addresses + _U32.pack(interface_index) + NO_COOKIE
     body = REQUEST.pack(FAMILIES[family], PROTOCOLS[proto], extensions, 0, ALL_STATES, own)
     return _head(body, NLM_F_REQUEST) + body
 

@@ -71,6 +71,36 @@ def test_a_name_that_the_kernel_cuts_is_made_whole(tmp_path: Path, name: str) ->
     assert (found.name, found.cmdline) == (name, " ".join(command))
 
 
+def test_holders_are_looked_for_only_where_it_is_said() -> None:
+    with socket.socket() as sock:
+        inode = os.fstat(sock.fileno()).st_ino
+        assert procfs.find_holders({inode}, {os.getpid()}).keys() == {inode}
+        assert procfs.find_holders({inode}, {2**22 + 1}) == {}
+
+
+HOSTILE = """
+import sys
+open("/proc/self/comm", "wb").write(b"a) R 1 (2)")
+print(flush=True)
+sys.stdin.read()
+"""
+
+
+def test_the_start_of_a_process_is_that_of_psutil_whatever_its_name() -> None:
+    command = [sys.executable, "-c", HOSTILE]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline(), "it could not take the name"
+        for pid in (os.getpid(), child.pid):
+            mine, theirs = procfs.find_start(pid), portable.find_start(pid)
+            assert mine is not None
+            assert theirs is not None
+            assert abs(mine - theirs) <= 1
+        child.communicate()
+    assert procfs.find_start(2**22 + 1) is None
+    assert portable.find_start(2**22 + 1) is None
+
+
 def test_a_process_that_is_gone() -> None:
     found = procfs.describe_process(2**22 + 1, with_cmdline=True)
     assert (found.name, found.user, found.cmdline) == (None, None, None)

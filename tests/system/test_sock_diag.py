@@ -18,6 +18,7 @@ from lodiag.model.conns import ConnTcp
 from lodiag.options import STATES
 from lodiag.system import sock_diag
 from lodiag.system.facts import Question, Socket
+from lodiag.system.names import index_interface
 from lodiag.system.netlink import TRIES, Dump, ask, list_dumps, list_sockets, look_up, open_socket
 from lodiag.system.sock_diag import (
     LOOPBACK,
@@ -513,3 +514,21 @@ def test_the_kernel_says_which_udp_socket_gets_it(address: str) -> None:
 def test_nobody_is_not_said_by_a_kernel_that_was_not_able_to_look() -> None:
     with pytest.raises(SourceRefusedError, match="No such file"):
         look_up("tcp", ("127.0.0.1", 1), ("127.0.0.1", 0), connect_without("tcp"))
+
+
+@needs_seqpacket
+@pytest.mark.skipif(not hasattr(socket, "SO_BINDTODEVICE"), reason="no socket can be bound to an interface here")
+def test_what_is_bound_to_an_interface_gets_what_comes_by_that_one() -> None:
+    index = index_interface("lo")
+    if not index:
+        pytest.skip("no interface is called lo")
+    with socket.socket() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"lo")
+        sock.bind(("127.0.0.1", 0))
+        sock.listen()
+        ends = sock.getsockname(), ("127.0.0.1", 0)
+        assert look_up("tcp", *ends) is None
+        found = look_up("tcp", *ends, interface_index=index)
+        assert found is not None
+        assert found.interface_index == index
+    assert index_interface("no-such-one") == 0

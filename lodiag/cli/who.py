@@ -1,0 +1,44 @@
+"""``lodiag who``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lodiag.cli.parsing import add_family_arguments, add_output_arguments
+
+if TYPE_CHECKING:
+    import argparse
+
+    from lodiag.cli.output import Output
+
+USAGE = "[OPTIONS] PORT|ADDRESS:PORT"
+EXAMPLES = """examples:
+  lodiag who 5432                  at each address of localhost, by TCP and UDP
+  lodiag who -t '[::1]:8080'       at one address, by TCP
+  lodiag who 8080 --json | jq -r '.summary.sentence'
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what ``who`` takes; letters are those of ss(8)."""
+    parser.add_argument(
+        "target", metavar="PORT|ADDRESS:PORT", help="a port, or where: 127.0.0.1:5432, [::1]:5432, localhost:5432"
+    )
+    protos = parser.add_mutually_exclusive_group()
+    for letter, proto in (("t", "tcp"), ("u", "udp")):
+        protos.add_argument(
+            f"-{letter}", f"--{proto}", dest="proto", action="store_const", const=proto, help=f"{proto.upper()} only"
+        )
+    add_family_arguments(parser)
+    parser.add_argument("--cmdline", action="store_true", help="show command lines, which may hold secrets")
+    add_output_arguments(parser)
+
+
+def run(options: argparse.Namespace, output: Output) -> int:
+    """Find who answers and print the report."""
+    from lodiag.render import render
+    from lodiag.who import find_answerer
+
+    report = find_answerer(options.target, proto=options.proto, family=options.family, with_cmdline=options.cmdline)
+    output.write(render(report, options.format))
+    return report.exit_status

@@ -1,0 +1,119 @@
+"""How to speak of sockets that answer on a port: who owns them, where they are, as evidence."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lodiag.model import Evidence
+from lodiag.model.conns import Endpoint
+from lodiag.targets import family_of, is_wildcard
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lodiag.model.who import WhoRecord, WhoSocket, WhoSummary
+
+MOST_NAMED = 2
+"""Programs that a sentence names, each by its first process; it counts the others."""
+
+
+def name_answer(record: WhoRecord) -> str:
+    """Name who answers: the owner, or that several sockets share the port."""
+    if record.group:
+        names = list(dict.fromkeys(map(name_owners, record.group)))
+        others = " or others" if len(names) > MOST_NAMED else ""
+        return f"one of {len(record.group)} sockets of {' or '.join(names[:MOST_NAMED])}{others}"
+    return name_owners(record.socket) if record.socket else "nobody"
+
+
+def name_owners(item: WhoSocket) -> str:
+    """Name the processes that hold a socket, or what is known of ones that may not be seen."""
+    unit = f" of {item.unit}" if item.unit else f" in container {item.container}" if item.container else ""
+    if item.owners is None:
+        return f"a hidden process{unit}" + ("" if item.user is None else f" (user {item.user})")
+    if not item.owners:
+        return "no process any more" if item.no_owner is None else f"no process ({item.no_owner})"
+    programs = {owner.process: owner for owner in reversed(item.owners)}
+    firsts = sorted(programs.values(), key=lambda owner: owner.pid)[:MOST_NAMED]
+    named = [f"{owner.process or '?'}[{owner.pid}]" for owner in firsts]
+    more = len(item.owners) - len(named)
+    return " and ".join([*named, *([f"{more} more"] if more else [])]) + unit
+
+
+def is_full(item: WhoSocket) -> bool:
+    """Whether a listener takes nobody more: its queue takes one more than its limit (include/net/sock.h)."""
+    return item.accept_queue is not None and item.backlog is not None and item.accept_queue > item.backlog
+
+
+def write_end(end: Endpoint, interface: str | None = None) -> str:
+    """Write an address and a port as URLs have them."""
+    host = f"[{end.address}]" if ":" in end.address else end.address
+    return f"{host}{'' if interface is None else f'%{interface}'}:{end.port}"
+
+
+def tell_record(record: WhoRecord) -> Evidence:
+    """Give what was found at an address as evidence."""
+    source = "the kernel's lookup" if record.method == "lookup" else "socket table"
+    name = f"{record.proto} {write_end(Endpoint(address=record.address, port=record.port))}"
+    if record.socket is None:
+        return Evidence(name=name, value="no socket", source=source)
+    at = write_end(record.socket.local, record.socket.interface)
+    since = "" if record.group else _tell_start(record.socket)
+    return Evidence(name=name, value=f"{at} of {name_answer(record)}{since}", source=source)
+
+
+def tell_socket(item: WhoSocket) -> Evidence:
+    """Give a socket and who owns it as evidence."""
+    peer = "" if item.remote is None else f" to {write_end(item.remote)}"
+    return Evidence(
+        name=f"{item.proto} {write_end(item.local, item.interface)}{peer}",
+        value=f"{item.state}, {name_owners(item)}{_tell_start(item)}",
+        source="socket table",
+    )
+
+
+def _tell_start(item: WhoSocket) -> str:
+    since = min((owner.started_at for owner in item.owners or () if owner.started_at), default=None)
+    return "" if since is None else f", since {since}"
+
+
+def is_same_service(some: Sequence[WhoSocket], others: Sequence[WhoSocket]) -> bool:
+    """Whether sockets belong to one service: a process that holds some of both, or one systemd service.
+
+    Scopes are no services: all that a user starts in a session is in one. Where an owner is hidden, the same user and
+    control group are taken for one service.
+    """
+    if all(item.owners for item in (*some, *others)):
+        pids, units = (
+            [{owner.pid for item in items for owner in item.owners or ()} for items in (some, others)],
+            [{item.unit for item in items if _is_service(item.unit)} for items in (some, others)],
+        )
+        return bool(pids[0] & pids[1] or units[0] & units[1])
+    makers = [{(item.uid, item.cgroup) for item in items} for items in (some, others)]
+    return bool(makers[0] & makers[1])
+
+
+def _is_service(unit: str | None) -> bool:
+    return unit is not None and unit.endswith(".service") and not unit.startswith("user@")
+
+
+def sockets_of(record: WhoRecord) -> tuple[WhoSocket, ...]:
+    """All sockets that may get what is sent to the address of a record."""
+    return record.group or ((record.socket,) if record.socket else ())
+
+
+def find_shadowed(summary: WhoSummary, record: WhoRecord, *, strangers: bool = False) -> list[WhoSocket]:
+    """Wildcard sockets that would answer if none were bound to the address itself; or of those, other services'."""
+    if record.how != "specific":
+        return []
+    own = sockets_of(record)
+    found = [item for item in summary.listeners if item.proto == record.proto and _takes(item, record.address)]
+    return [item for item in found if not is_same_service(own, [item])] if strangers else found
+
+
+def _takes(item: WhoSocket, address: str) -> bool:
+    """Whether a wildcard socket would get what is sent to an address."""
+    if not is_wildcard(item.local.address) or item.interface is not None:
+        return False
+    own = family_of(item.local.address)
+    return own == family_of(address) or (own == "ipv6" and item.v6only is False)
