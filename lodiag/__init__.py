@@ -9,6 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from lodiag.conns import list_connections
     from lodiag.errors import ConfigError, LodiagError, PrivilegeError, TargetError, UnsupportedError
+    from lodiag.map import map_flows
     from lodiag.model import Finding, Report
     from lodiag.options import PingOptions
     from lodiag.ping import PingRun, ping_address
@@ -23,6 +24,7 @@ _HOMES = {
     "PingOptions": "options",
     "trace_route": "trace",
     "list_connections": "conns",
+    "map_flows": "map",
     "Report": "model",
     "Finding": "model",
     "System": "system",
@@ -39,6 +41,7 @@ __all__ = [  # noqa: RUF022 - functions first, as a reader looks for them
     "PingOptions",
     "trace_route",
     "list_connections",
+    "map_flows",
     "Report",
     "Finding",
     "System",

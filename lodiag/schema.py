@@ -10,7 +10,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 from lodiag import model
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-COMMANDS = ("ping", "trace", "conns")
+COMMANDS = ("ping", "trace", "conns", "map")
 """Each has its record and its summary in the module of ``lodiag.model`` that bears its name."""
 
 _SCALARS: dict[type, str] = {str: "string", bool: "boolean", int: "integer", float: "number", NoneType: "null"}

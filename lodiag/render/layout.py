@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lodiag.render.columns import TEXT, USUAL, write_cell
 from lodiag.render.escaping import text
+from lodiag.render.flows import ESTAB, node, port, size, states
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from lodiag.model import Missing, Report
     from lodiag.model.conns import ConnRecord
+    from lodiag.model.map import FlowRecord
     from lodiag.model.ping import PingRecord
     from lodiag.model.trace import HopRecord
 
@@ -148,4 +150,22 @@ def _conns(report: Report[ConnRecord, Any], chosen: Sequence[str]) -> list[Table
     return [Table(columns, rows, frozenset(columns) - TEXT)]
 
 
-_LAYOUTS: dict[str, Callable[[Report[Any, Any]], list[Table]]] = {"ping": _ping, "trace": _trace}
+def _map(report: Report[FlowRecord, Any]) -> list[Table]:
+    columns = ["client", "server", "port", "conns", "to server", "to client", "rtt ms", "states"]
+    rows = [
+        [
+            node(r.client),
+            node(r.server),
+            port(r),
+            str(r.connections),
+            size(r.to_server_bytes),
+            size(r.to_client_bytes),
+            milliseconds(r.rtt_median_ms),
+            states(r, ESTAB),
+        ]
+        for r in report.records
+    ]
+    return [Table(columns, rows, frozenset(columns) - {"client", "server", "states"})]
+
+
+_LAYOUTS: dict[str, Callable[[Report[Any, Any]], list[Table]]] = {"ping": _ping, "trace": _trace, "map": _map}

@@ -32,7 +32,7 @@ def render(report: Report[Any, Any], columns: Sequence[str] = ()) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-_KINDS = {"ping": "addresses", "trace": "hops", "conns": "sockets"}
+_KINDS = {"ping": "addresses", "trace": "hops", "conns": "sockets", "map": "connections"}
 
 
 def _draw(table: Table) -> str:

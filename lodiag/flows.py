@@ -1,0 +1,142 @@
+"""Connections with the same two ends counted together: pairs in, records out; touches nothing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from statistics import median
+from typing import TYPE_CHECKING
+
+from lodiag.model.map import FlowNode, FlowOwner, FlowRecord, FlowStates
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from lodiag.model.conns import ConnRecord, Owner
+    from lodiag.nodes import Cast, End
+    from lodiag.pairs import Pair
+
+FIN_RECEIVED = frozenset({"close-wait", "last-ack", "closing", "time-wait"})
+FIN_ACKED = frozenset({"fin-wait-2", "time-wait"})
+"""States in which the end of a stream, which counts as a byte, was received or acknowledged (RFC 9293 3.3.2)."""
+
+
+def gather(pairs: Iterable[Pair], cast: Cast) -> list[tuple[FlowRecord, list[Pair]]]:
+    """Count the pairs by who is at their ends: flows in order of port, server and client, and the pairs of each."""
+    flows: dict[tuple[int, str, str, str, str, bool], _Flow] = {}
+    for pair in pairs:
+        client, server = cast.find_client(pair), cast.find_server(pair)
+        is_self = pair.client is pair.server
+        key = (pair.port, pair.proto, server.node.node, client.node.node, pair.direction, is_self)
+        flow = flows.get(key)
+        if flow is None:
+            flow = flows[key] = _Flow(pair, client, server)
+        flow.add(pair, client, server)
+    return [(flows[key].describe(), flows[key].pairs) for key in sorted(flows)]
+
+
+class _Flow:
+    """What was counted of one client with one port of one server."""
+
+    def __init__(self, first: Pair, client: End, server: End) -> None:
+        self._first, self._client, self._server = first, client, server
+        self._owners: tuple[dict[int, Owner], dict[int, Owner]] = {}, {}
+        self.pairs: list[Pair] = []
+
+    def add(self, pair: Pair, client: End, server: End) -> None:
+        """Count a connection."""
+        self.pairs.append(pair)
+        for kept, end in zip(self._owners, (client, server), strict=True):
+            for owner in end.owners or ():
+                kept.setdefault(owner.pid, owner)
+
+    def describe(self) -> FlowRecord:
+        """Make the record."""
+        pair, pairs = self._first, self.pairs
+        clients = [pair.client for pair in pairs if pair.client is not None]
+        servers = [pair.server for pair in pairs if pair.server is not None]
+        times = [end.tcp.rtt_ms for end in clients if end.tcp is not None and end.tcp.rtt_ms is not None]
+        return FlowRecord(
+            proto=pair.proto,
+            client=_describe_end(self._client, self._owners[0]),
+            server=_describe_end(self._server, self._owners[1]),
+            port=pair.port,
+            direction=pair.direction,
+            self_connected=pair.client is pair.server,
+            mapped=any(end.mapped for end in (*clients, *servers)),
+            connections=len(pairs),
+            states=_count_states(pairs),
+            to_server_bytes=_total(_count_to_server(pair) for pair in pairs),
+            to_client_bytes=_total(_count_to_client(pair) for pair in pairs),
+            rtt_median_ms=round(median(times), 6) if times else None,
+            rtt_max_ms=max(times, default=None),
+            client_recv_q_bytes=_total(end.recv_q_bytes for end in clients),
+            client_send_q_bytes=_total(end.send_q_bytes for end in clients),
+            server_recv_q_bytes=_total(end.recv_q_bytes for end in servers),
+            server_send_q_bytes=_total(end.send_q_bytes for end in servers),
+        )
+
+
+def _describe_end(end: End, owners: Mapping[int, Owner]) -> FlowNode:
+    node = end.node
+    shown = tuple(FlowOwner(pid=pid, process=o.process, user=o.user) for pid, o in sorted(owners.items()))
+    return FlowNode(
+        node=node.node,
+        kind=node.kind,
+        name=node.name,
+        owners=None if end.owners is None else shown,
+        user=node.user,
+        unit=node.unit,
+        container=node.container,
+        ports=node.ports,
+    )
+
+
+def _count_states(pairs: Iterable[Pair]) -> tuple[FlowStates, ...]:
+    counts = Counter((_state_of_client(pair), _state_of_server(pair)) for pair in pairs)
+    order = sorted(counts.items(), key=lambda item: (-item[1], item[0][0] or "", item[0][1] or ""))
+    return tuple(
+        FlowStates(client_state=client, server_state=server, connections_in_state=count)
+        for (client, server), count in order
+    )
+
+
+def _state_of_client(pair: Pair) -> str | None:
+    return None if pair.client is None else pair.client.state
+
+
+def _state_of_server(pair: Pair) -> str | None:
+    if pair.server is not None:
+        return pair.server.state
+    return "unconnected" if pair.proto == "udp" and pair.listeners else None
+
+
+def _count_to_server(pair: Pair) -> int | None:
+    """Bytes that the server's end received or else, if it is gone, those that it acknowledged, the SYN left out."""
+    received = _count_received(pair.server)
+    acked = _count_acked(pair.client) if received is None else None
+    return received if acked is None else max(acked - 1, 0)
+
+
+def _count_to_client(pair: Pair) -> int | None:
+    received = _count_received(pair.client)
+    return _count_acked(pair.server) if received is None else received
+
+
+def _count_received(end: ConnRecord | None) -> int | None:
+    count = end.tcp.bytes_received if end is not None and end.tcp is not None else None
+    if end is None or count is None:
+        return None
+    return max(count - (end.state in FIN_RECEIVED), 0)
+
+
+def _count_acked(end: ConnRecord | None) -> int | None:
+    count = end.tcp.bytes_acked if end is not None and end.tcp is not None else None
+    if end is None or count is None:
+        return None
+    return max(count - (end.state in FIN_ACKED), 0)
+
+
+def _total(values: Iterable[int | None]) -> int | None:
+    """Sum of what was measured; ``None`` if nothing was."""
+    measured = [value for value in values if value is not None]
+    return sum(measured) if measured else None

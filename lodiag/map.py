@@ -1,0 +1,112 @@
+"""Which process talks to which over the loopback: both ends of each connection joined, and counted by who they are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lodiag.conns import contains, list_connections
+from lodiag.flows import gather
+from lodiag.judge.map import judge_mirrors
+from lodiag.limits import require_whole
+from lodiag.mirrors import confirm, is_suspect
+from lodiag.model import Missing
+from lodiag.model.map import MapSummary
+from lodiag.nodes import Cast
+from lodiag.options import LAST_PORT, STATES, ConnsOptions
+from lodiag.pairs import join
+from lodiag.report import ReportMaker
+from lodiag.system import System
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from lodiag.mirrors import Verdict
+    from lodiag.model import Finding, Report
+    from lodiag.model.map import FlowRecord
+    from lodiag.pairs import Pair
+
+_HIDDEN = "they belong to another user, to another container or to the kernel, or were closed or handed on meanwhile"
+_PASSED = "their connections began or ended while the table was read"
+_UNCONFIRMED = "whether they are missing could not be confirmed: there are too many, or this system does not tell"
+_STATES = frozenset(STATES) - {"bound"}
+"""What is bound and does not listen talks to nobody."""
+
+
+def map_flows(
+    *,
+    proto: str | None = None,
+    process: str | None = None,
+    port: int | None = None,
+    source: str | None = None,
+    system: System | None = None,
+) -> Report[FlowRecord, MapSummary]:
+    """Join both ends of every loopback connection and count them by client, server and port.
+
+    Args:
+        proto: ``tcp`` or ``udp``; ``None`` for both.
+        process: Text that the name of a process at either end must contain, in any case; or that of the unit,
+            container or user by which an unseen one goes.
+        port: Port of the server.
+        source: ``sock_diag``, ``proc`` or ``psutil``; ``None`` for the best that is to be had.
+        system: The machine; a test's own stands in for it.
+
+    Returns:
+        A report with one ``FlowRecord`` per client, server and port. A TCP connection of which one end is missing, and
+        was confirmed to be, is a finding.
+
+    Raises:
+        ConfigError: A filter is out of range.
+        UnsupportedError: The socket table cannot be read.
+
+    """
+    ConnsOptions(proto=proto, process=process, source=source)
+    if port is not None:
+        require_whole("port", port, 0, LAST_PORT)
+    machine = system or System()
+    maker = ReportMaker("map", machine)
+    table = list_connections(proto=proto, states=_STATES, with_tcp=True, source=source, system=machine)
+    pairs = join(table.records)
+    flows = gather(pairs, Cast(table.records, pairs))
+    chosen = [(flow, members) for flow, members in flows if _is_wanted(flow, process, port)]
+    shown = [pair for _, members in chosen for pair in members]
+    partial = [item for item in table.missing if item.what != "owners"]
+    verdict = confirm([pair for pair in shown if is_suspect(pair)], machine, source, is_partial=bool(partial))
+    summary = MapSummary(
+        flows=len(chosen),
+        connections=len(shown),
+        one_sided=sum(pair.lone is not None for pair in shown),
+        refused=table.summary.refused,
+    )
+    return maker.make(
+        source=table.source,
+        summary=summary,
+        records=[flow for flow, _ in chosen],
+        findings=_judge(chosen, verdict),
+        missing=[*partial, *_find_missing(pairs, verdict)],
+    )
+
+
+def _is_wanted(flow: FlowRecord, process: str | None, port: int | None) -> bool:
+    ends = flow.client, flow.server
+    names = [end.name for end in ends if end.kind != "none"] + [o.process for end in ends for o in end.owners or ()]
+    return port in {None, flow.port} and (process is None or any(contains(name, process) for name in names))
+
+
+def _judge(flows: Sequence[tuple[FlowRecord, Sequence[Pair]]], verdict: Verdict) -> Iterator[Finding]:
+    missing = {id(pair) for pair in verdict.missing}
+    for flow, members in flows if missing else ():
+        ends = [pair.lone for pair in members if id(pair) in missing and pair.lone is not None]
+        if ends:
+            yield judge_mirrors(flow, ends, verdict.method)
+
+
+def _find_missing(pairs: Sequence[Pair], verdict: Verdict) -> Iterator[Missing]:
+    """Say what was not seen, of all connections: a search by process misses those whose processes are hidden."""
+    hidden = sum(end.owners is None for pair in pairs for end in {id(end): end for end in pair[:2] if end}.values())
+    for what, count, why in (
+        ("owners", hidden, _HIDDEN),
+        ("other ends", verdict.passing, _PASSED),
+        ("other ends", verdict.unconfirmed, _UNCONFIRMED),
+    ):
+        if count:
+            yield Missing(what=what, count=count, why=why)
