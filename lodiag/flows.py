@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from statistics import median
 from typing import TYPE_CHECKING
 
 from lodiag.model.map import FlowNode, FlowOwner, FlowRecord, FlowStates
+from lodiag.rtt import percentile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -22,11 +22,10 @@ FIN_ACKED = frozenset({"fin-wait-2", "time-wait"})
 
 def gather(pairs: Iterable[Pair], cast: Cast) -> list[tuple[FlowRecord, list[Pair]]]:
     """Count the pairs by who is at their ends: flows in order of port, server and client, and the pairs of each."""
-    flows: dict[tuple[int, str, str, str, str, bool], _Flow] = {}
+    flows: dict[tuple[int, str, str, str, str], _Flow] = {}
     for pair in pairs:
         client, server = cast.find_client(pair), cast.find_server(pair)
-        is_self = pair.client is pair.server
-        key = (pair.port, pair.proto, server.node.node, client.node.node, pair.direction, is_self)
+        key = pair.port, pair.proto, server.node.node, client.node.node, pair.direction
         flow = flows.get(key)
         if flow is None:
             flow = flows[key] = _Flow(pair, client, server)
@@ -54,21 +53,20 @@ class _Flow:
         pair, pairs = self._first, self.pairs
         clients = [pair.client for pair in pairs if pair.client is not None]
         servers = [pair.server for pair in pairs if pair.server is not None]
-        times = [end.tcp.rtt_ms for end in clients if end.tcp is not None and end.tcp.rtt_ms is not None]
+        times = sorted(end.tcp.rtt_ms for end in clients if end.tcp is not None and end.tcp.rtt_ms is not None)
         return FlowRecord(
             proto=pair.proto,
             client=_describe_end(self._client, self._owners[0]),
             server=_describe_end(self._server, self._owners[1]),
             port=pair.port,
             direction=pair.direction,
-            self_connected=pair.client is pair.server,
             mapped=any(end.mapped for end in (*clients, *servers)),
             connections=len(pairs),
             states=_count_states(pairs),
             to_server_bytes=_total(_count_to_server(pair) for pair in pairs),
             to_client_bytes=_total(_count_to_client(pair) for pair in pairs),
-            rtt_median_ms=round(median(times), 6) if times else None,
-            rtt_max_ms=max(times, default=None),
+            rtt_p50_ms=percentile(times, 50) if times else None,
+            rtt_max_ms=times[-1] if times else None,
             client_recv_q_bytes=_total(end.recv_q_bytes for end in clients),
             client_send_q_bytes=_total(end.send_q_bytes for end in clients),
             server_recv_q_bytes=_total(end.recv_q_bytes for end in servers),

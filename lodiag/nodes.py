@@ -81,29 +81,26 @@ class Cast:
     def find_client(self, pair: Pair) -> End:
         """Who connected; of a connection that is over nobody knows any more."""
         record = pair.client
-        if record is None and pair.server is not None:
-            is_over = pair.server.owners == ()
-            return _no_process(pair.server) if is_over else End(Node("?", "unknown", None), None)
-        assert record is not None  # noqa: S101 - a pair has an end at least
-        return self._find(record)
+        if record is not None and record.owners:
+            return self._name_seen(record.owners, record)
+        if record is not None and record.owners is None:
+            return _name_unseen(record)
+        end = record or pair.server
+        return _no_process(end) if end is not None and end.owners == () else _name_unseen(None)
 
     def find_server(self, pair: Pair) -> End:
         """Who was connected to: the process that holds that end, or else the one that listens there."""
         record = pair.server
-        if record is not None and (record.owners or record.owners is None):
-            return self._find(record)
+        if record is not None and record.owners:
+            return self._name_seen(record.owners, record)
+        if record is not None and record.owners is None:
+            return _name_unseen(record, pair.port)
         if pair.listeners:
             owners = tuple({o.pid: o for listener in pair.listeners for o in listener.owners or ()}.values())
-            return self._name_seen(owners, pair.listeners[0]) if owners else _name_unseen(pair.listeners[0])
-        if record is not None:
-            return _no_process(record)
-        is_open = pair.client is not None and pair.client.owners != ()
-        return End(Node(f"({NO_SOCKET})", "none", NO_SOCKET), ()) if is_open else End(Node("?", "unknown", None), None)
-
-    def _find(self, record: ConnRecord) -> End:
-        if record.owners:
-            return self._name_seen(record.owners, record)
-        return _name_unseen(record) if record.owners is None else _no_process(record)
+            return self._name_seen(owners, pair.listeners[0]) if owners else _name_unseen(pair.listeners[0], pair.port)
+        if pair.proto == "udp" or (pair.client is not None and pair.client.state == "syn-sent"):
+            return End(Node(f"({NO_SOCKET})", "none", NO_SOCKET), ())
+        return _name_unseen(None, pair.port)
 
     def _name_seen(self, owners: tuple[Owner, ...], record: ConnRecord) -> End:
         pids = tuple(owner.pid for owner in owners)
@@ -131,13 +128,16 @@ def _shorten(names: Sequence[str]) -> Iterator[str]:
         yield f"{len(names) - MOST_NAMED} more"
 
 
-def _name_unseen(record: ConnRecord) -> End:
-    """Name what the user may not see by what the socket itself tells."""
+def _name_unseen(record: ConnRecord | None, port: int | None = None) -> End:
+    """Name what may not be seen by what its socket tells, and a server by its port: a user has many."""
+    ports, suffix = ((), "") if port is None else ((port,), f":{port}")
+    if record is None:
+        return End(Node(f"?{suffix}", "unknown", None, ports=ports), None)
     for kind, name in (("container", record.container), ("unit", record.unit), ("user", record.user)):
         if name is not None:
-            node = f"{kind} {name}" if kind != "unit" else name
-            return End(Node(node, kind, name, record.user, record.unit, record.container), None)
-    return End(Node("?", "unknown", None), None)
+            node = f"{name}{suffix}" if kind == "unit" else f"{kind} {name}{suffix}"
+            return End(Node(node, kind, name, record.user, record.unit, record.container, ports), None)
+    return End(Node(f"?{suffix}", "unknown", None, ports=ports), None)
 
 
 def _no_process(record: ConnRecord) -> End:

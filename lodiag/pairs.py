@@ -93,7 +93,7 @@ def _orient(one: ConnRecord, other: ConnRecord | None, listeners: Listeners) -> 
     else:
         is_near, direction = (near[1], near[0]) < (far[1], far[0]), "guessed"
     if one is other:
-        direction = "known" if near_listeners else "guessed"
+        direction = "self"
     if is_near:
         return Pair(other, one, proto, near[1], near_listeners, direction)
     return Pair(one, other, proto, far[1], far_listeners, direction)

@@ -26,6 +26,7 @@ PUBLIC = {
     "UnsupportedError",
     "__version__",
     "list_connections",
+    "map_flows",
     "ping_address",
     "trace_route",
 }
@@ -41,7 +42,7 @@ def test_each_is_documented(name: str) -> None:
     assert inspect.getdoc(getattr(lodiag, name))
 
 
-@pytest.mark.parametrize("name", ["ping_address", "trace_route", "list_connections"])
+@pytest.mark.parametrize("name", ["ping_address", "trace_route", "list_connections", "map_flows"])
 def test_each_parameter_is_documented(name: str) -> None:
     function = getattr(lodiag, name)
     text = inspect.getdoc(function) or ""
@@ -55,7 +56,8 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 
 
 def test_modules_stay_importable_by_name() -> None:
-    code = "import lodiag.ping, lodiag.trace, lodiag.conns, types; assert isinstance(lodiag.ping, types.ModuleType)"
+    modules = "lodiag.ping, lodiag.trace, lodiag.conns, lodiag.map, types"
+    code = f"import {modules}; assert isinstance(lodiag.ping, types.ModuleType)"
     subprocess.run([sys.executable, "-c", code], env=environment(), check=True)
 
 

@@ -27,7 +27,7 @@ from samples import PING, make_ping_record, make_report
 from lodiag import __version__
 from lodiag.cli import main
 from lodiag.cli.parsing import COMMANDS, make_command_parser
-from lodiag.render import FORMATS, render
+from lodiag.render import FORMATS, GRAPHS, render
 from lodiag.schema import build_schema
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from running import Done
 
-REPORTING = ("ping", "trace", "conns")
+REPORTING = ("ping", "trace", "conns", "map")
 """Commands that make a report."""
 
 
@@ -157,6 +157,7 @@ def bash_completion(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("lodiag conns --no-w", {"--no-wildcard"}),
         ("lodiag conns --sort p", {"port", "proto", "pid", "process"}),
         ("lodiag conns --format ", set(FORMATS)),
+        ("lodiag map --format ", {*FORMATS, *GRAPHS, "svg"}),
         ("lodiag --print-completion ", {"bash", "zsh"}),
     ],
 )
@@ -207,6 +208,8 @@ SCENES = {
     "conns": Scene("conns"),
     "conns-bare": Scene("conns --no-process"),
     "conns-none": Scene("conns", LO_DOWN),
+    "map": Scene("map"),
+    "map-none": Scene("map", LO_DOWN),
 }
 FAILING = {"ping-strict", "ping-down", "ping-down-twice", "trace-down"}
 
@@ -220,7 +223,11 @@ def show(name: str, form: str) -> Done:
     arguments = (*scene.arguments.split(), "--format", form)
     if scene.world is not None:
         return run_in_world(scene.world, *arguments)
-    with closing(socket.create_server(("127.0.0.1", 0))):  # so that conns has something to show
+    # So that conns and map have something to show.
+    with (
+        closing(socket.create_server(("127.0.0.1", 0))) as server,
+        closing(socket.create_connection(server.getsockname())),
+    ):
         return run_lodiag(*arguments)
 
 
@@ -292,7 +299,7 @@ def test_json_lines_are_the_report_taken_apart(name: str) -> None:
     assert types.count("report") == 1
     assert types == sorted(types, key=["reply", "record", "finding", "report"].index)
     assert types.count("finding") == len(whole["findings"])
-    if not name.startswith("conns"):  # what else this machine does may change between two runs
+    if not name.startswith(("conns", "map")):  # what else this machine does may change between two runs
         assert types.count("record") == len(whole["records"])
     last = lines[-1]
     assert {*last, "records", "findings"} == {*whole, "type"}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from lodiag.model import PROTOS, Refusal, detail, fact, label, metric
 
-DIRECTIONS = ("known", "guessed")
+DIRECTIONS = ("known", "guessed", "self")
 NODE_KINDS = ("process", "unit", "container", "user", "none", "unknown")
 
 
@@ -54,15 +54,18 @@ class FlowRecord:
     server: FlowNode = fact("Who was connected to.")
     port: int = label("Port of the server.")
     direction: str = label(
-        "Which end is the server is known from what listens, or guessed: the lower port.", DIRECTIONS
+        "Which end is the server: known from what listens; guessed, the lower port; or self, a socket connected to "
+        "itself, which is both.",
+        DIRECTIONS,
     )
-    self_connected: bool = label("Whether each is a socket that is connected to itself.")
     mapped: bool = fact("Whether an IPv6 socket carries the IPv4 addresses of any of them (::ffff:a.b.c.d).")
     connections: int = metric("Connections, those that wait out their end included.")
     states: tuple[FlowStates, ...] = detail("Connections by the states of their two ends, the most frequent first.")
     to_server_bytes: int | None = metric("Bytes that came to the server, over the connections that tell it.")
     to_client_bytes: int | None = metric("Bytes that came to the client, likewise.")
-    rtt_median_ms: float | None = metric("Median of the smoothed round trips that the client's ends have measured.")
+    rtt_p50_ms: float | None = metric(
+        "Median, by nearest rank, of the smoothed round trips that the client's ends have measured."
+    )
     rtt_max_ms: float | None = metric("Longest of them.")
     client_recv_q_bytes: int | None = metric("Bytes that the client has not read yet.")
     client_send_q_bytes: int | None = metric("Bytes of the client that are not acknowledged yet.")

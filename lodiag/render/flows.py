@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from lodiag.render.escaping import printable, text
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from lodiag.model.map import FlowNode, FlowRecord
 
 ESTAB = {"established": "estab"}
@@ -15,6 +17,7 @@ ESTAB = {"established": "estab"}
 MOST_STATES = 3
 """Pairs of states that a cell names."""
 
+_MARKS = {"guessed": "?", "self": " self"}
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 _STEP = 1024
 _FEW = 9.95
@@ -39,7 +42,7 @@ def _count(end: FlowNode) -> str:
 def port(flow: FlowRecord) -> str:
     """Write the server's port, with a question mark if which end is the server was guessed."""
     proto = "" if flow.proto == "tcp" else f"/{flow.proto}"
-    return f"{flow.port}{proto}{'?' if flow.direction == 'guessed' else ''}"
+    return f"{flow.port}{proto}{_MARKS.get(flow.direction, '')}"
 
 
 def size(count: int | None) -> str:
@@ -65,14 +68,25 @@ def states(flow: FlowRecord, short: dict[str, str] | None = None) -> str:
     return ", ".join([*words, f"+{more} more"] if more > 0 else words)
 
 
-def traits(flow: FlowRecord) -> str:
-    """Write what else a reader of a graph must know of a flow."""
-    found = {
-        "IPv4-mapped": flow.mapped,
-        "connected to itself": flow.self_connected,
-        "direction guessed": flow.direction == "guessed",
+def queues(flow: FlowRecord) -> dict[str, tuple[int | None, int | None]]:
+    """Give what waits at each end: to be read, and to be acknowledged."""
+    return {
+        "client": (flow.client_recv_q_bytes, flow.client_send_q_bytes),
+        "server": (flow.server_recv_q_bytes, flow.server_send_q_bytes),
     }
-    return ", ".join(word for word, holds in found.items() if holds)
+
+
+def _list_traits(flow: FlowRecord) -> Iterator[str]:
+    """Write what else a reader of a graph must know of a flow."""
+    for end, (unread, unacknowledged) in queues(flow).items():
+        if unread:
+            yield f"{size(unread)} unread by {end}"
+        if unacknowledged:
+            yield f"{size(unacknowledged)} of {end} not acknowledged"
+    if flow.mapped:
+        yield "IPv4-mapped"
+    if flow.direction != "known":
+        yield {"guessed": "direction guessed", "self": "connected to itself"}[flow.direction]
 
 
 def label_lines(flow: FlowRecord) -> list[str]:
@@ -81,9 +95,9 @@ def label_lines(flow: FlowRecord) -> list[str]:
     lines = [f"{flow.proto} {flow.port}: {connections}", states(flow)]
     if flow.to_server_bytes is not None or flow.to_client_bytes is not None:
         lines.append(f"{size(flow.to_server_bytes)} to server, {size(flow.to_client_bytes)} to client")
-    if flow.rtt_median_ms is not None:
-        lines.append(f"rtt {flow.rtt_median_ms:.3f} ms")
-    return [*lines, *filter(None, [traits(flow)])]
+    if flow.rtt_p50_ms is not None:
+        lines.append(f"rtt {flow.rtt_p50_ms:.3f} ms")
+    return [*lines, *_list_traits(flow)]
 
 
 def list_nodes(flows: tuple[FlowRecord, ...]) -> dict[str, tuple[str, str]]:

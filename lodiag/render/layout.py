@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lodiag.render.columns import TEXT, USUAL, write_cell
 from lodiag.render.escaping import text
-from lodiag.render.flows import ESTAB, node, port, size, states
+from lodiag.render.flows import ESTAB, node, port, queues, size, states
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -160,12 +160,22 @@ def _map(report: Report[FlowRecord, Any]) -> list[Table]:
             str(r.connections),
             size(r.to_server_bytes),
             size(r.to_client_bytes),
-            milliseconds(r.rtt_median_ms),
+            milliseconds(r.rtt_p50_ms),
             states(r, ESTAB),
         ]
         for r in report.records
     ]
-    return [Table(columns, rows, frozenset(columns) - {"client", "server", "states"})]
+    tables = [Table(columns, rows, frozenset(columns) - {"client", "server", "states"})]
+    waiting = [
+        [node(r.client), node(r.server), port(r), end, *map(size, counts)]
+        for r in report.records
+        for end, counts in queues(r).items()
+        if any(counts)
+    ]
+    if waiting:
+        names = ["client", "server", "port", "queues of", "recv-q", "send-q"]
+        tables.append(Table(names, waiting, frozenset({"port", "recv-q", "send-q"})))
+    return tables
 
 
 _LAYOUTS: dict[str, Callable[[Report[Any, Any]], list[Table]]] = {"ping": _ping, "trace": _trace, "map": _map}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from lodiag.render.flows import label_lines, list_nodes
@@ -13,8 +14,8 @@ if TYPE_CHECKING:
     from lodiag.model import Report
     from lodiag.model.map import FlowRecord
 
-_PLAIN = frozenset(" .,:+-/()?_")
-"""Besides letters and digits: what means nothing in a quoted text."""
+_MEANING = re.compile(r"[^\w ,:/?.-]|_|(?<![^\W_])[.-]|[.-](?![^\W_])|(?<!\S) ")
+"""What means something in a quoted text, in HTML or in Markdown, as the dot in "1. one" does."""
 
 
 def render(report: Report[FlowRecord, Any]) -> Iterator[str]:
@@ -35,5 +36,5 @@ def render(report: Report[FlowRecord, Any]) -> Iterator[str]:
 
 
 def _escape(text: str) -> str:
-    """Write all else as Mermaid's ``#code;``: no name can end the text, or be taken for HTML or Markdown."""
-    return "".join(c if c.isalnum() or c in _PLAIN else f"#{ord(c)};" for c in text)
+    """Write what has a meaning as Mermaid's ``#code;``: no name can end the text, or be more than text."""
+    return _MEANING.sub(lambda found: f"#{ord(found[0])};", text)

@@ -21,14 +21,14 @@ def find() -> str:
     return path
 
 
-def draw(graph: str) -> str:
+def draw(graph: str, wait_s: float = WAIT_S) -> str:
     """Draw a graph, given in Graphviz's language, as SVG; ``UnsupportedError`` if that fails."""
     try:
         done = subprocess.run(  # noqa: S603 - the graph is its standard input, and nothing of it an argument
-            [find(), "-Tsvg"], input=graph.encode(), capture_output=True, timeout=WAIT_S, check=False
+            [find(), "-Tsvg"], input=graph.encode(), capture_output=True, timeout=wait_s, check=False
         )
     except subprocess.TimeoutExpired as error:
-        message = f"Graphviz did not draw the graph within {WAIT_S} seconds"
+        message = f"Graphviz did not draw the graph within {wait_s:g} seconds"
         raise UnsupportedError(message, "Draw less of it, by --port or --process, or take --format dot.") from error
     except OSError as error:
         message = f"Graphviz cannot be run: {error.strerror}"
