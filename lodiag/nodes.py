@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 MOST_NAMED = 4
 """Ports, or different programs, that the name of a node has; of more, their number is given."""
 
+MANAGER = 1
+"""Pid of the first process."""
+
 NO_SOCKET = "no-socket"
 """Nothing is there to receive."""
 
@@ -96,7 +99,7 @@ class Cast:
         if record is not None and record.owners is None:
             return _name_unseen(record, pair.port)
         if pair.listeners:
-            owners = tuple({o.pid: o for listener in pair.listeners for o in listener.owners or ()}.values())
+            owners = _list_servers(pair.listeners)
             return self._name_seen(owners, pair.listeners[0]) if owners else _name_unseen(pair.listeners[0], pair.port)
         if pair.proto == "udp" or (pair.client is not None and pair.client.state == "syn-sent"):
             return End(Node(f"({NO_SOCKET})", "none", NO_SOCKET), ())
@@ -120,6 +123,15 @@ class Cast:
         node += f":{','.join(_shorten(list(map(str, ports))))}" if ports else ""
         users = dict.fromkeys(owner.user for owner in owners if owner.user)
         return End(Node(node, "process", name, next(iter(users), record.user), unit, container, ports), owners)
+
+
+def _list_servers(listeners: Iterable[ConnRecord]) -> tuple[Owner, ...]:
+    """List who serves: not the service manager that made a listener and handed it on (sd_listen_fds(3))."""
+    owners = {owner.pid: owner for listener in listeners for owner in listener.owners or ()}
+    manager = owners.get(MANAGER)
+    if manager is not None and any(owner.process != manager.process for owner in owners.values()):
+        del owners[MANAGER]
+    return tuple(owners.values())
 
 
 def _shorten(names: Sequence[str]) -> Iterator[str]:
