@@ -59,7 +59,7 @@ def map_flows(
         UnsupportedError: The socket table cannot be read.
 
     """
-    ConnsOptions(proto=proto, process=process, source=source)
+    ConnsOptions(proto=proto, process=process, source=source)  # which checks them
     if port is not None:
         require_whole("port", port, 0, LAST_PORT)
     machine = system or System()

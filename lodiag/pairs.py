@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from lodiag.sockets import LISTENING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from lodiag.model.conns import ConnRecord
 
@@ -50,28 +51,35 @@ def key_of(record: ConnRecord) -> Key:
 
 
 def join(records: Iterable[ConnRecord]) -> list[Pair]:
-    """Pair the ends of all connections, in one pass.
+    """Pair the ends of all connections, in one pass, and tell which is the server's.
 
     Addresses of records are unmapped, so an IPv4 client finds its server's end whatever the family of that socket.
     """
     kept = list(records)
     listeners = find_listeners(kept)
+    found = [_weigh(one, other, listeners) for one, other in _match(kept)]
+    # Where nothing tells, an end that many connections share is likelier the server's than one that has its port once.
+    shared = Counter(end for ends in found if ends.direction == "guessed" for end in ends.ends)
+    return [_orient(ends, shared) for ends in found]
+
+
+def _match(records: Iterable[ConnRecord]) -> Iterator[tuple[ConnRecord, ConnRecord | None]]:
+    """Give each connection: an end, and its mirror if there is one."""
     waiting: dict[Key, ConnRecord] = {}
-    pairs: list[Pair] = []
-    for record in kept:
+    for record in records:
         if record.remote is None:
             continue
         key = proto, near, far = key_of(record)
         mirror = record if near == far else waiting.pop((proto, far, near), None)
         if mirror is not None:
-            pairs.append(_orient(mirror, record, listeners))
-        else:
-            doubled = waiting.pop(key, None)  # as connected UDP sockets with SO_REUSEADDR can be
-            if doubled is not None:
-                pairs.append(_orient(doubled, None, listeners))
-            waiting[key] = record
-    pairs += [_orient(record, None, listeners) for record in waiting.values()]
-    return pairs
+            yield mirror, record
+            continue
+        doubled = waiting.pop(key, None)  # as connected UDP sockets with SO_REUSEADDR can be
+        if doubled is not None:
+            yield doubled, None
+        waiting[key] = record
+    for record in waiting.values():
+        yield record, None
 
 
 def find_listeners(records: Iterable[ConnRecord]) -> Listeners:
@@ -83,26 +91,29 @@ def find_listeners(records: Iterable[ConnRecord]) -> Listeners:
     return found
 
 
-def _orient(one: ConnRecord, other: ConnRecord | None, listeners: Listeners) -> Pair:
-    """Tell which end is the server's: the one that a listener stands for, or else that of the lower port."""
+class _Ends(NamedTuple):
+    """A connection before its ends are told apart: what speaks for each being the server's, and what listens there."""
+
+    proto: str
+    ends: tuple[End, End]
+    records: tuple[ConnRecord, ConnRecord | None]
+    weights: tuple[int, int]
+    listeners: tuple[list[ConnRecord], list[ConnRecord]]
+    direction: str
+
+
+def _weigh(one: ConnRecord, other: ConnRecord | None, listeners: Listeners) -> _Ends:
     proto, near, far = key_of(one)
-    for_near, near_listeners = _weigh(proto, near, one, listeners)
-    for_far, far_listeners = _weigh(proto, far, other, listeners)
-    if for_near != for_far:
-        is_near, direction = for_near > for_far, "known"
-    else:
-        is_near, direction = (near[1], near[0]) < (far[1], far[0]), "guessed"
-    if one is other:
-        direction = "self"
-    if is_near:
-        return Pair(other, one, proto, near[1], near_listeners, direction)
-    return Pair(one, other, proto, far[1], far_listeners, direction)
+    for_near, near_listeners = _weigh_end(proto, near, one, listeners)
+    for_far, far_listeners = _weigh_end(proto, far, other, listeners)
+    direction = "self" if one is other else "guessed" if for_near == for_far else "known"
+    return _Ends(proto, (near, far), (one, other), (for_near, for_far), (near_listeners, far_listeners), direction)
 
 
-def _weigh(proto: str, end: End, record: ConnRecord | None, listeners: Listeners) -> tuple[int, tuple[ConnRecord, ...]]:
+def _weigh_end(proto: str, end: End, record: ConnRecord | None, listeners: Listeners) -> tuple[int, list[ConnRecord]]:
     """Tell what speaks for an end being the server's, and what listens there."""
     address, port = end
-    found = listeners.get((proto, address, port))
+    found = listeners.get((proto, address, port), [])
     weight = EXACT if found else NONE
     if not found:
         found = _find_wildcards(proto, address, port, listeners)
@@ -113,7 +124,7 @@ def _weigh(proto: str, end: End, record: ConnRecord | None, listeners: Listeners
         weight = CERTAIN
     elif record is not None and record.state == "syn-sent":
         weight = OPENING
-    return weight, tuple(found)
+    return weight, found
 
 
 def _find_wildcards(proto: str, address: str, port: int, listeners: Listeners) -> list[ConnRecord]:
@@ -121,3 +132,14 @@ def _find_wildcards(proto: str, address: str, port: int, listeners: Listeners) -
         return listeners.get((proto, ANY_V6, port), [])
     found = listeners.get((proto, ANY_V4, port))
     return found or [record for record in listeners.get((proto, ANY_V6, port), ()) if not record.v6only]
+
+
+def _orient(found: _Ends, shared: Mapping[End, int]) -> Pair:
+    """Make the pair: the server's is the end that more speaks for, or that more share, or of the lower port."""
+    (near, far), (one, other) = found.ends, found.records
+    order = [
+        (weight, shared.get(end, 0), -end[1], end[0]) for weight, end in zip(found.weights, found.ends, strict=True)
+    ]
+    if order[0] < order[1]:
+        return Pair(one, other, found.proto, far[1], tuple(found.listeners[1]), found.direction)
+    return Pair(other, one, found.proto, near[1], tuple(found.listeners[0]), found.direction)

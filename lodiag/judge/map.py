@@ -28,10 +28,10 @@ def judge_mirrors(flow: FlowRecord, ends: Sequence[ConnRecord], method: str) -> 
         code="missing-mirror",
         severity="warn",
         subject=subject,
-        message=f"{count} {'have' if len(ends) > 1 else 'has'} one end only: what it sends reaches nobody",
+        message=f"{count} {'have' if len(ends) > 1 else 'has'} no other end in this network namespace",
         evidence=(*shown, *_count_others(len(ends) - MOST_NAMED, method)),
-        hint="The other end was dropped without a word to this one, a rule of the packet filter rewrites or drops its "
-        "packets, or it is in another network namespace.",
+        hint="The other end went without a word to this one, or the packet filter keeps its word back, or leads its "
+        "packets elsewhere, as it does for the published port of a container.",
         fix=None,
         see=("RFC 9293 3.5.1",),
     )

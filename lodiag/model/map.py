@@ -54,8 +54,8 @@ class FlowRecord:
     server: FlowNode = fact("Who was connected to.")
     port: int = label("Port of the server.")
     direction: str = label(
-        "Which end is the server: known from what listens; guessed, the lower port; or self, a socket connected to "
-        "itself, which is both.",
+        "Which end is the server: known from what listens; guessed, the one that more connections share, or of the "
+        "lower port; or self, a socket connected to itself, which is both.",
         DIRECTIONS,
     )
     mapped: bool = fact("Whether an IPv6 socket carries the IPv4 addresses of any of them (::ffff:a.b.c.d).")

@@ -1,0 +1,156 @@
+"""The ends of connections joined: every end is in one pair, and the server is the end that something speaks for."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from samples import make_connection
+
+from lodiag.flows import gather
+from lodiag.model.conns import Endpoint, Owner
+from lodiag.nodes import Cast
+from lodiag.pairs import Pair, join
+
+if TYPE_CHECKING:
+    from lodiag.model.conns import ConnRecord
+
+At = tuple[str, int]
+A: At = ("127.0.0.1", 5000)
+B: At = ("127.0.0.1", 4000)
+LOW: At = ("127.0.0.1", 80)
+
+
+def make(local: At, remote: At | None = None, **changes: Any) -> ConnRecord:
+    """Make a connection, or what listens."""
+    changes.setdefault("state", "established" if remote else "listen")
+    changes.setdefault("owners", (Owner(pid=local[1], process="x", user=None, fd=3, cmdline=None),))
+    changes.setdefault("unit", None)
+    return make_connection(
+        local=Endpoint(address=local[0], port=local[1]),
+        remote=remote and Endpoint(address=remote[0], port=remote[1]),
+        **changes,
+    )
+
+
+def both(one: At, other: At, **changes: Any) -> tuple[ConnRecord, ConnRecord]:
+    return make(one, other, **changes), make(other, one, **changes)
+
+
+@pytest.mark.parametrize(
+    ("listeners", "port", "direction"),
+    [
+        ([], 4000, "guessed"),
+        ([make(A)], 5000, "known"),
+        ([make(B)], 4000, "known"),
+        ([make(("0.0.0.0", 5000))], 5000, "known"),
+        ([make(("::", 5000), family="ipv6", v6only=False)], 5000, "known"),
+        ([make(("::", 5000), family="ipv6", v6only=None)], 5000, "known"),
+        ([make(("::", 5000), family="ipv6", v6only=True)], 4000, "guessed"),
+        ([make(A), make(("0.0.0.0", 4000))], 5000, "known"),
+        ([make(A), make(B)], 4000, "guessed"),
+        ([make(("127.0.0.2", 5000))], 4000, "guessed"),
+        ([make(A, proto="udp", state="unconnected")], 4000, "guessed"),
+    ],
+)
+def test_what_listens_tells_the_server(listeners: list[ConnRecord], port: int, direction: str) -> None:
+    for ends in (both(A, B), both(B, A)):
+        (pair,) = join([*listeners, *ends])
+        assert (pair.port, pair.direction) == (port, direction)
+        assert pair.server is not None
+        assert pair.client is not None
+        assert (pair.server.local.port, pair.client.local.port) == (port, 9000 - port)
+
+
+@pytest.mark.parametrize(
+    ("at_a", "at_b", "port"),
+    [
+        ({"state": "syn-recv"}, {}, 5000),
+        ({"no_owner": "not-accepted", "owners": ()}, {}, 5000),
+        ({}, {"no_owner": "not-accepted", "owners": ()}, 4000),
+        ({}, {"state": "syn-sent"}, 5000),
+    ],
+)
+def test_a_handshake_tells_the_server(at_a: dict[str, Any], at_b: dict[str, Any], port: int) -> None:
+    (pair,) = join([make(A, B, **at_a), make(B, A, **at_b)])
+    assert (pair.port, pair.direction) == (port, "known")
+
+
+def test_where_nothing_listens_any_more_the_port_of_many_is_the_servers() -> None:
+    """Also if it is higher than those of its clients."""
+    clients = [("127.0.0.1", port) for port in (3000, 4000, 6000)]
+    pairs = join([make(A, client, state="time-wait", owners=()) for client in clients])
+    assert {(pair.port, pair.direction) for pair in pairs} == {(5000, "guessed")}
+
+
+def test_a_socket_that_is_connected_to_itself_is_both_ends() -> None:
+    record = make(A, A)
+    assert join([record]) == [Pair(record, record, "tcp", 5000, (), "self")]
+
+
+def test_two_services_at_one_port_of_two_addresses() -> None:
+    ends = both(("127.0.0.1", 80), ("127.0.0.2", 80))
+    (pair,) = join([make(("127.0.0.2", 80)), *ends])
+    assert (pair.server, pair.direction) == (ends[1], "known")
+
+
+def test_protocols_and_families_are_not_mixed() -> None:
+    rows = [make(A, B), make(B, A, proto="udp"), make(("::1", 4000), ("::1", 5000), family="ipv6")]
+    assert all(pair.lone for pair in join(rows))
+    assert len(join(rows)) == 3
+
+
+def test_a_udp_server_is_joined_with_whom_it_serves() -> None:
+    server = make(LOW, proto="udp", state="unconnected")
+    (pair,) = join([server, make(A, LOW, proto="udp")])
+    assert (pair.client is not None, pair.server, pair.listeners, pair.direction) == (True, None, (server,), "known")
+
+
+ports = st.integers(1, 4)
+addresses = st.sampled_from(["127.0.0.1", "127.0.0.2", "::1"])
+ends = st.tuples(addresses, ports)
+rows = st.builds(
+    make,
+    ends,
+    st.none() | ends,
+    proto=st.sampled_from(["tcp", "udp"]),
+    state=st.sampled_from(["established", "time-wait", "listen", "unconnected", "syn-sent", "syn-recv", "close-wait"]),
+    owners=st.none()
+    | st.lists(
+        st.builds(
+            Owner, pid=st.integers(1, 3), process=st.none() | st.text(), user=st.none(), fd=st.none(), cmdline=st.none()
+        ),
+        max_size=2,
+    ).map(tuple),
+    user=st.none() | st.just("u"),
+    unit=st.none() | st.just("a.service"),
+)
+
+
+@given(st.lists(rows, max_size=12))
+def test_every_end_is_in_one_pair_and_every_pair_in_one_flow(records: list[ConnRecord]) -> None:
+    pairs = join(records)
+    held = Counter(id(end) for pair in pairs for end in {id(end): end for end in pair[:2] if end is not None}.values())
+    assert held == Counter(id(record) for record in records if record.remote is not None)
+    flows = gather(pairs, Cast(records, pairs))
+    assert sum(flow.connections for flow, _ in flows) == len(pairs)
+    labels = [(f.proto, f.client.node, f.server.node, f.port, f.direction) for f, _ in flows]
+    assert len(set(labels)) == len(labels), "of which Prometheus would have two samples"
+    for flow, _ in flows:
+        assert sum(found.connections_in_state for found in flow.states) == flow.connections
+        assert (flow.client.owners is None) <= (flow.client.kind != "none")
+
+
+@given(st.lists(rows, max_size=12), st.randoms())
+def test_the_order_of_the_table_does_not_matter(records: list[ConnRecord], random: Any) -> None:
+    distinct = list({(r.proto, r.local, r.remote): r for r in records}.values())
+    shuffled = list(distinct)
+    random.shuffle(shuffled)
+
+    def take(pairs: list[Pair]) -> set[tuple[int, int, int, str]]:
+        return {(id(pair.client), id(pair.server), pair.port, pair.direction) for pair in pairs}
+
+    assert take(join(distinct)) == take(join(shuffled))
