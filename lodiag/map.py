@@ -8,7 +8,7 @@ from lodiag.conns import contains, list_connections
 from lodiag.flows import gather
 from lodiag.judge.map import judge_mirrors
 from lodiag.limits import require_whole
-from lodiag.mirrors import confirm, is_suspect
+from lodiag.mirrors import OVER, confirm, ends_of, list_suspects
 from lodiag.model import Missing
 from lodiag.model.map import MapSummary
 from lodiag.nodes import Cast
@@ -18,10 +18,11 @@ from lodiag.report import ReportMaker
 from lodiag.system import System
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from lodiag.mirrors import Verdict
     from lodiag.model import Finding, Report
+    from lodiag.model.conns import ConnRecord, ConnsSummary
     from lodiag.model.map import FlowRecord
     from lodiag.pairs import Pair
 
@@ -64,15 +65,21 @@ def map_flows(
         require_whole("port", port, 0, LAST_PORT)
     machine = system or System()
     maker = ReportMaker("map", machine)
-    table = list_connections(proto=proto, states=_STATES, with_tcp=True, source=source, system=machine)
-    pairs = join(table.records)
-    flows = gather(pairs, Cast(table.records, pairs))
-    chosen = [(flow, members) for flow, members in flows if _is_wanted(flow, process, port)]
-    shown = [pair for _, members in chosen for pair in members]
+
+    def read() -> Report[ConnRecord, ConnsSummary]:
+        return list_connections(proto=proto, states=_STATES, with_tcp=True, source=source, system=machine)
+
+    table = read()
+    records, pairs = table.records, join(table.records)
     partial = [item for item in table.missing if item.what != "owners"]
-    verdict = confirm([pair for pair in shown if is_suspect(pair)], machine, source, is_partial=bool(partial))
+    verdict = confirm(list(list_suspects(pairs)), machine, source, is_partial=bool(partial))
+    if verdict.there:
+        records = (*records, *_pick_mirrors(read().records, verdict))
+        pairs = join(records)
+    flows = [found for found in gather(pairs, Cast(records, pairs)) if _is_wanted(found[0], process, port)]
+    shown = [pair for _, members in flows for pair in members]
     summary = MapSummary(
-        flows=len(chosen),
+        flows=len(flows),
         connections=len(shown),
         one_sided=sum(pair.lone is not None for pair in shown),
         refused=table.summary.refused,
@@ -80,10 +87,17 @@ def map_flows(
     return maker.make(
         source=table.source,
         summary=summary,
-        records=[flow for flow, _ in chosen],
-        findings=_judge(chosen, verdict),
+        records=[flow for flow, _ in flows],
+        findings=_judge(flows, verdict),
         missing=[*partial, *_find_missing(pairs, verdict)],
     )
+
+
+def _pick_mirrors(records: Iterable[ConnRecord], verdict: Verdict) -> Iterator[ConnRecord]:
+    """Take from a later reading the ends that the first did not have."""
+    for record in records:
+        if record.proto == "tcp" and record.state != OVER and ends_of(record)[::-1] in verdict.there:
+            yield record
 
 
 def _is_wanted(flow: FlowRecord, process: str | None, port: int | None) -> bool:
@@ -93,9 +107,8 @@ def _is_wanted(flow: FlowRecord, process: str | None, port: int | None) -> bool:
 
 
 def _judge(flows: Sequence[tuple[FlowRecord, Sequence[Pair]]], verdict: Verdict) -> Iterator[Finding]:
-    missing = {id(pair) for pair in verdict.missing}
-    for flow, members in flows if missing else ():
-        ends = [pair.lone for pair in members if id(pair) in missing and pair.lone is not None]
+    for flow, members in flows if verdict.missing else ():
+        ends = [end for end in list_suspects(members) if ends_of(end) in verdict.missing]
         if ends:
             yield judge_mirrors(flow, ends, verdict.method)
 
@@ -103,10 +116,11 @@ def _judge(flows: Sequence[tuple[FlowRecord, Sequence[Pair]]], verdict: Verdict)
 def _find_missing(pairs: Sequence[Pair], verdict: Verdict) -> Iterator[Missing]:
     """Say what was not seen, of all connections: a search by process misses those whose processes are hidden."""
     hidden = sum(end.owners is None for pair in pairs for end in {id(end): end for end in pair[:2] if end}.values())
+    passing = sum(1 for _ in list_suspects(pairs)) - len(verdict.missing) - verdict.unconfirmed
     for what, count, why in (
         ("owners", hidden, _HIDDEN),
-        ("other ends", verdict.passing, _PASSED),
+        ("other ends", passing, _PASSED),
         ("other ends", verdict.unconfirmed, _UNCONFIRMED),
     ):
-        if count:
+        if count > 0:
             yield Missing(what=what, count=count, why=why)
