@@ -6,13 +6,14 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from lodiag.model.map import FlowNode, FlowOwner, FlowRecord, FlowStates
+from lodiag.nodes import End, Node
 from lodiag.rtt import percentile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from lodiag.model.conns import ConnRecord, Owner
-    from lodiag.nodes import Cast, End
+    from lodiag.nodes import Cast
     from lodiag.pairs import Pair
 
 FIN_RECEIVED = frozenset({"close-wait", "last-ack", "closing", "time-wait"})
@@ -30,16 +31,44 @@ def gather(pairs: Iterable[Pair], cast: Cast) -> list[tuple[FlowRecord, list[Pai
         if flow is None:
             flow = flows[key] = _Flow(pair, client, server)
         flow.add(pair, client, server)
-    return [(flows[key].describe(), flows[key].pairs) for key in sorted(flows)]
+    kept = [flows[key] for key in sorted(flows)]
+    return [(flow.describe(), flow.pairs) for flow in _fold_strays(kept)]
+
+
+def _fold_strays(flows: Sequence[_Flow]) -> Iterator[_Flow]:
+    """Put what is left of connections of which nothing is known, and no two share a port, into one flow, the last."""
+    strays = [flow for flow in flows if flow.is_stray]
+    if len(strays) <= 1:
+        yield from flows
+        return
+    yield from (flow for flow in flows if not flow.is_stray)
+    by_name: dict[str, _Flow] = {}
+    for flow in strays:
+        found = by_name.setdefault(flow.client.node.node, flow)
+        if found is not flow:
+            found.merge(flow)
+    yield from by_name.values()
 
 
 class _Flow:
     """What was counted of one client with one port of one server."""
 
     def __init__(self, first: Pair, client: End, server: End) -> None:
-        self._first, self._client, self._server = first, client, server
+        self._first, self.client, self._server = first, client, server
+        self._port: int | None = first.port
         self._owners: tuple[dict[int, Owner], dict[int, Owner]] = {}, {}
         self.pairs: list[Pair] = []
+
+    @property
+    def is_stray(self) -> bool:
+        """Whether it is one connection that no process has any more, to a server that nothing tells."""
+        kinds = self.client.node.kind, self._server.node.kind, self._first.direction
+        return kinds == ("none", "unknown", "guessed") and len(self.pairs) == 1
+
+    def merge(self, other: _Flow) -> None:
+        """Take in another one; they have no port in common."""
+        self.pairs += other.pairs
+        self._port, self._server = None, End(Node("?", "unknown", None), None)
 
     def add(self, pair: Pair, client: End, server: End) -> None:
         """Count a connection."""
@@ -56,9 +85,9 @@ class _Flow:
         times = sorted(end.tcp.rtt_ms for end in clients if end.tcp is not None and end.tcp.rtt_ms is not None)
         return FlowRecord(
             proto=pair.proto,
-            client=_describe_end(self._client, self._owners[0]),
+            client=_describe_end(self.client, self._owners[0]),
             server=_describe_end(self._server, self._owners[1]),
-            port=pair.port,
+            port=self._port,
             direction=pair.direction,
             mapped=any(end.mapped for end in (*clients, *servers)),
             connections=len(pairs),

@@ -76,7 +76,8 @@ def map_flows(
     if verdict.there:
         records = (*records, *_pick_mirrors(read().records, verdict))
         pairs = join(records)
-    flows = [found for found in gather(pairs, Cast(records, pairs)) if _is_wanted(found[0], process, port)]
+    wanted = [pair for pair in pairs if port in {None, pair.port}]
+    flows = [found for found in gather(wanted, Cast(records, pairs)) if process is None or _names(found[0], process)]
     shown = [pair for _, members in flows for pair in members]
     summary = MapSummary(
         flows=len(flows),
@@ -100,10 +101,11 @@ def _pick_mirrors(records: Iterable[ConnRecord], verdict: Verdict) -> Iterator[C
             yield record
 
 
-def _is_wanted(flow: FlowRecord, process: str | None, port: int | None) -> bool:
+def _names(flow: FlowRecord, process: str) -> bool:
+    """Whether an end has a name that contains a text."""
     ends = flow.client, flow.server
     names = [end.name for end in ends if end.kind != "none"] + [o.process for end in ends for o in end.owners or ()]
-    return port in {None, flow.port} and (process is None or any(contains(name, process) for name in names))
+    return any(contains(name, process) for name in names)
 
 
 def _judge(flows: Sequence[tuple[FlowRecord, Sequence[Pair]]], verdict: Verdict) -> Iterator[Finding]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from lodiag.model import SCHEMA, Evidence, Finding, Fix, Host, Missing, Refusal, Report
@@ -355,7 +356,7 @@ OVER = FlowStates(client_state="time-wait", server_state=None, connections_in_st
 LONE = FlowStates(client_state="established", server_state=None, connections_in_state=1)
 MAP = make_report(
     "map",
-    MapSummary(flows=4, connections=206, one_sided=201, refused=()),
+    MapSummary(flows=6, connections=209, one_sided=203, refused=()),
     (
         make_flow(),
         make_flow(
@@ -385,6 +386,25 @@ MAP = make_report(
             connections=2,
             states=(FlowStates(client_state="established", server_state="established", connections_in_state=2),),
             **UNMEASURED,
+        ),
+        make_flow(
+            client=make_node(
+                node="(time-wait)", kind="none", name="time-wait", owners=(), user=None, unit=None, ports=()
+            ),
+            server=make_node(node="?", kind="unknown", name=None, owners=None, user=None, unit=None, ports=()),
+            port=None,
+            direction="guessed",
+            connections=2,
+            states=(replace(OVER, connections_in_state=2),),
+            **UNMEASURED,
+        ),
+        make_flow(
+            client=make_node(node="app:9000", name="app", unit=None, ports=(9000,)),
+            server=make_node(node="app:9000", name="app", unit=None, ports=(9000,)),
+            port=9000,
+            direction="self",
+            connections=1,
+            states=(FlowStates(client_state="established", server_state="established", connections_in_state=1),),
         ),
     ),
     (

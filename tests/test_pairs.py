@@ -109,6 +109,21 @@ def test_a_udp_server_is_joined_with_whom_it_serves() -> None:
     assert (pair.client is not None, pair.server, pair.listeners, pair.direction) == (True, None, (server,), "known")
 
 
+def test_what_is_left_of_connections_of_which_nothing_is_known_is_one_flow() -> None:
+    """But for those that share a port, which was a server's then."""
+    over = {"state": "time-wait", "owners": (), "no_owner": "time-wait"}
+    rows = [make(("127.0.0.1", port), ("127.0.0.1", port + 100), **over) for port in (1000, 2000, 3000)]
+    rows += [make(("127.0.0.1", port), LOW, **over) for port in (5000, 6000)]
+    pairs = join(rows)
+    flows = [flow for flow, _ in gather(pairs, Cast(rows, pairs))]
+    assert [(f.port, f.client.node, f.server.node, f.connections) for f in flows] == [
+        (80, "(time-wait)", "?:80", 2),
+        (None, "(time-wait)", "?", 3),
+    ]
+    (alone,) = gather(pairs[:1], Cast(rows, pairs[:1]))
+    assert (alone[0].port, alone[0].direction) == (1000, "guessed")
+
+
 ports = st.integers(1, 4)
 addresses = st.sampled_from(["127.0.0.1", "127.0.0.2", "::1"])
 ends = st.tuples(addresses, ports)

@@ -52,7 +52,9 @@ class FlowRecord:
     proto: str = label("Protocol.", PROTOS)
     client: FlowNode = fact("Who connected.")
     server: FlowNode = fact("Who was connected to.")
-    port: int = label("Port of the server.")
+    port: int | None = label(
+        "Port of the server; null for connections that are over, of which nothing is known and no two share a port."
+    )
     direction: str = label(
         "Which end is the server: known from what listens; guessed, the one that more connections share, or of the "
         "lower port; or self, a socket connected to itself, which is both.",

@@ -41,6 +41,8 @@ def _count(end: FlowNode) -> str:
 
 def port(flow: FlowRecord) -> str:
     """Write the server's port, with a question mark if which end is the server was guessed."""
+    if flow.port is None:
+        return "-"
     proto = "" if flow.proto == "tcp" else f"/{flow.proto}"
     return f"{flow.port}{proto}{_MARKS.get(flow.direction, '')}"
 
@@ -92,7 +94,7 @@ def _list_traits(flow: FlowRecord) -> Iterator[str]:
 def label_lines(flow: FlowRecord) -> list[str]:
     """Write what stands at the edge of a graph."""
     connections = f"{flow.connections} connection{'' if flow.connections == 1 else 's'}"
-    lines = [f"{flow.proto} {flow.port}: {connections}", states(flow)]
+    lines = [f"{flow.proto} {'' if flow.port is None else flow.port}".rstrip() + f": {connections}", states(flow)]
     if flow.to_server_bytes is not None or flow.to_client_bytes is not None:
         lines.append(f"{size(flow.to_server_bytes)} to server, {size(flow.to_client_bytes)} to client")
     if flow.rtt_p50_ms is not None:
