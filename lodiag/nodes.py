@@ -17,6 +17,9 @@ MOST_NAMED = 4
 MANAGER = 1
 """Pid of the first process."""
 
+OVER = frozenset({"time-wait", "fin-wait-1", "fin-wait-2", "last-ack", "closing"})
+"""States of an end that was closed here (RFC 9293 3.6)."""
+
 NO_SOCKET = "no-socket"
 """Nothing is there to receive."""
 
@@ -86,10 +89,11 @@ class Cast:
         record = pair.client
         if record is not None and record.owners:
             return self._name_seen(record.owners, record)
-        if record is not None and record.owners is None:
-            return _name_unseen(record)
-        end = record or pair.server
-        return _no_process(end) if end is not None and end.owners == () else _name_unseen(None)
+        if record is not None:
+            return _name_unseen(record) if record.owners is None else _no_process(record)
+        end = pair.server
+        is_over = end is not None and end.owners == () and end.state in OVER
+        return _no_process(end) if end is not None and is_over else _name_unseen(None)
 
     def find_server(self, pair: Pair) -> End:
         """Who was connected to: the process that holds that end, or else the one that listens there."""

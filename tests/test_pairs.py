@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from samples import make_connection
 
 from lodiag.flows import gather
+from lodiag.mirrors import list_suspects
 from lodiag.model.conns import Endpoint, Owner
 from lodiag.nodes import Cast
 from lodiag.pairs import Pair, join
@@ -122,6 +124,70 @@ def test_what_is_left_of_connections_of_which_nothing_is_known_is_one_flow() -> 
     ]
     (alone,) = gather(pairs[:1], Cast(rows, pairs[:1]))
     assert (alone[0].port, alone[0].direction) == (1000, "guessed")
+
+
+ONE = (Owner(pid=7, process="x", user=None, fd=3, cmdline=None),)
+SUSPECTS = {
+    "established": ({"state": "established"}, True),
+    "not accepted": ({"state": "established", "owners": (), "no_owner": "not-accepted"}, True),
+    "unseen": ({"state": "established", "owners": None}, True),
+    "flushing": ({"state": "fin-wait-1", "owners": ()}, True),
+    "half closed": ({"state": "fin-wait-2", "owners": ONE}, True),
+    "closed, and waits for a minute": ({"state": "fin-wait-2", "owners": ()}, False),
+    "closed": ({"state": "time-wait", "owners": ()}, False),
+    "left open after that minute": ({"state": "close-wait", "owners": ONE}, False),
+    "opening": ({"state": "syn-sent", "owners": ONE}, False),
+    "of UDP": ({"state": "established", "proto": "udp"}, False),
+}
+
+
+@pytest.mark.parametrize(("changes", "expected"), SUSPECTS.values(), ids=SUSPECTS)
+def test_which_ends_must_have_a_mirror(changes: dict[str, Any], *, expected: bool) -> None:
+    lone = make(A, B, **changes)
+    assert list(list_suspects(join([lone]))) == ([lone] if expected else [])
+    assert list(list_suspects(join([lone, make(B, A, proto=lone.proto)]))) == []
+    far = make(A, ("192.0.2.1", 4000), **changes)
+    assert list(list_suspects(join([far]))) == [], "the other end may be on another host"
+
+
+def named(pid: int, name: str) -> Owner:
+    return Owner(pid=pid, process=name, user=None, fd=3, cmdline=None)
+
+
+@pytest.mark.parametrize(
+    ("owners", "name"),
+    [
+        ((named(1, "systemd"), named(50, "sshd")), "sshd"),
+        ((named(1, "systemd"),), "systemd"),
+        ((named(1, "nginx"), named(50, "nginx")), "nginx"),
+        ((named(40, "a"), named(50, "b")), "a+b"),
+    ],
+)
+def test_who_serves_is_not_who_made_the_listener_for_it(owners: tuple[Owner, ...], name: str) -> None:
+    rows = [make(LOW, owners=owners), make(A, LOW, state="time-wait", owners=(), no_owner="time-wait")]
+    pairs = join(rows)
+    ((flow, _),) = gather(pairs, Cast(rows, pairs))
+    assert (flow.client.node, flow.server.node) == ("(time-wait)", f"{name}:80")
+
+
+def test_a_child_that_closed_the_listener_is_of_its_parents_node() -> None:
+    over = {"state": "time-wait", "owners": (), "no_owner": "time-wait"}
+    parent, kid, other = named(40, "postgres"), named(50, "postgres"), named(60, "sshd")
+    upstream = both(("127.0.0.1", 7000), ("127.0.0.1", 90))
+    rows = [
+        make(LOW, owners=(parent,)),
+        make(LOW, A, owners=(kid,)),
+        make(LOW, B, owners=(other,)),
+        make(LOW, ("127.0.0.1", 6000), **over),
+        make(("127.0.0.1", 90)),
+        replace(upstream[0], owners=(kid,)),
+        upstream[1],
+    ]
+    pairs = join(rows)
+    nodes = {(pair.server and pair.server.owners): Cast(rows, pairs).find_server(pair).node.node for pair in pairs}
+    assert nodes[kid,] == nodes[()] == "postgres:80"
+    assert nodes[other,] == "sshd"
+    assert [flow.client.node for flow, _ in gather(pairs, Cast(rows, pairs)) if flow.port == 90] == ["postgres:80"]
 
 
 ports = st.integers(1, 4)
