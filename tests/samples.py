@@ -411,8 +411,8 @@ MAP = make_report(
         make_finding(
             code="missing-mirror",
             severity="warn",
-            subject="evil > user web:8080, port 8080",
-            message=f"1 connection of {HOSTILE} has one end only",
+            subject="evil to user web:8080, port 8080",
+            message=f"1 connection from {HOSTILE} to user web:8080, port 8080, has no other end",
             fix=None,
         ),
     ),

@@ -599,7 +599,7 @@ def test_many_missing_ends_are_one_finding(opened: ExitStack) -> None:
         connect(opened, server, "127.0.0.1")
     report = map_flows(port=port_of(server), system=blind_to(server, looks_up="as the table"))
     (finding,) = report.findings
-    assert finding.message.startswith("7 connections of ")
+    assert finding.message.startswith("7 connections from ")
     assert [item.value for item in finding.evidence if item.name == "others"] == [2]
 
 
@@ -652,7 +652,7 @@ def test_an_end_that_is_dropped_without_a_word_is_found() -> None:
     assert before == []
     (finding,) = after
     assert (finding["code"], finding["severity"]) == ("missing-mirror", "warn")
-    assert finding["message"].startswith("2 connections of ")
+    assert finding["message"].startswith("2 connections from ")
     assert "nft list ruleset" in finding["hint"]
 
 

@@ -18,8 +18,8 @@ MOST_NAMED = 5
 
 def judge_mirrors(flow: FlowRecord, ends: Sequence[ConnRecord], method: str) -> Finding:
     """Report connections of a flow of which one end is there, and was confirmed to have no other."""
-    subject = f"{flow.client.node} > {flow.server.node}, port {flow.port}"
-    count = f"{len(ends)} connection{'s' if len(ends) > 1 else ''} of {subject}"
+    subject = f"{flow.client.node} to {flow.server.node}, port {flow.port}"
+    count = f"{len(ends)} connection{'s' if len(ends) > 1 else ''} from {subject},"
     shown = tuple(
         Evidence(name=f"{_write(end.local)} to {_write(end.remote)}", value=f"{end.state}, no other end", source=method)
         for end in ends[:MOST_NAMED]
