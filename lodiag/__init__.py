@@ -9,6 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from lodiag.conns import list_connections
     from lodiag.errors import ConfigError, LodiagError, PrivilegeError, TargetError, UnsupportedError
+    from lodiag.map import map_flows
     from lodiag.model import Finding, Report
     from lodiag.options import PingOptions
     from lodiag.ping import PingRun, ping_address
@@ -27,6 +28,7 @@ _HOMES = {
     "list_connections": "conns",
     "watch_connections": "watch",
     "find_answerer": "who",
+    "map_flows": "map",
     "Report": "model",
     "Finding": "model",
     "System": "system",
@@ -45,6 +47,7 @@ __all__ = [  # noqa: RUF022 - functions first, as a reader looks for them
     "list_connections",
     "watch_connections",
     "find_answerer",
+    "map_flows",
     "Report",
     "Finding",
     "System",

@@ -241,13 +241,14 @@ def _is_owned_as_wanted(
     held = owners or ()
     return (
         (wanted.pid is None or any(owner.pid == wanted.pid for owner in held))
-        and (wanted.process is None or any(_contains(owner.process, wanted.process) for owner in held))
+        and (wanted.process is None or any(contains(owner.process, wanted.process) for owner in held))
         and (not users or user in users or any(owner.user in users for owner in held))
-        and (wanted.unit is None or any(_contains(group, wanted.unit) for group in groups))
+        and (wanted.unit is None or any(contains(group, wanted.unit) for group in groups))
     )
 
 
-def _contains(text: str | None, wanted: str) -> bool:
+def contains(text: str | None, wanted: str) -> bool:
+    """Whether a text is in another, in any case."""
     return wanted.casefold() in (text or "").casefold()
 
 

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import sqrt
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 NS_PER_MS = 1_000_000
+NumberT = TypeVar("NumberT", int, float)
 
 
 def to_ms(nanoseconds: float) -> float:
@@ -33,7 +34,7 @@ class RttStatistics:
     p99_ms: float | None = None
 
 
-def percentile(ordered: Sequence[int], percent: int) -> int:
+def percentile(ordered: Sequence[NumberT], percent: int) -> NumberT:
     """Nearest rank: the smallest value that at least ``percent`` % of all values do not exceed.
 
     Its index is ceil(percent / 100 * n) - 1, so it is always a value that was measured.

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from lodiag.model import SCHEMA, Evidence, Finding, Fix, Host, Missing, Refusal, Report
 from lodiag.model.conns import ConnCount, ConnRecord, ConnsSummary, ConnTcp, Endpoint, Owner
+from lodiag.model.map import FlowNode, FlowOwner, FlowRecord, FlowStates, MapSummary
 from lodiag.model.ping import PingRecord, PingReply, PingSummary
 from lodiag.model.trace import HopProbe, HopRecord, TraceSummary
 from lodiag.model.who import WhoOwner, WhoRecord, WhoSocket, WhoSummary
@@ -304,6 +306,123 @@ CONNS = make_report(
     complete=False,
     missing=(Missing(what="owners", count=1, why="they belong to another user"),),
 )
+
+
+def make_node(**changes: Any) -> FlowNode:
+    """Make a node of one process."""
+    settings: dict[str, Any] = {
+        "node": "postgres@postgresql.service:5432",
+        "kind": "process",
+        "name": "postgres",
+        "owners": (FlowOwner(pid=812, process="postgres", user="postgres"),),
+        "user": "postgres",
+        "unit": "postgresql.service",
+        "container": None,
+        "ports": (5432,),
+    }
+    return FlowNode(**{**settings, **changes})
+
+
+def make_flow(**changes: Any) -> FlowRecord:
+    """Make a flow of three connections between two processes."""
+    owners = (FlowOwner(pid=77, process="app", user="app"), FlowOwner(pid=78, process="app", user="app"))
+    settings: dict[str, Any] = {
+        "proto": "tcp",
+        "client": make_node(node="app", name="app", owners=owners, user="app", unit=None, ports=()),
+        "server": make_node(),
+        "port": 5432,
+        "direction": "known",
+        "mapped": False,
+        "connections": 3,
+        "states": (
+            FlowStates(client_state="established", server_state="established", connections_in_state=2),
+            FlowStates(client_state="fin-wait-2", server_state="close-wait", connections_in_state=1),
+        ),
+        "to_server_bytes": 5_000_000,
+        "to_client_bytes": 300,
+        "rtt_p50_ms": 0.031,
+        "rtt_max_ms": 0.045,
+        "client_recv_q_bytes": 0,
+        "client_send_q_bytes": 0,
+        "server_recv_q_bytes": 17,
+        "server_send_q_bytes": 0,
+    }
+    return FlowRecord(**{**settings, **changes})
+
+
+UNMEASURED = dict.fromkeys(
+    (
+        *("to_server_bytes", "to_client_bytes", "rtt_p50_ms", "rtt_max_ms"),
+        *("client_recv_q_bytes", "client_send_q_bytes", "server_recv_q_bytes", "server_send_q_bytes"),
+    )
+)
+OVER = FlowStates(client_state="time-wait", server_state=None, connections_in_state=200)
+LONE = FlowStates(client_state="established", server_state=None, connections_in_state=1)
+MAP = make_report(
+    "map",
+    MapSummary(flows=6, connections=209, one_sided=203, refused=()),
+    (
+        make_flow(),
+        make_flow(
+            client=make_node(
+                node="(time-wait)", kind="none", name="time-wait", owners=(), user=None, unit=None, ports=()
+            ),
+            connections=200,
+            states=(OVER,),
+            **UNMEASURED,
+        ),
+        make_flow(
+            client=make_node(
+                node=HOSTILE, name=HOSTILE, owners=(FlowOwner(pid=1, process=HOSTILE, user=HOSTILE),), ports=()
+            ),
+            server=make_node(node="user web:8080", kind="user", name="web", owners=None, unit=None, ports=(8080,)),
+            port=8080,
+            mapped=True,
+            connections=1,
+            states=(LONE,),
+        ),
+        make_flow(
+            proto="udp",
+            client=make_node(node="?", kind="unknown", name=None, owners=None, user=None, unit=None, ports=()),
+            server=make_node(node="?:9", kind="unknown", name=None, owners=None, user=None, unit=None, ports=(9,)),
+            port=9,
+            direction="guessed",
+            connections=2,
+            states=(FlowStates(client_state="established", server_state="established", connections_in_state=2),),
+            **UNMEASURED,
+        ),
+        make_flow(
+            client=make_node(
+                node="(time-wait)", kind="none", name="time-wait", owners=(), user=None, unit=None, ports=()
+            ),
+            server=make_node(node="?", kind="unknown", name=None, owners=None, user=None, unit=None, ports=()),
+            port=None,
+            direction="guessed",
+            connections=2,
+            states=(replace(OVER, connections_in_state=2),),
+            **UNMEASURED,
+        ),
+        make_flow(
+            client=make_node(node="app:9000", name="app", unit=None, ports=(9000,)),
+            server=make_node(node="app:9000", name="app", unit=None, ports=(9000,)),
+            port=9000,
+            direction="self",
+            connections=1,
+            states=(FlowStates(client_state="established", server_state="established", connections_in_state=1),),
+        ),
+    ),
+    (
+        make_finding(
+            code="missing-mirror",
+            severity="warn",
+            subject="evil to user web:8080, port 8080",
+            message=f"1 connection from {HOSTILE} to user web:8080, port 8080, has no other end",
+            fix=None,
+        ),
+    ),
+    complete=False,
+    missing=(Missing(what="owners", count=5, why="they belong to another user"),),
+)
 EMPTY = make_report("conns", ConnsSummary(sockets=0, counts=(), refused=()), ())
 
 
@@ -420,4 +539,4 @@ WHO = make_report(
     complete=False,
     missing=(Missing(what="owners", count=1, why="they belong to another user"),),
 )
-SAMPLES = {"ping": PING, "trace": TRACE, "conns": CONNS, "empty": EMPTY, "who": WHO}
+SAMPLES = {"ping": PING, "trace": TRACE, "conns": CONNS, "empty": EMPTY, "who": WHO, "map": MAP}

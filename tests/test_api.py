@@ -27,6 +27,7 @@ PUBLIC = {
     "__version__",
     "find_answerer",
     "list_connections",
+    "map_flows",
     "ping_address",
     "trace_route",
     "watch_connections",
@@ -44,7 +45,7 @@ def test_each_is_documented(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["ping_address", "trace_route", "list_connections", "watch_connections", "find_answerer"]
+    "name", ["ping_address", "trace_route", "list_connections", "watch_connections", "find_answerer", "map_flows"]
 )
 def test_each_parameter_is_documented(name: str) -> None:
     function = getattr(lodiag, name)
@@ -59,7 +60,7 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 
 
 def test_modules_stay_importable_by_name() -> None:
-    modules = "lodiag.ping, lodiag.trace, lodiag.conns, lodiag.who"
+    modules = "lodiag.ping, lodiag.trace, lodiag.conns, lodiag.who, lodiag.map"
     code = f"import {modules}, types; assert isinstance(lodiag.ping, types.ModuleType)"
     subprocess.run([sys.executable, "-c", code], env=environment(), check=True)
 

@@ -27,7 +27,7 @@ from samples import PING, make_ping_record, make_report
 from lodiag import __version__
 from lodiag.cli import main
 from lodiag.cli.parsing import COMMANDS, make_command_parser
-from lodiag.render import FORMATS, render
+from lodiag.render import FORMATS, GRAPHS, render
 from lodiag.schema import build_schema
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from running import Done
 
-REPORTING = ("ping", "trace", "conns", "who")
+REPORTING = ("ping", "trace", "conns", "who", "map")
 """Commands that make a report."""
 
 
@@ -157,6 +157,7 @@ def bash_completion(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("lodiag conns --no-w", {"--no-wildcard"}),
         ("lodiag conns --sort p", {"port", "proto", "pid", "process"}),
         ("lodiag conns --format ", set(FORMATS)),
+        ("lodiag map --format ", {*FORMATS, *GRAPHS, "svg"}),
         ("lodiag --print-completion ", {"bash", "zsh"}),
     ],
 )
@@ -210,6 +211,8 @@ SCENES = {
     "who": Scene("who {port}"),
     "who-nobody": Scene("who 9", LO_UP),
     "who-down": Scene("who 9", LO_DOWN),
+    "map": Scene("map"),
+    "map-none": Scene("map", LO_DOWN),
 }
 FAILING = {"ping-strict", "ping-down", "ping-down-twice", "trace-down", "who-nobody", "who-down"}
 
@@ -223,7 +226,11 @@ def show(name: str, form: str) -> Done:
     arguments = (*scene.arguments.split(), "--format", form)
     if scene.world is not None:
         return run_in_world(scene.world, *arguments)
-    with closing(socket.create_server(("127.0.0.1", 0))) as server:  # so that conns has something to show
+    # So that conns, who and map have something to show.
+    with (
+        closing(socket.create_server(("127.0.0.1", 0))) as server,
+        closing(socket.create_connection(server.getsockname())),
+    ):
         port = str(server.getsockname()[1])
         return run_lodiag(*(word.replace("{port}", port) for word in arguments))
 
@@ -296,7 +303,7 @@ def test_json_lines_are_the_report_taken_apart(name: str) -> None:
     assert types.count("report") == 1
     assert types == sorted(types, key=["reply", "record", "finding", "report"].index)
     assert types.count("finding") == len(whole["findings"])
-    if not name.startswith("conns"):  # what else this machine does may change between two runs
+    if not name.startswith(("conns", "map")):  # what else this machine does may change between two runs
         assert types.count("record") == len(whole["records"])
     last = lines[-1]
     assert {*last, "records", "findings"} == {*whole, "type"}
@@ -334,7 +341,7 @@ def test_markdown_tables_have_as_many_cells_in_each_row(name: str) -> None:
     for block in blocks:
         assert {len(re.findall(r"(?<!\\)\|", line)) for line in block} == {len(re.findall(r"(?<!\\)\|", block[0]))}
         assert re.fullmatch(r"\|(:?-+:?\|)+", block[1])
-    assert bool(blocks) == (name != "conns-none")
+    assert bool(blocks) == (name not in {"conns-none", "map-none"})
 
 
 # --- Prometheus ------------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -69,8 +70,13 @@ def simplify(text: str) -> str:
 
 @pytest.mark.parametrize(("line", "shown"), SHOWN, ids=[line for line, _ in SHOWN])
 def test_output_in_the_readme_looks_like_that(line: str, shown: list[str], shell_env: dict[str, str]) -> None:
-    printed = [simplify(text) for text in run_shell(line, shell_env).stdout.splitlines()]
-    headings = [text for text in shown if re.match(r"(ping |trace |address|rtt in ms|hop |proto )", text)]
+    with (
+        socket.create_server(("127.0.0.1", 0)) as service,
+        socket.create_connection(service.getsockname()) as client,
+    ):
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        printed = [simplify(text) for text in run_shell(line, shell_env).stdout.splitlines()]
+    headings = [text for text in shown if re.match(r"(ping |trace |address|rtt in ms|hop |proto |client )", text)]
     assert headings
     for heading in headings:
         assert simplify(heading) in printed

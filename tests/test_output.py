@@ -547,14 +547,14 @@ def test_an_interrupted_list_leaves_the_old_file(tmp_path: Path, number: signal.
 # --- poor surroundings -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("command", [PING, TRACE, "conns", "--version"])
+@pytest.mark.parametrize("command", [PING, TRACE, "conns", "map", "--version"])
 def test_home_and_other_variables_may_be_unset(command: str) -> None:
     python_path = environment()["PYTHONPATH"]
     done = run_shell(f"env -i PYTHONPATH={shlex.quote(python_path)} {shlex.join(LODIAG)} {command}")
     assert (done.returncode, done.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("command", [PING, TRACE, "conns"])
+@pytest.mark.parametrize("command", [PING, TRACE, "conns", "map"])
 def test_the_working_directory_may_be_read_only_or_gone(tmp_path: Path, command: str) -> None:
     folder = tmp_path / "folder"
     folder.mkdir(mode=0o555)
@@ -578,8 +578,16 @@ MANY_TARGETS = " ".join(f"127.0.0.{last}" for last in range(1, 31))
 @pytest.mark.parametrize("limit", [8, 16, 32])
 @pytest.mark.parametrize(
     "command",
-    [PING, f"{PING} --output result", f"ping -c 1 {MANY_TARGETS}", f"ping -c 1 --json {MANY_TARGETS}", TRACE, "conns"],
-    ids=["ping", "ping-output", "ping-many", "ping-many-json", "trace", "conns"],
+    [
+        PING,
+        f"{PING} --output result",
+        f"ping -c 1 {MANY_TARGETS}",
+        f"ping -c 1 --json {MANY_TARGETS}",
+        TRACE,
+        "conns",
+        "map",
+    ],
+    ids=["ping", "ping-output", "ping-many", "ping-many-json", "trace", "conns", "map"],
 )
 def test_few_open_files_are_enough_or_are_told(tmp_path: Path, command: str, limit: int) -> None:
     done = run_shell(f'cd "$1" && ulimit -n {limit} && lodiag {command}', str(tmp_path))

@@ -19,6 +19,7 @@ COMMANDS = {
     "trace": ("probe", "does its traffic stay on this host, and by which hops"),
     "conns": ("look", "which sockets use the loopback, and who owns them"),
     "who": ("look", "who answers on a port of the loopback, and who holds it"),
+    "map": ("look", "which process talks to which over the loopback"),
     "schema": ("more", "print the JSON Schema of what --json prints"),
 }
 """Group and purpose of each command, which is a module of ``lodiag.cli`` with ``add_arguments`` and ``run``."""
@@ -132,10 +133,11 @@ def make_full_parser() -> Parser:
     return top
 
 
-def add_output_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of every command that makes a report."""
+def add_output_arguments(parser: argparse.ArgumentParser, further: tuple[str, ...] = ()) -> None:
+    """Add the options of every command that makes a report; ``further`` are formats that it alone has."""
     group = parser.add_argument_group("output")
-    group.add_argument("--format", choices=FORMATS, default="table", help="how to print the result (default: table)")
+    formats = (*FORMATS, *further)
+    group.add_argument("--format", choices=formats, default="table", help="how to print the result (default: table)")
     group.add_argument("--json", dest="format", action="store_const", const="json", help="the same as --format json")
     add_file_argument(group)
 

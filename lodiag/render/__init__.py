@@ -15,6 +15,9 @@ FORMATS = ("table", "json", "jsonl", "csv", "markdown", "prometheus")
 """Each is the name of a module here with a function ``render(report)``, which gives the text or an iterator of its
 lines; those that can follow a ping as it runs also have ``render_reply(target, address, reply) -> str``."""
 
+GRAPHS = ("mermaid", "dot")
+"""Further ones, likewise, for the command whose records are the edges of a graph."""
+
 PIECE = 65_536
 """Characters written at once: as many as a pipe holds."""
 
@@ -23,7 +26,7 @@ COLUMNED = ("table", "markdown")
 
 
 def load_format(name: str) -> ModuleType:
-    """Load the module of one of ``FORMATS``."""
+    """Load the module of one of ``FORMATS`` or ``GRAPHS``."""
     return import_module(f"lodiag.render.{name}")
 
 

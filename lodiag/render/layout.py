@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from lodiag.model import column
 from lodiag.render.columns import TEXT, USUAL, endpoint, owners, write_column
 from lodiag.render.escaping import text
+from lodiag.render.flows import ESTAB, node, port, queues, size, states
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from lodiag.model import Missing, Report
     from lodiag.model.conns import ConnRecord
+    from lodiag.model.map import FlowRecord
     from lodiag.model.ping import PingRecord
     from lodiag.model.trace import HopRecord
     from lodiag.model.who import WhoRecord, WhoSocket
@@ -204,4 +206,37 @@ def _queue(item: WhoSocket | None) -> tuple[str, str]:
     return "-" if item.accept_queue is None else f"{item.accept_queue}/{text(item.backlog)}", text(item.drops)
 
 
-_LAYOUTS: dict[str, Callable[[Report[Any, Any]], list[Table]]] = {"ping": _ping, "trace": _trace, "who": _who}
+def _map(report: Report[FlowRecord, Any]) -> list[Table]:
+    columns = ["client", "server", "port", "conns", "to server", "to client", "rtt ms", "states"]
+    rows = [
+        [
+            node(r.client),
+            node(r.server),
+            port(r),
+            str(r.connections),
+            size(r.to_server_bytes),
+            size(r.to_client_bytes),
+            milliseconds(r.rtt_p50_ms),
+            states(r, ESTAB),
+        ]
+        for r in report.records
+    ]
+    tables = [Table(columns, rows, frozenset(columns) - {"client", "server", "states"})]
+    waiting = [
+        [node(r.client), node(r.server), port(r), end, *map(size, counts)]
+        for r in report.records
+        for end, counts in queues(r).items()
+        if any(counts)
+    ]
+    if waiting:
+        names = ["client", "server", "port", "queues of", "recv-q", "send-q"]
+        tables.append(Table(names, waiting, frozenset({"port", "recv-q", "send-q"})))
+    return tables
+
+
+_LAYOUTS: dict[str, Callable[[Report[Any, Any]], list[Table]]] = {
+    "ping": _ping,
+    "trace": _trace,
+    "who": _who,
+    "map": _map,
+}

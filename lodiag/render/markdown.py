@@ -10,7 +10,7 @@ from lodiag.render.layout import headline, lay_out, note
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lodiag.model import Finding, Report
+    from lodiag.model import Finding, Missing, Report
     from lodiag.render.layout import Table
 
 _SPECIAL = str.maketrans({c: f"\\{c}" for c in "\\`*_[]<>|#~"})
@@ -24,9 +24,9 @@ def render(report: Report[Any, Any], columns: Sequence[str] = ()) -> str:
         parts.append(_escape(head))
     parts += [_draw(table) for table in lay_out(report, columns)] or ["Nothing to show."]
     if report.findings:
-        parts.append("\n".join(_describe(finding) for finding in report.findings))
+        parts.append("\n".join(describe_finding(finding) for finding in report.findings))
     if report.missing:
-        parts.append("\n".join(f"- note: {_escape(note(item))}" for item in report.missing))
+        parts.append("\n".join(map(describe_missing, report.missing)))
     return "\n\n".join(parts) + "\n"
 
 
@@ -38,13 +38,19 @@ def _draw(table: Table) -> str:
     return tabulate(rows, table.headers, tablefmt="pipe", disable_numparse=True, colalign=alignment)
 
 
-def _describe(finding: Finding) -> str:
+def describe_finding(finding: Finding) -> str:
+    """Write a finding as an item of a list."""
     line = f"- **{finding.severity}** `{finding.code}`: {_escape(finding.message)}"
     if finding.hint:
         line += f"  \n  {_escape(finding.hint)}"
     for command in finding.fix.commands if finding.fix else ():
         line += f"  \n  Fix: `{printable(command)}`"
     return line
+
+
+def describe_missing(item: Missing) -> str:
+    """Write what could not be seen as an item of a list."""
+    return f"- note: {_escape(note(item))}"
 
 
 def _escape(text: str) -> str:

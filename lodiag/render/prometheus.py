@@ -62,8 +62,15 @@ def _collect(families: dict[str, _Family], stem: str, value: Any, outer: dict[st
 
 
 def _labels(value: Any) -> dict[str, str]:  # noqa: ANN401 - any part of a report
-    found = {item.name: getattr(value, item.name) for item in fields(value) if item.metadata["role"] == "label"}
-    return {name: str(text) for name, text in found.items() if text is not None}
+    """Labels of a part of a report, and those of the parts that it names by, as ``client_node``."""
+    found: dict[str, str] = {}
+    for item in fields(value):
+        text = getattr(value, item.name)
+        if item.metadata["role"] == "label" and text is not None:
+            found[item.name] = str(text)
+        elif is_dataclass(text):
+            found |= {f"{item.name}_{name}": inner for name, inner in _labels(text).items()}
+    return found
 
 
 def _add(families: dict[str, _Family], name: str, meaning: str, labels: dict[str, str], value: float) -> None:

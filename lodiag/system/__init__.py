@@ -185,6 +185,18 @@ class System:
 
         return names.name_interface(index)
 
+    def require_graphviz(self) -> None:
+        """Raise ``UnsupportedError`` where no graph can be drawn."""
+        from lodiag.system import graphviz
+
+        graphviz.find()
+
+    def draw_graph(self, graph: str) -> str:
+        """Draw a graph, given in Graphviz's language, as SVG; ``UnsupportedError`` where that cannot be had."""
+        from lodiag.system import graphviz
+
+        return graphviz.draw(graph)
+
     def list_loopback_interfaces(self) -> tuple[Interface, ...] | None:
         """Find the loopback interfaces, by their flag and not by their name; ``None`` if none can be read."""
         from lodiag.system import portable

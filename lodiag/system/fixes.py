@@ -99,6 +99,7 @@ _LOOKS: dict[str, _Commands] = {
     "timeout": _DROPS,
     "loss": _DROPS,
     "corrupted": _RULES,
+    "missing-mirror": _RULES,
     "duplicates": _RULES,
     "late": _QUEUE,
     "no-buffer-space": _QUEUE,

@@ -16,11 +16,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from samples import CONNS, EMPTY, HOSTILE, PING, SAMPLES, make_finding, make_ping_record, make_reply, make_report
+from samples import CONNS, EMPTY, HOSTILE, MAP, PING, SAMPLES, make_finding, make_ping_record, make_reply, make_report
 
 from lodiag.model import Evidence, to_plain
-from lodiag.render import FORMATS, render
+from lodiag.render import FORMATS, GRAPHS, render
 from lodiag.render.escaping import printable
+from lodiag.render.flows import size
 from lodiag.render.layout import percent
 from lodiag.render.table import render_reply
 
@@ -42,6 +43,33 @@ def test_golden(name: str, format_name: str) -> None:
 def test_no_format_lets_a_control_character_through(name: str, format_name: str) -> None:
     text = render(SAMPLES[name], format_name)
     assert all(character.isprintable() or character == "\n" for character in text)
+
+
+@pytest.mark.parametrize("format_name", GRAPHS)
+def test_golden_graph(format_name: str) -> None:
+    path = GOLDEN / f"map.{format_name}"
+    text = render(MAP, format_name)
+    if os.environ.get("LODIAG_TEST_UPDATE_GOLDEN"):
+        path.write_text(text, encoding="utf-8")
+    assert text == path.read_text(encoding="utf-8")
+    assert all(character.isprintable() or character == "\n" for character in text)
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (None, "-"),
+        (0, "0 B"),
+        (1023, "1023 B"),
+        (1024, "1.0 KiB"),
+        (10_300, "10 KiB"),
+        (1024**2 - 1, "1.0 MiB"),
+        (5_000_000, "4.8 MiB"),
+        (2**64 - 1, "16 EiB"),
+    ],
+)
+def test_a_number_of_bytes_fits_a_cell(count: int | None, text: str) -> None:
+    assert size(count) == text
 
 
 @pytest.mark.parametrize("format_name", ["json", "jsonl"])
