@@ -23,6 +23,9 @@ COMMANDS = {
 
 FAMILIES = {"-4": "ipv4", "-6": "ipv6"}
 
+LONGEST_ERROR = 400
+"""Characters of an error: no choices of an option take more, and an argument may have thousands."""
+
 _TOP_HELP = """usage: lodiag COMMAND [OPTIONS]
 
 What is happening on this machine's loopback, and what is wrong with it.
@@ -42,7 +45,10 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Say what is wrong with the arguments, and stop."""
         tell(self.format_usage().rstrip())
-        tell(f"{self.prog}: error [usage]: {message}")
+        from lodiag.render.escaping import printable  # it may name an argument as it was given
+
+        shown = printable(message)
+        tell(f"{self.prog}: error [usage]: {shown if len(shown) <= LONGEST_ERROR else f'{shown[:LONGEST_ERROR]}...'}")
         tell(f"hint: {self.prog} --help")
         raise SystemExit(2)
 
