@@ -469,11 +469,12 @@ def options_of(command: str) -> list[str]:
 
 
 def takes_long(action: argparse.Action, value: str) -> bool:
-    """Whether this value would let the run go on: a deadline is drawn only from what is short or refused."""
+    """Whether this value would let the run go on: deadlines, and seconds to watch, are drawn only from what ends."""
     try:
-        return action.dest == "deadline" and isfinite(float(value)) and float(value) > 1
+        seconds = float(value)
     except ValueError:
         return False
+    return isfinite(seconds) and seconds > {"deadline": 1, "watch": 0}.get(action.dest, seconds)
 
 
 @st.composite
