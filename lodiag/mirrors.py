@@ -27,6 +27,9 @@ OVER = "time-wait"
 MOST_LOOKUPS = 500
 """Suspects that are looked up; two lookups take some 0.1 ms."""
 
+READINGS = 2
+"""One may miss a socket that is there, as tables are read in pieces that do not wait for each other."""
+
 PAUSE_S = 0.1
 """What is half there by chance is no longer so after that."""
 
@@ -65,7 +68,7 @@ def ends_of(record: ConnRecord) -> tuple[End, End]:
 def confirm(suspects: Sequence[ConnRecord], system: System, source: str | None, *, is_partial: bool) -> Verdict:
     """Look each suspect up twice, a pause apart: whether its other end is missing while it is there itself.
 
-    Where the kernel has no such lookup, the table is read again; one that was partial proves nothing.
+    Where the kernel has no such lookup, the table is read twice more; one that was partial proves nothing.
     """
     chosen = suspects[:MOST_LOOKUPS]
     try:
@@ -92,17 +95,26 @@ def _find_mirror(end: ConnRecord, system: System) -> Socket | None:
 
 def _is_there(end: ConnRecord, system: System) -> bool:
     found = system.look_up_socket("tcp", *ends_of(end))
-    if found is None or found.state not in LIVE:
-        return False
-    return end.cookie is None or found.cookie is None or f"{found.cookie:x}" == end.cookie
+    return found is not None and found.state in LIVE and _has_cookie(found, end)
 
 
 def _read_again(suspects: Sequence[ConnRecord], system: System, source: str | None) -> Verdict:
-    system.wait((), PAUSE_S)
-    table = system.list_sockets(source, Question(proto="tcp"))
-    states: dict[tuple[End, End], str] = {
-        (row.local, row.remote): row.state for row in table.sockets if row.remote is not None
-    }
-    both = {ends: ends[::-1] in states for ends in map(ends_of, suspects) if states.get(ends, OVER) in LIVE}
-    missing = frozenset(ends for ends, has_mirror in both.items() if not has_mirror)
-    return Verdict(missing, frozenset(both) - missing, 0, "second reading")
+    standing, there = list(suspects), set()
+    for _ in range(READINGS):
+        if not standing:
+            break
+        system.wait((), PAUSE_S)
+        table = system.list_sockets(source, Question(proto="tcp"))
+        rows: dict[tuple[End, End], Socket] = {(row.local, row.remote): row for row in table.sockets if row.remote}
+        there |= {ends_of(end) for end in standing if ends_of(end)[::-1] in rows}
+        standing = [end for end in standing if ends_of(end) not in there and _is_same(end, rows.get(ends_of(end)))]
+    return Verdict(frozenset(map(ends_of, standing)), frozenset(there), 0, f"{READINGS} more readings")
+
+
+def _is_same(end: ConnRecord, row: Socket | None) -> bool:
+    """Whether a socket is still what it was: its ends may be those of another one by now."""
+    return row is not None and (row.state, row.inode) == (end.state, end.inode) and _has_cookie(row, end)
+
+
+def _has_cookie(row: Socket, end: ConnRecord) -> bool:
+    return end.cookie is None or row.cookie is None or f"{row.cookie:x}" == end.cookie
