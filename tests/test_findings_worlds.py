@@ -206,7 +206,7 @@ def test_where_localhost_is_ipv6_first_services_of_ipv4_are_told_once() -> None:
     assert done.returncode == 0, done.stderr
     (finding,) = json.loads(done.stdout)
     assert codes([finding]) == [("family-mismatch", "info")]
-    assert "2 ports answer 127.0.0.1 only: 8080, 8081" in finding["message"]
+    assert "127.0.0.1 alone is answered at 2 ports: 8080, 8081" in finding["message"]
 
 
 # --- a healthy machine -----------------------------------------------------------------------------------------------
