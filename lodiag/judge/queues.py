@@ -83,7 +83,8 @@ def _judge_full(
         subject=name_end(row.local),
         message=(
             f"the accept queue of {name_end(row.local)} is {'full' if is_full else 'nearly full'}: "
-            f"{count(queue, 'connection')} of at most {backlog + 1} {'waits' if queue == 1 else 'wait'} for {name_owners(row)}"
+            f"{count(queue, 'connection')} of at most {backlog + 1} "
+            f"{'waits' if queue == 1 else 'wait'} for {name_owners(row)}"
         ),
         evidence=(
             Evidence(name="accept_queue", value=row.accept_queue, source=snapshot.source),
