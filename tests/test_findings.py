@@ -72,7 +72,7 @@ def test_a_full_accept_queue_that_shuts_clients_out_is_a_failure(opened: ExitSta
     assert (found.code, found.subject) == ("accept-queue-full", f"127.0.0.1:{port_of(server)}")
     assert f"[{THIS}]" in found.message
     assert (told(found)["accept_queue"], told(found)["backlog"]) == (2, 1)
-    assert told(found)["clients that try again"] >= 1 or told(found)["dropped between two readings"] >= 1
+    assert told(found)["clients without an answer"] >= 1 or told(found)["dropped between two readings"] >= 1
 
 
 def test_a_full_queue_exits_with_1_and_names_the_process(opened: ExitStack) -> None:
