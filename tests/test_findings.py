@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING
 
+import jsonschema
 import pytest
 from running import require_loopback, run_json, run_lodiag
 from situations import (
@@ -39,6 +40,7 @@ from lodiag.judge.peers import judge_self_connections
 from lodiag.judge.ports import judge_held_ports, judge_ports
 from lodiag.judge.queues import judge_accept_queues, judge_unaccepted
 from lodiag.judge.sockets import judge_sockets
+from lodiag.schema import build_schema
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -70,7 +72,7 @@ def test_a_full_accept_queue_that_shuts_clients_out_is_a_failure(opened: ExitSta
     assert (found.code, found.subject) == ("accept-queue-full", f"127.0.0.1:{port_of(server)}")
     assert f"[{THIS}]" in found.message
     assert (told(found)["accept_queue"], told(found)["backlog"]) == (2, 1)
-    assert told(found)["clients that try again"] >= 1 or told(found)["dropped between two readings"] >= 1
+    assert told(found)["clients without an answer"] >= 1 or told(found)["dropped between two readings"] >= 1
 
 
 def test_a_full_queue_exits_with_1_and_names_the_process(opened: ExitStack) -> None:
@@ -447,6 +449,15 @@ def test_a_port_that_changes_hands_meanwhile_is_not_judged(opened: ExitStack) ->
 
 
 # --- the command -----------------------------------------------------------------------------------------------------
+
+
+def test_a_report_with_findings_is_as_the_schema_has_it(opened: ExitStack) -> None:
+    sock = bind(opened)
+    sock.connect(sock.getsockname())
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    report = run_json("conns", "--findings", "--port", str(port_of(sock)))
+    jsonschema.validate(report, build_schema())
+    assert [finding["code"] for finding in report["findings"]] == ["self-connection"]
 
 
 def test_filters_choose_what_is_reported_and_not_what_is_known(opened: ExitStack) -> None:

@@ -121,10 +121,16 @@ def test_a_queue_fails_by_who_is_shut_out() -> None:
     full = make_connection(accept_queue=2, backlog=1)
     knocking = make_client(41000, state="syn-sent", timer="retransmit", timer_retransmits=1)
     assert codes(judge_accept_queues, make_snapshot([full, *waiting(2), knocking])) == [("accept-queue-full", "fail")]
-    first_try = replace(knocking, timer_retransmits=0)
-    assert codes(judge_accept_queues, make_snapshot([full, *waiting(2), first_try])) == [("accept-queue-full", "warn")]
+    answered = make_snapshot([full, *waiting(2), knocking], [full, *waiting(2), replace(knocking, state="established")])
+    assert codes(judge_accept_queues, answered) == [("accept-queue-full", "warn")]
+    young = make_snapshot([full, *waiting(2, 0), knocking])
+    assert codes(judge_accept_queues, young) == [("accept-queue-full", "fail")]
+    moving = make_snapshot([full, *waiting(2, 0), knocking], [full, *waiting(1, 0), knocking])
+    assert codes(judge_accept_queues, moving) == []
     dropped = make_snapshot([full, *waiting(2)], [replace(full, drops=3), *waiting(2)])
     assert codes(judge_accept_queues, dropped) == [("accept-queue-full", "fail")]
+    overrun = make_snapshot([full, *waiting(2)], [replace(full, drops=3), *waiting(1)])
+    assert codes(judge_accept_queues, overrun) == [("accept-queue-full", "warn")], "it moves"
 
 
 def test_a_queue_that_empties_or_whose_listener_goes_is_none() -> None:

@@ -77,13 +77,17 @@ def _read_range(snapshot: Snapshot) -> tuple[int, int]:
 
 def _judge_orphaned(rows: Sequence[ConnRecord], snapshot: Snapshot) -> Judgement:
     target = name_end(rows[0].remote) if rows[0].remote else ""
+    number = len(rows) // 2
     finding = Finding(
         code="dead-listener-clients",
         severity="info",
         subject=target,
-        message=f"{count(len(rows) // 2, 'connection')} to {target} goes on, but nothing listens there any more",
+        message=(
+            f"{count(number, 'connection')} to {target} {'goes' if number == 1 else 'go'} on, "
+            "but nothing listens there any more"
+        ),
         evidence=(
-            Evidence(name="connections", value=len(rows) // 2, source=snapshot.source),
+            Evidence(name="connections", value=number, source=snapshot.source),
             Evidence(name="listeners", value=0, source=snapshot.source),
             Evidence(name="at the other end", value=name_owners(rows[1]), source=snapshot.source),
         ),

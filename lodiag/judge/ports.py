@@ -226,7 +226,7 @@ def _judge_second_choice(partly: Sequence[ConnRecord], snapshot: Snapshot) -> It
         severity="info",
         subject=f"localhost:{ports[0]}" if len(ports) == 1 else "localhost",
         message=(
-            f"localhost is ::1 first, and {count(len(ports), 'port')} answer 127.0.0.1 only: "
+            f"localhost is ::1 first, and 127.0.0.1 alone is answered at {count(len(ports), 'port')}: "
             f"{', '.join(map(str, ports))}"
         ),
         evidence=(Evidence(name="localhost", value=", ".join(snapshot.localhost), source="resolver"),),

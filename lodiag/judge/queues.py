@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from lodiag.judge.snapshot import (
     CONTINUE,
@@ -39,25 +39,51 @@ SEE_WHAT_IT_DOES = "See what the process waits for: it may be deadlocked, out of
 def judge_accept_queues(snapshot: Snapshot, nearly_full: float = NEARLY_FULL) -> Iterator[Judgement]:
     """Find listeners whose accept queue is full: the kernel drops what else comes, and clients hang.
 
-    A burst fills a queue for a moment, so it must be as full a moment later, and either somebody was dropped meanwhile
-    or somebody has waited in it for long. It is a failure only if it is full, stands still and shuts somebody out.
+    A burst fills a queue for a moment, so it must be as full a moment later, and somebody must have waited in it for
+    long, or been shut out meanwhile. It is a failure only if it is full, stands still and shuts somebody out.
     """
     listeners = Listeners(snapshot.records)
-    waiting, knocking = _find_waiting(snapshot, listeners), find_knocking(snapshot.records, listeners)
+    waiting, knocking = _find_waiting(snapshot, listeners), _find_knocking(snapshot, listeners)
     for row in snapshot.records:
         if row.state != "listen" or row.accept_queue is None or row.backlog is None or snapshot.is_gone(row):
             continue
         again = snapshot.again(row) or row
         if not stays_full(row, again, nearly_full):
             continue
-        stalled = [
-            child
-            for child in waiting[id(row)]
-            if _read_age(child) >= STALLED_MS and not snapshot.is_gone(child) and _still_waits(child, snapshot)
-        ]
-        dropped = (again.drops or 0) - (row.drops or 0)
-        if stalled or dropped > 0:
-            yield _judge_full(row, again, stalled, knocking[id(row)], snapshot)
+        found = _Queue(row, again, waiting[id(row)], knocking[id(row)])
+        stalled = found.find_stalled(snapshot)
+        if any(_read_age(child) >= STALLED_MS for child in stalled) or found.dropped > 0 or found.shuts_out(stalled):
+            yield _judge_full(found, stalled, snapshot)
+
+
+class _Queue(NamedTuple):
+    """A listener's queue at both readings: who waits in it at the first, and who asks in vain to be let in."""
+
+    row: ConnRecord
+    again: ConnRecord
+    waiting: Sequence[ConnRecord]
+    knocking: Sequence[ConnRecord]
+
+    @property
+    def length(self) -> int:
+        return min(self.row.accept_queue or 0, self.again.accept_queue or 0)
+
+    @property
+    def is_full(self) -> bool:
+        return self.length > (self.row.backlog or 0)
+
+    @property
+    def dropped(self) -> int:
+        return (self.again.drops or 0) - (self.row.drops or 0)
+
+    def find_stalled(self, snapshot: Snapshot) -> Sequence[ConnRecord]:
+        """Find those that still wait at the second reading."""
+        return [row for row in self.waiting if not snapshot.is_gone(row) and _still_waits(row, snapshot)]
+
+    def shuts_out(self, stalled: Sequence[ConnRecord]) -> bool:
+        """Whether it is full, nobody was taken out of it, and somebody knocks or was dropped."""
+        is_asked = bool(self.knocking) or self.dropped > 0
+        return self.is_full and is_asked and len(stalled) == len(self.waiting) > 0
 
 
 def stays_full(row: ConnRecord, again: ConnRecord, nearly_full: float = NEARLY_FULL) -> bool:
@@ -65,32 +91,25 @@ def stays_full(row: ConnRecord, again: ConnRecord, nearly_full: float = NEARLY_F
     return min(row.accept_queue or 0, again.accept_queue or 0) >= max(1, nearly_full * (row.backlog or 0))
 
 
-def _judge_full(
-    row: ConnRecord,
-    again: ConnRecord,
-    stalled: Sequence[ConnRecord],
-    knocking: Sequence[ConnRecord],
-    snapshot: Snapshot,
-) -> Judgement:
-    queue, backlog = min(row.accept_queue or 0, again.accept_queue or 0), row.backlog or 0
-    dropped = (again.drops or 0) - (row.drops or 0)
-    is_full = queue > backlog
+def _judge_full(found: _Queue, stalled: Sequence[ConnRecord], snapshot: Snapshot) -> Judgement:
+    row, again = found.row, found.again
     stopped = tell_stopped(row, snapshot)
     slow = "It takes connections more slowly than they come: give it more workers, or a larger backlog in listen(2)."
     finding = Finding(
         code="accept-queue-full",
-        severity="fail" if is_full and stalled and (knocking or dropped > 0) else "warn",
+        severity="fail" if found.shuts_out(stalled) else "warn",
         subject=name_end(row.local),
         message=(
-            f"the accept queue of {name_end(row.local)} is {'full' if is_full else 'nearly full'}: "
-            f"{count(queue, 'connection')} of at most {backlog + 1} wait for {name_owners(row)}"
+            f"the accept queue of {name_end(row.local)} is {'full' if found.is_full else 'nearly full'}: "
+            f"{count(found.length, 'connection')} of at most {(row.backlog or 0) + 1} "
+            f"{'waits' if found.length == 1 else 'wait'} for {name_owners(row)}"
         ),
         evidence=(
             Evidence(name="accept_queue", value=row.accept_queue, source=snapshot.source),
             Evidence(name="backlog", value=row.backlog, source=snapshot.source),
             Evidence(name="drops", value=again.drops, source=snapshot.source),
-            Evidence(name="dropped between two readings", value=dropped, source=snapshot.source),
-            Evidence(name="clients that try again", value=len(knocking), source=snapshot.source),
+            Evidence(name="dropped between two readings", value=found.dropped, source=snapshot.source),
+            Evidence(name="clients without an answer", value=len(found.knocking), source=snapshot.source),
             *(
                 Evidence(name="longest wait", value=seconds(age), source=snapshot.source)
                 for age in sorted(map(_read_age, stalled))[-1:]
@@ -102,7 +121,7 @@ def _judge_full(
         fix=None,
         see=(),
     )
-    return Judgement(finding, (row, *stalled, *knocking))
+    return Judgement(finding, (row, *stalled, *found.knocking))
 
 
 def _find_waiting(snapshot: Snapshot, listeners: Listeners) -> Mapping[int, list[ConnRecord]]:
@@ -130,11 +149,12 @@ def _read_age(row: ConnRecord) -> float:
     return (row.tcp.last_ack_ms or 0) if row.tcp else 0
 
 
-def find_knocking(records: Sequence[ConnRecord], listeners: Listeners) -> Mapping[int, list[ConnRecord]]:
-    """Find the clients that have asked a listener more than once and have no answer, by the listener's ``id``."""
+def _find_knocking(snapshot: Snapshot, listeners: Listeners) -> Mapping[int, list[ConnRecord]]:
+    """Find the clients that a listener has not answered from one reading to the other, by the listener's ``id``."""
     found: dict[int, list[ConnRecord]] = defaultdict(list)
-    for row in records:
-        if row.state == "syn-sent" and row.remote and row.timer_retransmits:
+    for row in snapshot.records:
+        again = snapshot.again(row)
+        if row.state == "syn-sent" and row.remote and again is not None and again.state == "syn-sent":
             for listener in listeners.find(row.remote.address, row.remote.port):
                 found[id(listener)].append(row)
     return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 
-from running import LO_UP, run_in_world
+from running import LO_UP, require_loopback, run_in_world
 
 OVERFLOW = """
 import json, socket
@@ -28,6 +28,7 @@ print(json.dumps([before, count_overflows()]))
 
 
 def test_full_queues_are_counted_by_kind() -> None:
+    require_loopback("::1")
     done = run_in_world(LO_UP, command=(sys.executable, "-c", OVERFLOW))
     assert done.returncode == 0, done.stderr
     before, after = json.loads(done.stdout)
