@@ -163,8 +163,9 @@ def test_a_socket_that_is_handed_to_another_process_has_got_an_owner(opened: Exi
         finally:
             child.communicate()
         fewer = watcher.await_line(is_event("changed", port))
-    assert (pids(more["before"]["owners"]), pids(more["record"]["owners"])) == ([THIS], [THIS, child.pid])
-    assert (pids(fewer["before"]["owners"]), pids(fewer["record"]["owners"])) == ([THIS, child.pid], [THIS])
+    both = sorted([THIS, child.pid])  # pids begin anew when they have all been given
+    assert (pids(more["before"]["owners"]), pids(more["record"]["owners"])) == ([THIS], both)
+    assert (pids(fewer["before"]["owners"]), pids(fewer["record"]["owners"])) == (both, [THIS])
 
 
 def test_a_listener_that_is_given_another_backlog_or_drops_has_changed(opened: ExitStack) -> None:
@@ -477,9 +478,9 @@ def count_records() -> int:
 
 
 def test_no_more_is_kept_than_two_readings() -> None:
-    tables = [[listener(number, at * 10 + number + 1) for number in range(10)] for at in range(200)]
+    tables = [[listener(number, at * 10 + number + 1) for number in range(10)] for at in range(60)]
     before, most = count_records(), 0
-    for _ in islice(watch_connections(system=Clockwork(tables)), 200):
+    for _ in islice(watch_connections(system=Clockwork(tables)), 60):
         most = max(most, count_records())
     assert most - before <= 50
 
