@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from lodiag.model import column, names_of
@@ -61,13 +62,22 @@ def owners(found: Sequence[Owner | WhoOwner] | None, no_owner: str | None = None
         return "?"
     if not found:
         return "-" if no_owner is None else f"({no_owner})"
-    shown = [f"{text(owner.process)}[{owner.pid}]" for owner in found[:MOST_OWNERS]]
+    if len(found) == 1:
+        return _name(found[0].process, found[0].pid)
+    shown = [_name(owner.process, owner.pid) for owner in found[:MOST_OWNERS]]
     more = len(found) - MOST_OWNERS
     return " ".join([*shown, f"+{more}"] if more > 0 else shown)
 
 
+@lru_cache(maxsize=1024)  # a process may hold 100 000 sockets
+def _name(process: str | None, pid: int) -> str:
+    return f"{text(process)}[{pid}]"
+
+
 def users(found: Sequence[Owner] | None, user: str | None, no_owner: str | None) -> str:
     """Write the users of the processes that hold a socket, each once, or else its own; ``?`` for an unseen one."""
+    if found and len(found) == 1:
+        return text(found[0].user)
     if found:
         return " ".join(dict.fromkeys(text(owner.user) for owner in found))
     is_unseen = found is None and user is None and no_owner is None

@@ -77,12 +77,13 @@ def _encode_objects(values: Sequence[Any], names: Sequence[str]) -> Sequence[str
     """Encode what has fields; one that is the same in all becomes part of the template."""
     template, varying = [], []
     for name in names:
-        texts = _encode(column(values, name))
-        if texts.count(texts[0]) == len(texts):
-            template.append(f'"{name}": {texts[0].replace("%", "%%")}')
+        found = column(values, name)
+        # Only what is equal to nothing of another type, as 1 is to True, is known to be the same by being equal.
+        if type(found[0]) in {NoneType, str} and found.count(found[0]) == len(found):
+            template.append(f'"{name}": {_encode(found[:1])[0].replace("%", "%%")}')
         else:
             template.append(f'"{name}": %s')
-            varying.append(texts)
+            varying.append(_encode(found))
     write = f"{{{', '.join(template)}}}"
     return [write % row for row in zip(*varying, strict=True)] if varying else [write % ()] * len(values)
 
