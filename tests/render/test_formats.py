@@ -155,7 +155,12 @@ def test_json_holds_what_the_report_holds(name: str) -> None:
     assert json.loads(render(SAMPLES[name], "json")) == to_plain(SAMPLES[name])
 
 
-@given(st.lists(st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(), max_size=6))
+@given(
+    st.lists(
+        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+        max_size=6,
+    )
+)
 def test_json_of_a_field_that_is_of_many_types(values: list[Any]) -> None:
     """It is encoded type by type, and what is equal in Python, such as 1 and true, is not in JSON."""
     evidence = tuple(Evidence(name="100 %s", value=value, source="%") for value in values)
