@@ -21,12 +21,12 @@ from lodiag.system.facts import Question
 from lodiag.targets import family_of, is_loopback, resolve_target
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from lodiag.answers import Answer, Sorts
     from lodiag.model import Report
     from lodiag.model.who import WhoSocket
-    from lodiag.system.facts import Interface, Socket, SocketTable
+    from lodiag.system.facts import Condition, Interface, Socket, SocketTable
 
 USUAL = ("127.0.0.1", "::1")
 _LONGEST_TARGET = 300
@@ -109,12 +109,13 @@ def _find(asked: _Asked, machine: System, *, with_cmdline: bool) -> Report[WhoRe
     _require_an_answer(records, table)
     refusals = [(f"sock_diag lookup of {own} and {family}", why) for (own, family), why in finder.refused.items()]
     summary = _summarise(asked, records, sorts, teller, [*refusals, *table.refused])
-    summary = replace(summary, sentence=tell_what_is_met(summary, records))
+    processes = _describe_owners(summary, machine)
+    summary = replace(summary, sentence=tell_what_is_met(summary, records, processes))
     return maker.make(
         source="sock_diag" if any(record.method == "lookup" for record in records) else table.source,
         summary=summary,
         records=records,
-        findings=judge_who(summary, records, _look_around(machine, interfaces, records)),
+        findings=judge_who(summary, records, _look_around(machine, interfaces, records), processes),
         missing=list(_find_missing(table, interfaces, [*summary.listeners, *summary.held])),
     )
 
@@ -136,6 +137,14 @@ def _summarise(
         time_wait_ms=wait_ms,
         refused=tuple(Refusal(method=name, reason=why) for name, why in refused),
     )
+
+
+def _describe_owners(summary: WhoSummary, system: System) -> Mapping[int, Condition]:
+    """Describe the owners of what listens, if there is more than one socket, which may be strangers to each other."""
+    if len(summary.listeners) == 1:
+        return {}
+    pids = {owner.pid for item in summary.listeners for owner in item.owners or ()}
+    return {pid: system.describe_condition(pid) for pid in pids}
 
 
 def split_target(target: str | int) -> tuple[str | None, int]:

@@ -13,8 +13,9 @@ from situations import told
 from lodiag.judge.drops import judge_overflows, judge_syn_sent, judge_udp_drops
 from lodiag.judge.ephemeral import judge_ephemeral_ports, parse_ports
 from lodiag.judge.flows import judge_close_wait, judge_stuck_receivers
-from lodiag.judge.ports import find_undecided, is_same_service, judge_ports
+from lodiag.judge.ports import find_undecided, judge_ports
 from lodiag.judge.queues import judge_accept_queues, judge_unaccepted
+from lodiag.judge.services import is_same_service
 from lodiag.judge.snapshot import Listeners, Snapshot
 from lodiag.judge.sockets import find_unjudged, judge_sockets
 from lodiag.model.conns import Endpoint, Owner

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import combinations
 from typing import TYPE_CHECKING
 
+from lodiag.judge.services import are_strangers, is_same_service
 from lodiag.judge.snapshot import Judgement, Listeners, answers_at, count, name_end, name_owners
 from lodiag.model import Evidence, Finding
 from lodiag.targets import is_loopback, is_wildcard
@@ -14,13 +15,8 @@ if TYPE_CHECKING:
 
     from lodiag.judge.snapshot import Snapshot
     from lodiag.model.conns import ConnRecord
-    from lodiag.system.facts import Condition
 
 ADDRESSES = ("127.0.0.1", "::1")
-INIT_GROUP = "init.scope"
-"""Where systemd itself is, which opens the sockets that it later hands to a service (systemd.socket(5))."""
-INIT_PID = 1
-"""Parent of whoever has lost its own, so having it in common means nothing."""
 
 
 def judge_ports(snapshot: Snapshot) -> Iterator[Judgement]:
@@ -70,35 +66,6 @@ def judge_held_ports(snapshot: Snapshot) -> Iterator[Judgement]:
         yield Judgement(finding, (row,))
 
 
-def is_same_service(one: ConnRecord, other: ConnRecord, processes: Mapping[int, Condition]) -> bool | None:
-    """Whether two listeners belong to one service; ``None`` where that cannot be known.
-
-    They do if a process holds both, or if both are held by processes that run the same program and are parent and child
-    or have the same parent, as workers are, or are of one systemd service.
-    """
-    if None not in {one.container, other.container} and one.container != other.container:
-        return False
-    if one.owners and other.owners:
-        return any(_are_kin(a.pid, b.pid, one.unit, other.unit, processes) for a in one.owners for b in other.owners)
-    units = {one.unit, other.unit}
-    return False if len(units) > 1 and not units & {None, INIT_GROUP} else None
-
-
-def _are_kin(a: int, b: int, unit: str | None, other_unit: str | None, processes: Mapping[int, Condition]) -> bool:
-    if a == b:
-        return True
-    one, other = processes.get(a), processes.get(b)
-    if one is None or other is None or one.program is None or other.program is None:
-        return True  # of one that has ended meanwhile nothing is known, and nothing is held against it
-    if one.program != other.program:
-        return False
-    are_related = a in other.parents or b in one.parents
-    has_parent = bool(one.parents) and one.parents[0] != INIT_PID
-    are_siblings = has_parent and one.parents[:1] == other.parents[:1]
-    is_service = unit is not None and unit == other_unit and unit.endswith(".service") and not unit.startswith("user@")
-    return are_related or are_siblings or is_service
-
-
 def find_undecided(snapshot: Snapshot) -> tuple[int, ...]:
     """Ports with several listeners of which it cannot be known whether they are one service's."""
     return tuple(
@@ -108,15 +75,11 @@ def find_undecided(snapshot: Snapshot) -> tuple[int, ...]:
     )
 
 
-def _are_strangers(one: ConnRecord, other: ConnRecord, snapshot: Snapshot) -> bool:
-    return is_same_service(one, other, snapshot.processes) is False
-
-
 def _judge_strangers(there: Sequence[ConnRecord], snapshot: Snapshot) -> Iterator[Judgement]:
     """Find listeners at the same end: both have asked to share it (SO_REUSEPORT), and the kernel deals out clients."""
     for one, other in combinations(there, 2):
         same_end = (one.family, one.local, one.interface) == (other.family, other.local, other.interface)
-        if not same_end or not _are_strangers(one, other, snapshot):
+        if not same_end or not are_strangers([one], [other], snapshot.processes):
             continue
         where = name_end(one.local)
         finding = Finding(
@@ -145,7 +108,7 @@ def _judge_shadows(there: Sequence[ConnRecord], snapshot: Snapshot) -> Iterator[
                 continue
             if wide.local.address == "::" and wide.v6only is None and near.family == "ipv4":
                 continue  # they may have nothing in common
-            if is_loopback(near.local.address) and _are_strangers(near, wide, snapshot):
+            if is_loopback(near.local.address) and are_strangers([near], [wide], snapshot.processes):
                 finding = Finding(
                     code="specific-shadows-wildcard",
                     severity="warn",
@@ -165,7 +128,7 @@ def _judge_shadows(there: Sequence[ConnRecord], snapshot: Snapshot) -> Iterator[
 def _judge_split(port: int, answers: Mapping[str, Sequence[ConnRecord]], snapshot: Snapshot) -> Iterator[Judgement]:
     """Find a port at which IPv4 and IPv6 lead to different services."""
     four, six = answers["127.0.0.1"], answers["::1"]
-    if not four or not six or not all(_are_strangers(a, b, snapshot) for a in four for b in six):
+    if not four or not six or not are_strangers(four, six, snapshot.processes):
         return
     subject = f"localhost:{port}"
     finding = Finding(

@@ -14,17 +14,23 @@ from lodiag.model.conns import Endpoint
 from lodiag.targets import family_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from lodiag.judge.silence import Surroundings
     from lodiag.model.who import WhoRecord, WhoSocket, WhoSummary
+    from lodiag.system.facts import Condition
 
 V4, V6 = "127.0.0.1", "::1"
 LOOK = "See what listens: lodiag conns -l"
 
 
-def judge_who(summary: WhoSummary, records: Sequence[WhoRecord], around: Surroundings) -> Iterator[Finding]:
-    """Judge what a client meets: nobody, one of two families, two services, a full queue; and who holds the port."""
+def judge_who(
+    summary: WhoSummary, records: Sequence[WhoRecord], around: Surroundings, processes: Mapping[int, Condition]
+) -> Iterator[Finding]:
+    """Judge what a client meets: nobody, one of two families, two services, a full queue; and who holds the port.
+
+    ``processes`` are the owners of what listens, if that is more than one socket.
+    """
     for record in records:
         if record.status == "interface-down" or (record.status == "no-address" and record.address in summary.addresses):
             yield _judge_interface(record, around)
@@ -34,7 +40,7 @@ def judge_who(summary: WhoSummary, records: Sequence[WhoRecord], around: Surroun
         own = [record for record in records if record.proto == proto]
         yield from _judge_families(summary, own)
         yield from _judge_elsewhere(summary, own)
-        yield from judge_sharing(summary, own)
+        yield from judge_sharing(summary, own, processes)
         yield from judge_holders(summary, proto)
     for record in records:
         for item in sockets_of(record):

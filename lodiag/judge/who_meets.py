@@ -5,19 +5,21 @@ from __future__ import annotations
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
-from lodiag.judge.who_words import find_shadowed, is_full, is_same_service, name_answer, name_owners, sockets_of
+from lodiag.judge.services import are_strangers
+from lodiag.judge.who_words import find_shadowed, is_full, name_answer, name_owners, sockets_of
 from lodiag.targets import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from lodiag.model.who import WhoRecord, WhoSummary
+    from lodiag.system.facts import Condition
 
 MOST_HOLDERS = 3
 MS_PER_S = 1000
 
 
-def tell_what_is_met(summary: WhoSummary, records: Sequence[WhoRecord]) -> str:
+def tell_what_is_met(summary: WhoSummary, records: Sequence[WhoRecord], processes: Mapping[int, Condition]) -> str:
     """Say what a client meets that asks for the name and tries its addresses in the resolver's order.
 
     Where nobody answers, say what holds the port all the same.
@@ -25,7 +27,7 @@ def tell_what_is_met(summary: WhoSummary, records: Sequence[WhoRecord]) -> str:
     subject = f"A client that asks for {summary.name}"
     if not summary.addresses:
         return f"{subject} finds no address for it here."
-    return f"{subject} {_tell_ways(summary, records)}{'' if summary.answered else _tell_hold(summary)}."
+    return f"{subject} {_tell_ways(summary, records, processes)}{'' if summary.answered else _tell_hold(summary)}."
 
 
 def _tell_hold(summary: WhoSummary) -> str:
@@ -37,11 +39,11 @@ def _tell_hold(summary: WhoSummary) -> str:
     return "" if wait_ms is None else f"; the port is held for {-(-wait_ms // MS_PER_S)} s more by TIME_WAIT"
 
 
-def _tell_ways(summary: WhoSummary, records: Sequence[WhoRecord]) -> str:
+def _tell_ways(summary: WhoSummary, records: Sequence[WhoRecord], processes: Mapping[int, Condition]) -> str:
     """Say it for each protocol by which somebody answers, or for all."""
     protos = list(dict.fromkeys(record.proto for record in records))
     met = {p: {r.address: r for r in records if r.proto == p and r.address in summary.addresses} for p in protos}
-    told = {proto: _tell_way(summary, met[proto]) for proto in protos}
+    told = {proto: _tell_way(summary, met[proto], processes) for proto in protos}
     answered = [proto for proto in protos if any(record.answered for record in met[proto].values())]
     shown = answered or protos
     if len(set(map(told.get, shown))) == 1:
@@ -50,28 +52,34 @@ def _tell_ways(summary: WhoSummary, records: Sequence[WhoRecord]) -> str:
     return f"by {first.upper()} {told[first]}" + "".join(f"; by {p.upper()} it {told[p]}" for p in rest)
 
 
-def _tell_way(summary: WhoSummary, met: Mapping[str, WhoRecord]) -> str:
+def _tell_way(summary: WhoSummary, met: Mapping[str, WhoRecord], processes: Mapping[int, Condition]) -> str:
     """Say what happens to one that goes from address to address until it is answered."""
     order = summary.addresses
     missed = list(takewhile(lambda address: not (address in met and met[address].answered), order))
     if len(missed) == len(order):
         return " and ".join(_tell_miss(address, met) for address in order)
     first, *rest = order[len(missed) :]
-    steps = [*(_tell_miss(address, met) for address in missed), _tell_answer(summary, met[first])]
-    same = [a for a in rest if a in met and met[a].answered and is_same_service(*map(sockets_of, (met[first], met[a])))]
+    steps = [*(_tell_miss(address, met) for address in missed), _tell_answer(summary, met[first], processes)]
+    own = sockets_of(met[first])
+    same = [
+        address
+        for address in rest
+        if address in met and met[address].answered and not are_strangers(own, sockets_of(met[address]), processes)
+    ]
     text = ", then ".join(steps) + "".join(f" and at {address} too" for address in same)
     text += ", if it tries that as well" if missed else ""
     others = [address for address in rest if address not in same]
     for address in others:
         is_answered = address in met and met[address].answered
-        what = _tell_answer(summary, met[address]) if is_answered else _tell_miss(address, met)
+        what = _tell_answer(summary, met[address], processes) if is_answered else _tell_miss(address, met)
         text += f", but one that tries {address} first {what}"
     return text
 
 
-def _tell_answer(summary: WhoSummary, record: WhoRecord) -> str:
+def _tell_answer(summary: WhoSummary, record: WhoRecord, processes: Mapping[int, Condition]) -> str:
     full = ", whose queue is full," if any(map(is_full, sockets_of(record))) else ""
-    before = [name_owners(item) for item in find_shadowed(summary, record, strangers=True)]
+    shadowed = find_shadowed(summary, record)
+    before = [name_owners(item) for item in shadowed if are_strangers(sockets_of(record), [item], processes)]
     shadow = f", before the wildcard of {' and '.join(dict.fromkeys(before))}" if before else ""
     return f"reaches {name_answer(record)}{full} at {record.address}{shadow}"
 

@@ -9,8 +9,6 @@ from lodiag.model.conns import Endpoint
 from lodiag.targets import family_of, is_wildcard
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from lodiag.model.who import WhoRecord, WhoSocket, WhoSummary
 
 MOST_NAMED = 2
@@ -77,38 +75,16 @@ def _tell_start(item: WhoSocket) -> str:
     return "" if since is None else f", since {since}"
 
 
-def is_same_service(some: Sequence[WhoSocket], others: Sequence[WhoSocket]) -> bool:
-    """Whether sockets belong to one service: a process that holds some of both, or one systemd service.
-
-    Scopes are no services: all that a user starts in a session is in one. Where an owner is hidden, the same user and
-    control group are taken for one service.
-    """
-    if all(item.owners for item in (*some, *others)):
-        pids, units = (
-            [{owner.pid for item in items for owner in item.owners or ()} for items in (some, others)],
-            [{item.unit for item in items if _is_service(item.unit)} for items in (some, others)],
-        )
-        return bool(pids[0] & pids[1] or units[0] & units[1])
-    makers = [{(item.uid, item.cgroup) for item in items} for items in (some, others)]
-    return bool(makers[0] & makers[1])
-
-
-def _is_service(unit: str | None) -> bool:
-    return unit is not None and unit.endswith(".service") and not unit.startswith("user@")
-
-
 def sockets_of(record: WhoRecord) -> tuple[WhoSocket, ...]:
     """All sockets that may get what is sent to the address of a record."""
     return record.group or ((record.socket,) if record.socket else ())
 
 
-def find_shadowed(summary: WhoSummary, record: WhoRecord, *, strangers: bool = False) -> list[WhoSocket]:
-    """Wildcard sockets that would answer if none were bound to the address itself; or of those, other services'."""
+def find_shadowed(summary: WhoSummary, record: WhoRecord) -> list[WhoSocket]:
+    """Wildcard sockets that would answer if none were bound to the address itself."""
     if record.how != "specific":
         return []
-    own = sockets_of(record)
-    found = [item for item in summary.listeners if item.proto == record.proto and _takes(item, record.address)]
-    return [item for item in found if not is_same_service(own, [item])] if strangers else found
+    return [item for item in summary.listeners if item.proto == record.proto and _takes(item, record.address)]
 
 
 def _takes(item: WhoSocket, address: str) -> bool:
