@@ -20,6 +20,7 @@ from lodiag.sockets import (
 )
 from lodiag.system import System
 from lodiag.system.facts import Question
+from lodiag.targets import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -217,7 +218,12 @@ def _choose(rows: Sequence[Socket], wanted: ConnsOptions) -> list[Socket]:
         rows = [row for row in rows if row.remote and row.remote[1] == wanted.remote_port]
     if wanted.local_address is not None:
         rows = [row for row in rows if row.local[0] == wanted.local_address]
-    return [row for row in rows if touches_loopback(row) or (wanted.wildcard and answers_everywhere(row))]
+    here = {address: is_loopback(address) for address in {row.local[0] for row in rows}}
+    return [
+        row
+        for row in rows
+        if here[row.local[0]] or touches_loopback(row) or (wanted.wildcard and answers_everywhere(row))
+    ]
 
 
 def _choose_owned(records: ConnTable, wanted: ConnsOptions, users: Collection[str]) -> ConnTable:

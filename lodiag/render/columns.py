@@ -89,10 +89,17 @@ def _write_proto(records: Sequence[ConnRecord]) -> list[str]:
     return [f"{proto}6" if family == "ipv6" else proto for proto, family in pairs]
 
 
+def _write_ends(ends: Sequence[Endpoint | None], interfaces: Sequence[str | None]) -> list[str]:
+    if interfaces.count(None) < len(interfaces):
+        return [*map(endpoint, ends, interfaces)]
+    hosts = {end[0]: f"[{end[0]}]" if ":" in end[0] else end[0] for end in ends if end}
+    return ["-" if end is None else f"{hosts[end[0]]}:{end[1]}" for end in ends]
+
+
 _WRITERS: dict[str, Callable[[Sequence[ConnRecord]], list[str]]] = {
     "proto": _write_proto,
-    "local": lambda records: [*map(endpoint, column(records, "local"), column(records, "interface"))],
-    "remote": lambda records: [*map(endpoint, column(records, "remote"))],
+    "local": lambda records: _write_ends(column(records, "local"), column(records, "interface")),
+    "remote": lambda records: _write_ends(column(records, "remote"), [None]),
     "user": lambda records: [
         *map(users, column(records, "owners"), column(records, "user"), column(records, "no_owner"))
     ],
