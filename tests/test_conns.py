@@ -461,8 +461,9 @@ def test_a_connection_tells_what_the_kernel_measured(opened: ExitStack) -> None:
     client, accepted = connect(opened, server, "127.0.0.1")
     client.sendall(b"x" * 5000)
     assert len(accepted.recv(1000)) == 1000
-    sender = netlink_row("--lport", str(port_of(client)))
-    receiver = netlink_row("--rport", str(port_of(client)))
+    near, far = str(port_of(client)), str(port_of(server))
+    sender = netlink_row("--lport", near, "--rport", far)
+    receiver = netlink_row("--lport", far, "--rport", near)
     assert (sender["tcp"]["bytes_sent"], sender["tcp"]["retransmits"]) == (5000, 0)
     assert 0 < sender["tcp"]["min_rtt_ms"] <= sender["tcp"]["rtt_ms"] * 2
     assert (receiver["tcp"]["bytes_received"], receiver["recv_q_bytes"]) == (5000, 4000)
@@ -487,10 +488,11 @@ def test_what_tcp_measured_is_told_if_it_is_asked_for(opened: ExitStack) -> None
 def test_a_cookie_stays_from_state_to_state(opened: ExitStack) -> None:
     server = bind(opened, TCP, "127.0.0.1")
     client, accepted = connect(opened, server, "127.0.0.1")
-    alive = netlink_row("--lport", str(port_of(client)))
+    near, far = str(port_of(client)), str(port_of(server))
+    alive = netlink_row("--lport", near, "--rport", far)
     client.shutdown(socket.SHUT_WR)
     assert accepted.recv(1) == b""
-    ending = netlink_row("--lport", str(port_of(client)))
+    ending = netlink_row("--lport", near, "--rport", far)
     assert (alive["state"], alive["cookie"]) == ("established", ending["cookie"])
     assert ending["state"] in {"fin-wait-1", "fin-wait-2"}
 
@@ -548,7 +550,7 @@ def test_v6only_and_timers_are_told(opened: ExitStack) -> None:
     server = bind(opened, TCP, "127.0.0.1")
     client, _ = connect(opened, server, "127.0.0.1")
     client.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    row = netlink_row("--lport", str(port_of(client)))
+    row = netlink_row("--lport", str(port_of(client)), "--rport", str(port_of(server)))
     assert (row["timer"], row["timer_retransmits"]) == ("keepalive", 0)
     assert 0 < row["timer_ms"] <= 7_200_000
 

@@ -163,7 +163,7 @@ def complete(finding: Finding) -> Finding:
         finding,
         hint=" ".join(filter(None, (finding.hint, f"See: {looks}" if looks else None))) or None,
         fix=_find_fix(finding.code, facts),
-        see=finding.see + ((page,) if page else ()),
+        see=tuple(dict.fromkeys((*finding.see, *([page] if page else [])))),
     )
 
 
