@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 FIN_RECEIVED = frozenset({"close-wait", "last-ack", "closing", "time-wait"})
 FIN_ACKED = frozenset({"fin-wait-2", "time-wait"})
 """States in which the end of a stream, which counts as a byte, was received or acknowledged (RFC 9293 3.3.2)."""
+UNANSWERED = frozenset({"syn-sent", "fin-wait-1", "last-ack", "closing"})
+"""States in which the beginning or the end of a stream was sent and is not acknowledged."""
 
 
 def gather(pairs: Iterable[Pair], cast: Cast) -> list[tuple[FlowRecord, list[Pair]]]:
@@ -96,10 +98,10 @@ class _Flow:
             to_client_bytes=_total(_count_to_client(pair) for pair in pairs),
             rtt_p50_ms=percentile(times, 50) if times else None,
             rtt_max_ms=times[-1] if times else None,
-            client_recv_q_bytes=_total(end.recv_q_bytes for end in clients),
-            client_send_q_bytes=_total(end.send_q_bytes for end in clients),
-            server_recv_q_bytes=_total(end.recv_q_bytes for end in servers),
-            server_send_q_bytes=_total(end.send_q_bytes for end in servers),
+            client_recv_q_bytes=_total(map(_count_unread, clients)),
+            client_send_q_bytes=_total(map(_count_unacked, clients)),
+            server_recv_q_bytes=_total(map(_count_unread, servers)),
+            server_send_q_bytes=_total(map(_count_unacked, servers)),
         )
 
 
@@ -161,6 +163,16 @@ def _count_acked(end: ConnRecord | None) -> int | None:
     if end is None or count is None:
         return None
     return max(count - (end.state in FIN_ACKED), 0)
+
+
+def _count_unread(end: ConnRecord) -> int | None:
+    """Bytes in the receive queue, without the end of the stream, which is in it until it is read."""
+    return end.recv_q_bytes and end.recv_q_bytes - (end.state in FIN_RECEIVED)
+
+
+def _count_unacked(end: ConnRecord) -> int | None:
+    """Bytes in the send queue, without the beginning or the end of the stream, which is in it until it is answered."""
+    return end.send_q_bytes and end.send_q_bytes - (end.state in UNANSWERED)
 
 
 def _total(values: Iterable[int | None]) -> int | None:

@@ -106,7 +106,9 @@ def _weigh(one: ConnRecord, other: ConnRecord | None, listeners: Listeners) -> _
     proto, near, far = key_of(one)
     for_near, near_listeners = _weigh_end(proto, near, one, listeners)
     for_far, far_listeners = _weigh_end(proto, far, other, listeners)
-    direction = "self" if one is other else "guessed" if for_near == for_far else "known"
+    # A listener at either end is no proof: one may have begun to listen at a port that a client had.
+    is_known = for_near != for_far and (min(for_near, for_far) <= NONE or CERTAIN in {for_near, for_far})
+    direction = "self" if one is other else "known" if is_known else "guessed"
     return _Ends(proto, (near, far), (one, other), (for_near, for_far), (near_listeners, far_listeners), direction)
 
 

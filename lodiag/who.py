@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
 
 from lodiag.answers import Finder, Teller, find_group, rank, sort_out
 from lodiag.errors import TargetError, UnsupportedError
+from lodiag.judge.services import is_same_service
 from lodiag.judge.silence import UNSEEN_INTERFACES, Surroundings
 from lodiag.judge.who import judge_who
 from lodiag.judge.who_meets import tell_what_is_met
@@ -15,17 +17,16 @@ from lodiag.model import FAMILIES, PROTOS, Missing, Refusal
 from lodiag.model.who import HOWS, WhoRecord, WhoSummary
 from lodiag.options import LAST_PORT
 from lodiag.report import ReportMaker
-from lodiag.sockets import HIDDEN
+from lodiag.sockets import HIDDEN, LISTENING
 from lodiag.system import System
 from lodiag.system.facts import Question
-from lodiag.targets import family_of, is_loopback, resolve_target
+from lodiag.targets import BROADCAST, family_of, is_loopback, is_wildcard, resolve_target
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from lodiag.answers import Answer, Sorts
     from lodiag.model import Report
-    from lodiag.model.who import WhoSocket
     from lodiag.system.facts import Condition, Interface, Socket, SocketTable
 
 USUAL = ("127.0.0.1", "::1")
@@ -103,7 +104,7 @@ def _find(asked: _Asked, machine: System, *, with_cmdline: bool) -> Report[WhoRe
     shown = list(dict.fromkeys((*sorts.listeners, *sorts.held, *found)))
     teller = Teller(machine, shown, with_cmdline=with_cmdline)
     records = [
-        _describe(proto, address, answer, _Around(asked.port, sorts.listeners, teller, interfaces))
+        _describe(proto, address, answer, _Around(asked.port, sorts.listeners, teller, interfaces, machine))
         for (proto, address), answer in answers.items()
     ]
     _require_an_answer(records, table)
@@ -116,7 +117,7 @@ def _find(asked: _Asked, machine: System, *, with_cmdline: bool) -> Report[WhoRe
         summary=summary,
         records=records,
         findings=judge_who(summary, records, _look_around(machine, interfaces, records), processes),
-        missing=list(_find_missing(table, interfaces, [*summary.listeners, *summary.held])),
+        missing=list(_find_missing(table, interfaces, summary, processes)),
     )
 
 
@@ -177,6 +178,9 @@ def _read_table(asked: _Asked, system: System) -> SocketTable:
     proto = asked.protos[0] if len(asked.protos) == 1 else None
     table = system.list_sockets(None, Question(proto, local_port=asked.port, everywhere=True))
     rows = [row for row in table.sockets if row.local[1] == asked.port and row.proto in asked.protos]
+    if asked.host is not None:  # what is bound elsewhere is in nobody's way there
+        there = set(asked.order)
+        rows = [row for row in rows if row.local[0] in there or is_wildcard(row.local[0]) or row.state in LISTENING]
     return table._replace(sockets=tuple(rows))
 
 
@@ -185,7 +189,7 @@ def _list_addresses(asked: _Asked, rows: Sequence[Socket]) -> tuple[str, ...]:
     if asked.host is not None:
         return asked.order
     bound = sorted(row.local[0] for row in rows if row.remote is None)
-    every = dict.fromkeys(address for address in (*asked.order, *USUAL, *bound) if is_loopback(address))
+    every = dict.fromkeys(a for a in (*asked.order, *USUAL, *bound) if is_loopback(a) and a != str(BROADCAST))
     return tuple(address for address in every if asked.family in {None, family_of(address)})
 
 
@@ -196,11 +200,12 @@ class _Around(NamedTuple):
     listeners: Sequence[Socket]
     teller: Teller
     interfaces: Sequence[Interface] | None
+    system: System
 
 
 def _describe(proto: str, address: str, answer: Answer, around: _Around) -> WhoRecord:
     row = answer.row
-    silence = _find_silence(address, around.interfaces)
+    silence = _find_silence(address, around.interfaces, around.system)
     status = silence or ("refused" if row is None else "answered" if answer.is_certain else "unknown")
     fit = None if row is None else rank(row.local[0], address)
     return WhoRecord(
@@ -216,14 +221,15 @@ def _describe(proto: str, address: str, answer: Answer, around: _Around) -> WhoR
     )
 
 
-def _find_silence(address: str, interfaces: Sequence[Interface] | None) -> str | None:
+def _find_silence(address: str, interfaces: Sequence[Interface] | None, system: System) -> str | None:
     """Why nothing can reach an address, whoever listens there; ``None`` if it can, or if that is not known."""
     if not interfaces:
         return None
     if not any(interface.is_up for interface in interfaces):
         return "interface-down"
     own = [address for interface in interfaces for address in interface.addresses]
-    return None if any(is_loopback(a) and family_of(a) == family_of(address) for a in own) else "no-address"
+    has_family = any(is_loopback(a) and family_of(a) == family_of(address) for a in own)
+    return None if has_family and system.has_address(address) else "no-address"
 
 
 def _require_an_answer(records: Sequence[WhoRecord], table: SocketTable) -> None:
@@ -245,15 +251,24 @@ def _look_around(system: System, interfaces: Sequence[Interface] | None, records
 
 
 def _find_missing(
-    table: SocketTable, interfaces: Sequence[Interface] | None, sockets: Sequence[WhoSocket]
+    table: SocketTable,
+    interfaces: Sequence[Interface] | None,
+    summary: WhoSummary,
+    processes: Mapping[int, Condition],
 ) -> Iterator[Missing]:
     if table.partial:
         yield table.partial
     if interfaces is None:
         yield UNSEEN_INTERFACES
+    untold = f"the source {table.source} does not tell them"
     if "bound" in table.lacks:
-        why = f"the source {table.source} does not tell them"
-        yield Missing(what="sockets that are bound and do not listen", count=None, why=why)
-    hidden = sum(item.owners is None for item in sockets)
+        yield Missing(what="sockets that are bound and do not listen", count=None, why=untold)
+    if "interface" in table.lacks and summary.listeners:
+        why = f"{untold}: what is bound to another one does not answer here"
+        yield Missing(what="interfaces that sockets are bound to", count=None, why=why)
+    hidden = sum(item.owners is None for item in (*summary.listeners, *summary.held))
     if hidden:
         yield Missing(what="owners", count=hidden, why=HIDDEN)
+    if any(is_same_service(a, b, processes) is None for a, b in combinations(summary.listeners, 2)):
+        why = "their processes may not be seen"
+        yield Missing(what="whether what listens there is one service or several", count=None, why=why)

@@ -553,13 +553,26 @@ def require_lookups() -> None:
         pytest.skip(f"this machine has no exact lookup: {refusal}")
 
 
+@pytest.mark.parametrize(("sent", "unread"), [(b"", 0), (b"abc", 3)])
+def test_the_end_of_a_stream_is_no_byte(opened: ExitStack, sent: bytes, unread: int) -> None:
+    """The kernel counts it in the queue of the end that has not read it."""
+    require_lookups()
+    server = bind(opened, TCP, "127.0.0.1")
+    client, accepted = connect(opened, server, "127.0.0.1")
+    client.sendall(sent)
+    client.shutdown(socket.SHUT_WR)
+    assert accepted.recv(10, socket.MSG_PEEK) == sent
+    (flow,) = map_flows(port=port_of(server)).records
+    assert (flow.server_recv_q_bytes, flow.to_server_bytes) == (unread, unread)
+
+
 def test_an_end_that_is_there_after_all_is_not_reported_as_missing(opened: ExitStack) -> None:
     require_lookups()
     server = bind(opened, TCP, "127.0.0.1")
     connect(opened, server, "127.0.0.1")
     report = map_flows(port=port_of(server), system=blind_to(server))
     assert report.findings == ()
-    assert [(item.what, item.count) for item in report.missing if item.what == "other ends"] == [("other ends", 1)]
+    assert [item.what for item in report.missing if item.what == "other ends"] == ["other ends"]
     (flow,) = [flow for flow in report.records if flow.client.name != "time-wait"]
     assert [(s.client_state, s.server_state) for s in flow.states] == [("established", None)]
     assert [owner.pid for owner in flow.server.owners or ()] == [THIS], "told by the listener"
@@ -628,10 +641,9 @@ def test_a_table_that_is_partial_proves_nothing(opened: ExitStack) -> None:
     connect(opened, server, "127.0.0.1")
     report = map_flows(port=port_of(server), system=blind_to(server, looks_up="never", is_partial=True))
     assert report.findings == ()
-    assert [(item.what, item.count) for item in report.missing if item.what != "owners"] == [
-        ("some sockets", None),
-        ("other ends", 1),
-    ]
+    found = {item.what: item.count for item in report.missing if item.what != "owners"}
+    assert found.keys() == {"some sockets", "other ends"}
+    assert (found["other ends"] or 0) >= 1, "and of others' connections that begin and end"
 
 
 REPAIR = """

@@ -52,7 +52,7 @@ def both(one: At, other: At, **changes: Any) -> tuple[ConnRecord, ConnRecord]:
         ([make(("::", 5000), family="ipv6", v6only=False)], 5000, "known"),
         ([make(("::", 5000), family="ipv6", v6only=None)], 5000, "known"),
         ([make(("::", 5000), family="ipv6", v6only=True)], 4000, "guessed"),
-        ([make(A), make(("0.0.0.0", 4000))], 5000, "known"),
+        ([make(A), make(("0.0.0.0", 4000))], 5000, "guessed"),
         ([make(A), make(B)], 4000, "guessed"),
         ([make(("127.0.0.2", 5000))], 4000, "guessed"),
         ([make(A, proto="udp", state="unconnected")], 4000, "guessed"),

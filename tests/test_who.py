@@ -370,8 +370,8 @@ def test_the_sentence_follows_the_resolver(opened: ExitStack) -> None:
     assert sentence(port, V6, V4) == (
         "by TCP is refused at ::1, then reaches NAME at 127.0.0.1, if it tries that as well."
     )
-    assert sentence(port, V6) == "by TCP is refused at ::1."
-    assert sentence(port, V6, proto=None) == "by TCP or UDP is refused at ::1."
+    assert sentence(port, V6) == "by TCP is refused at ::1, though 127.0.0.1 would answer."
+    assert sentence(port, V6, proto=None) == "by TCP is refused at ::1, though 127.0.0.1 would answer."
     assert sentence(port) == "finds no address for it here."
     assert sentence(port, "192.0.2.1", V4) == (
         "by TCP leaves the loopback for 192.0.2.1, then reaches NAME at 127.0.0.1, if it tries that as well."
@@ -684,6 +684,15 @@ def run_served(setup: str, address: str, then: str, *arguments: str) -> Any:
     return run_in_world(setup, command=(sys.executable, "-c", SERVE, address, then, *arguments))
 
 
+def test_an_address_that_was_taken_from_the_interface_is_not_answered() -> None:
+    """Whatever listens at every address: nothing reaches it there."""
+    world = f"{LO_UP}\nip address del 127.0.0.1/8 dev lo\nip address add 127.0.0.2/32 dev lo"
+    done = run_served(world, ANY_V4, "", "who", "-t", "127.0.0.1:PORT", "--json")
+    assert (done.returncode, at(parse(done), V4)["status"]) == (1, "no-address")
+    done = run_served(world, ANY_V4, "", "who", "-t", "127.0.0.2:PORT", "--json")
+    assert (done.returncode, at(parse(done), "127.0.0.2")["status"]) == (0, "answered")
+
+
 def test_with_the_interface_down_nobody_is_reached() -> None:
     done = run_served(LO_UP, ANY_V4, "ip link set lo down", "who", "-t", "PORT", "--json")
     report = parse(done)
@@ -829,6 +838,11 @@ class Told(System):
         """Have both."""
         return (Interface("lo", is_up=True, mtu_bytes=65536, addresses=(V4, V6)),)
 
+    def has_address(self, address: str) -> bool:
+        """Have any."""
+        del address
+        return True
+
     def name_interface(self, index: int) -> str | None:
         """Name any."""
         return f"eth{index}"
@@ -852,7 +866,10 @@ def test_hidden_owners_are_told_apart_by_user_and_group() -> None:
     same = Told(listener(V4, uid=5, inode=1), listener(V6, uid=5, inode=2))
     report = find_answerer(80, proto="tcp", system=same)
     assert [finding.code for finding in report.findings] == []
-    assert [(item.what, item.count) for item in report.missing] == [("owners", 2)]
+    assert [(item.what, item.count) for item in report.missing] == [
+        ("owners", 2),
+        ("whether what listens there is one service or several", None),
+    ]
     other = Told(listener(V4, uid=5, inode=1), listener(V6, uid=6, inode=2))
     (finding,) = find_answerer(80, proto="tcp", system=other).findings
     assert finding.code == "two-services-on-one-port"
@@ -950,6 +967,49 @@ def test_with_the_interface_down_no_other_address_is_recommended() -> None:
         "nobody-answers": "fail",
         "only-at-another-address": "warn",
     }
+
+
+def test_what_waits_or_is_bound_at_another_address_holds_nothing_here() -> None:
+    rows = [
+        Socket("tcp", "ipv4", "time-wait", Endpoint(V4, 80), Endpoint(V4, 9), inode=0, timer_ms=900),
+        Socket("tcp", "ipv4", "bound", Endpoint("127.0.0.7", 80), None, inode=3),
+    ]
+    assert judge(*rows, target="127.0.0.9:80") == {"nobody-answers": "fail"}
+    assert judge(*rows, target="127.0.0.1:80") == {"nobody-answers": "fail", "time-wait-blocks-bind": "warn"}
+    assert judge(*rows).keys() == {"nobody-answers", "time-wait-blocks-bind", "port-held"}
+
+
+def test_no_wildcard_is_recommended_as_another_address() -> None:
+    only_v6 = listener(ANY_V6, v6only=True)
+    assert judge(only_v6, target="127.0.0.1:80") == {"nobody-answers": "fail"}
+    (finding,) = find_answerer("127.0.0.1:80", proto="tcp", system=Told(only_v6)).findings
+    assert "What listens is at [::]:80" in (finding.hint or "")
+
+
+@pytest.mark.parametrize(("address", "code"), [(V4, "only-at-another-address"), ("127.0.0.2", None)])
+def test_localhost_that_leads_elsewhere_is_told(opened: ExitStack, address: str, code: str | None) -> None:
+    report = find_answerer(port_of(bind(opened, address)), proto="tcp", system=Ordered("127.0.0.2"))
+    assert [found.code for found in report.findings if found.code.startswith("only")] == ([code] if code else [])
+    words = "is refused at 127.0.0.2, though 127.0.0.1 would answer." if code else "at 127.0.0.2."
+    assert report.summary.sentence.endswith(words)
+
+
+def test_servers_have_a_udp_socket_for_each_client(opened: ExitStack, who: Who) -> None:
+    near, far = bind_both(opened, V4, V4, kind=UDP, reuse=True)
+    near.connect((V4, 9))
+    assert find(who(port_of(far), "-u"), "port-held") == []
+
+
+def test_a_source_that_tells_no_interface_says_so() -> None:
+    table = SocketTable("fake", (listener(ANY_V4),), None, lacks=frozenset({"interface"}))
+
+    class Less(Told):
+        def list_sockets(self, source: str | None = None, question: Question | None = None) -> SocketTable:
+            del source, question
+            return table
+
+    report = find_answerer(80, proto="tcp", system=Less())
+    assert "interfaces that sockets are bound to" in [item.what for item in report.missing]
 
 
 def owned(unit: str | None, *pids: int, uid: int = 0) -> WhoSocket:

@@ -11,7 +11,7 @@ from lodiag.judge.who_shares import judge_sharing
 from lodiag.judge.who_words import is_full, name_owners, sockets_of, tell_record, tell_socket, write_end
 from lodiag.model import Evidence, Finding
 from lodiag.model.conns import Endpoint
-from lodiag.targets import family_of
+from lodiag.targets import BROADCAST, family_of, is_loopback, is_wildcard
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -51,6 +51,9 @@ def _judge_nobody(summary: WhoSummary, records: Sequence[WhoRecord]) -> Finding:
     protos = " or ".join(dict.fromkeys(record.proto.upper() for record in records))
     if any(record.socket for record in records):
         hint = "A socket is there, but nothing reaches it."
+    elif summary.listeners:
+        ends = ", ".join(dict.fromkeys(write_end(item.local, item.interface) for item in summary.listeners))
+        hint = f"What listens is at {ends}, which does not take what is sent there."
     elif summary.held or summary.time_waits:
         hint = "It is held all the same, as told below."
     else:
@@ -93,15 +96,14 @@ def _judge_families(summary: WhoSummary, records: Sequence[WhoRecord]) -> Iterat
 
 def _judge_elsewhere(summary: WhoSummary, records: Sequence[WhoRecord]) -> Iterator[Finding]:
     """Find that the service answers, but not where clients look for it."""
-    usual = {record.address for record in records if record.address in {*summary.addresses, V4, V6}}
-    if any(
-        record.answered is not False or record.status == "interface-down"
-        for record in records
-        if record.address in usual
-    ):
+    led_to = {address for address in summary.addresses if is_loopback(address)}
+    usual = led_to if led_to - {V4, V6} else {record.address for record in records if record.address in {V4, V6}}
+    usual = usual or led_to
+    if any(r.answered is not False or r.status == "interface-down" for r in records if r.address in usual):
         return
     proto = records[0].proto
-    others = [item for item in summary.listeners if item.proto == proto and item.local.address not in usual]
+    found = [item for item in summary.listeners if item.proto == proto and item.local.address not in usual]
+    others = [item for item in found if not is_wildcard(item.local.address) and item.local.address != str(BROADCAST)]
     if not others:
         return
     ends = ", ".join(dict.fromkeys(write_end(item.local, item.interface) for item in others))

@@ -23,7 +23,10 @@ _HINTS = {
         "It is connected to itself: a client that tried again and again to reach the service, which was not there, was "
         "given the service's port. End it before the service starts."
     ),
-    "tcp": "A connection has the port as its own end: it was given to a client, or a server stopped listening.",
+    "tcp": (
+        "A connection has the port as its own end: it was given to a client, or a server stopped listening. A bind "
+        "with SO_REUSEADDR gets past it if that had set it too, as servers do."
+    ),
     "udp": "What is connected takes datagrams of its peer only.",
 }
 
@@ -31,8 +34,9 @@ _HINTS = {
 def judge_holders(summary: WhoSummary, proto: str) -> Iterator[Finding]:
     """Judge what holds the port of one protocol; where something listens there, that is worth no warning."""
     held = [item for item in summary.held if item.proto == proto]
-    severity = "info" if any(item.proto == proto for item in summary.listeners) else "warn"
-    if held:
+    is_answered = any(item.proto == proto for item in summary.listeners)
+    severity = "info" if is_answered else "warn"
+    if held and not (proto == "udp" and is_answered):  # a server may have a connected socket for each of its clients
         yield _judge_held(summary, held, severity)
     if summary.time_waits and proto == "tcp":
         yield _judge_waits(summary, severity)
@@ -49,7 +53,7 @@ def _judge_held(summary: WhoSummary, held: Sequence[WhoSocket], severity: str) -
         subject=f"{proto} port {summary.port}",
         message=(
             f"{proto} port {summary.port} is held without answering by {', '.join(names[:MOST_SHOWN])}{more}: "
-            "who binds the same address finds it in use (EADDRINUSE)"
+            "who binds the same address may find it in use (EADDRINUSE)"
         ),
         evidence=(
             Evidence(name="sockets", value=len(held), source="socket table"),
@@ -64,7 +68,7 @@ def _judge_held(summary: WhoSummary, held: Sequence[WhoSocket], severity: str) -
 def _name_kind(item: WhoSocket) -> str:
     if item.state == "bound":
         return "bound"
-    return "self" if item.remote == item.local else item.proto
+    return "self" if item.proto == "tcp" and item.remote == item.local else item.proto
 
 
 def _judge_waits(summary: WhoSummary, severity: str) -> Finding:
@@ -76,7 +80,7 @@ def _judge_waits(summary: WhoSummary, severity: str) -> Finding:
         code="time-wait-blocks-bind",
         severity=severity,
         subject=f"tcp port {summary.port}",
-        message=f"{count} of tcp port {summary.port} {waits} end (TIME_WAIT): for {left} the port may not be bound",
+        message=f"{count} of tcp port {summary.port} {waits} end (TIME_WAIT): for {left} a bind may fail",
         evidence=(
             Evidence(name="time_waits", value=summary.time_waits, source="socket table"),
             Evidence(name="time_wait_ms", value=summary.time_wait_ms, source="socket table"),

@@ -33,8 +33,9 @@ def tell_what_is_met(summary: WhoSummary, records: Sequence[WhoRecord], processe
 def _tell_hold(summary: WhoSummary) -> str:
     if summary.held:
         states = " or ".join(dict.fromkeys(item.state for item in summary.held))
-        names = ", ".join(dict.fromkeys(map(name_owners, summary.held[:MOST_HOLDERS])))
-        return f"; the port is held ({states}) by {names}"
+        names = list(dict.fromkeys(map(name_owners, summary.held)))
+        more = f" and {len(names) - MOST_HOLDERS} more" if len(names) > MOST_HOLDERS else ""
+        return f"; the port is held ({states}) by {', '.join(names[:MOST_HOLDERS])}{more}"
     wait_ms = summary.time_wait_ms
     return "" if wait_ms is None else f"; the port is held for {-(-wait_ms // MS_PER_S)} s more by TIME_WAIT"
 
@@ -44,7 +45,11 @@ def _tell_ways(summary: WhoSummary, records: Sequence[WhoRecord], processes: Map
     protos = list(dict.fromkeys(record.proto for record in records))
     met = {p: {r.address: r for r in records if r.proto == p and r.address in summary.addresses} for p in protos}
     told = {proto: _tell_way(summary, met[proto], processes) for proto in protos}
-    answered = [proto for proto in protos if any(record.answered for record in met[proto].values())]
+    for proto in protos:
+        elsewhere = [record.address for record in records if record.proto == proto and record.answered]
+        if elsewhere and not any(address in met[proto] for address in elsewhere):
+            told[proto] += f", though {' and '.join(elsewhere)} would answer"
+    answered = [proto for proto in protos if any(r.answered for r in records if r.proto == proto)]
     shown = answered or protos
     if len(set(map(told.get, shown))) == 1:
         return f"by {' or '.join(proto.upper() for proto in shown)} {told[shown[0]]}"
@@ -77,7 +82,7 @@ def _tell_way(summary: WhoSummary, met: Mapping[str, WhoRecord], processes: Mapp
 
 
 def _tell_answer(summary: WhoSummary, record: WhoRecord, processes: Mapping[int, Condition]) -> str:
-    full = ", whose queue is full," if any(map(is_full, sockets_of(record))) else ""
+    full = ", whose queue is full," if all(map(is_full, sockets_of(record))) else ""
     shadowed = find_shadowed(summary, record)
     before = [name_owners(item) for item in shadowed if are_strangers(sockets_of(record), [item], processes)]
     shadow = f", before the wildcard of {' and '.join(dict.fromkeys(before))}" if before else ""

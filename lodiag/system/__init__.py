@@ -179,6 +179,12 @@ class System:
 
         return procfs.name_user(uid)
 
+    def has_address(self, address: str) -> bool:
+        """Whether a socket of this machine can have an address (a literal); nothing is sent."""
+        from lodiag.system import names
+
+        return names.has_address(address)
+
     def name_interface(self, index: int) -> str | None:
         """Name of the interface of this index; ``None`` if it is gone."""
         from lodiag.system import names

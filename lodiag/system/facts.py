@@ -75,7 +75,7 @@ class SocketTable(NamedTuple):
     """All sockets of one reading; ``partial`` says which are missing and why, or is ``None``.
 
     ``refused`` are better sources that could not be had, as name and reason; ``lacks`` are what this one does not tell
-    and a filter may ask for: ``unit``, ``user`` and ``bound``.
+    and a filter may ask for: ``unit``, ``user``, ``bound`` and ``interface``.
     """
 
     source: str

@@ -24,6 +24,17 @@ def resolve(name: str, family: str | None) -> tuple[str, ...]:
     return tuple(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
+def has_address(address: str) -> bool:
+    """Whether a socket can be bound to an address, which is so if the machine has it."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as sock:
+            sock.bind((address, 0))
+    except OSError:
+        return False
+    return True
+
+
 def index_interface(name: str) -> int:
     """Index of the interface of this name; 0, which is that of none, if it is gone."""
     try:

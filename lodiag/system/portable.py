@@ -38,7 +38,7 @@ _STATES = {
 }
 """psutil's words to those of RFC 9293; the last three are those of Windows and SunOS."""
 
-LACKS = frozenset({"unit", "user", "bound"})
+LACKS = frozenset({"unit", "user", "bound", "interface"})
 
 
 def list_sockets(question: Question, source: Any = psutil) -> SocketTable:  # noqa: ANN401 - psutil, or a test's own

@@ -51,7 +51,7 @@ def list_sockets(question: Question) -> SocketTable:
     if not is_read:
         raise SourceRefusedError("; ".join(unread) or f"{FOLDER} has no socket table")
     partial = Missing(what="some sockets", count=None, why="; ".join(unread)) if unread else None
-    return SocketTable("proc", tuple(found), partial, lacks=frozenset({"unit", "bound"}))
+    return SocketTable("proc", tuple(found), partial, lacks=frozenset({"unit", "bound", "interface"}))
 
 
 def decode_table(proto: str, family: str, text: str) -> Iterator[Socket]:
