@@ -40,12 +40,12 @@ class ReportMaker:
     ) -> Report[RecordT, SummaryT]:
         """Make the report; findings come worst first, each completed by what this machine offers against it.
 
-        Of findings with the same code and subject, such as two addresses that one interface keeps silent,
-        the worst is kept.
+        Of findings that say the same of the same, such as two addresses that one interface keeps silent, the worst
+        is kept.
         """
-        judged: dict[tuple[str, str], Finding] = {}
+        judged: dict[tuple[str, str, str], Finding] = {}
         for finding in sorted(findings, key=lambda found: SEVERITIES.index(found.severity)):
-            judged.setdefault((finding.code, finding.subject), finding)
+            judged.setdefault((finding.code, finding.subject, finding.message), finding)
         return Report(
             schema=SCHEMA,
             command=self._command,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from lodiag.clock import NS_PER_S
 from lodiag.errors import TargetError, UnsupportedError
+from lodiag.judge.services import INIT_PID
 from lodiag.judge.snapshot import Snapshot
 from lodiag.sockets import ConnTable, Describer, answers_everywhere, leave_out_bound_elsewhere, touches_loopback
 from lodiag.system.facts import Question
@@ -52,6 +53,7 @@ def take_snapshot(system: System, options: ConnsOptions) -> Taken:
     snapshot = Snapshot(
         source=table.source,
         records=records,
+        held_ports=frozenset(row.local[1] for row in table.sockets if row.proto == "tcp" and row.remote is None),
         later=later,
         settings=system.read_socket_settings(),
         processes=processes,
@@ -71,7 +73,7 @@ def _find_suspects(records: Sequence[ConnRecord]) -> Collection[int]:
     listening = [record.local.port for record in records if record.proto == "tcp" and record.state == "listen"]
     seen: set[int] = set()
     shared = {port for port in listening if port in seen or seen.add(port)}  # type: ignore[func-returns-value]  # for its effect
-    return set(_find_owners(records, shared))
+    return {INIT_PID, *_find_owners(records, shared)} if shared else set(_find_owners(records, shared))
 
 
 def _find_owners(records: Sequence[ConnRecord], shared: Collection[int]) -> Iterator[int]:

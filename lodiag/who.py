@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from lodiag.answers import Finder, Teller, find_group, rank, sort_out
 from lodiag.errors import TargetError, UnsupportedError
-from lodiag.judge.services import is_same_service
+from lodiag.judge.services import INIT_PID, is_same_service
 from lodiag.judge.silence import UNSEEN_INTERFACES, Surroundings
 from lodiag.judge.who import judge_who
 from lodiag.judge.who_meets import tell_what_is_met
@@ -144,7 +144,7 @@ def _describe_owners(summary: WhoSummary, system: System) -> Mapping[int, Condit
     """Describe the owners of what listens, if there is more than one socket, which may be strangers to each other."""
     if len(summary.listeners) == 1:
         return {}
-    pids = {owner.pid for item in summary.listeners for owner in item.owners or ()}
+    pids = {INIT_PID, *(owner.pid for item in summary.listeners for owner in item.owners or ())}
     return {pid: system.describe_condition(pid) for pid in pids}
 
 

@@ -160,6 +160,35 @@ def test_a_filter_that_drops_what_is_sent_to_a_service() -> None:
     assert "nft list ruleset" in found[0]["hint"]
 
 
+LOST = """
+import json, socket, time
+from lodiag import list_connections
+from lodiag.model import to_plain
+server = socket.create_server(("127.0.0.1", 8080))
+clients = [socket.create_connection(server.getsockname()) for _ in range(2)]
+accepted = [server.accept()[0] for _ in clients]
+before = list_connections(with_findings=True).findings
+clients[0].send(b"hello")
+patience = time.monotonic() + 50
+while time.monotonic() < patience:
+    found = list_connections(with_findings=True).findings
+    if found:
+        break
+print(json.dumps([to_plain(before), to_plain(found), clients[0].getsockname()[1]]))
+"""
+
+
+def test_a_filter_that_drops_what_is_sent_over_a_connection() -> None:
+    setup = rules("input", "tcp dport 8080 tcp flags & psh == psh drop")
+    done = run_in_world(setup, command=(sys.executable, "-c", LOST), timeout_s=60)
+    assert done.returncode == 0, done.stderr
+    before, found, port = json.loads(done.stdout)
+    assert before == []
+    assert codes(found) == [("segments-lost", "fail")]
+    assert found[0]["subject"] == f"127.0.0.1:{port} -> 127.0.0.1:8080"
+    assert "nft list ruleset" in found[0]["hint"]
+
+
 # --- a listener that is gone -----------------------------------------------------------------------------------------
 
 GONE = """

@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from samples import make_connection, make_tcp
+from samples import make_connection, make_finding, make_tcp
 from situations import told
 
-from lodiag.judge.drops import judge_overflows, judge_syn_sent, judge_udp_drops
+from lodiag.judge.drops import judge_lost_segments, judge_overflows, judge_syn_sent, judge_udp_drops
 from lodiag.judge.ephemeral import judge_ephemeral_ports, parse_ports
 from lodiag.judge.flows import judge_close_wait, judge_stuck_receivers
 from lodiag.judge.ports import find_undecided, judge_ports
@@ -19,6 +19,8 @@ from lodiag.judge.services import is_same_service
 from lodiag.judge.snapshot import Listeners, Snapshot
 from lodiag.judge.sockets import find_unjudged, judge_sockets
 from lodiag.model.conns import Endpoint, Owner
+from lodiag.report import ReportMaker
+from lodiag.system import System
 from lodiag.system.facts import Condition, Setting
 from lodiag.system.fixes import complete
 
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from lodiag.judge.snapshot import Judgement
-    from lodiag.model import Finding
+    from lodiag.model import Finding, Report
     from lodiag.model.conns import ConnRecord
 
     Judge = Callable[[Snapshot], Iterator[Judgement]]
@@ -108,8 +110,73 @@ def waiting(number: int, age_ms: int = 1000) -> list[ConnRecord]:
     ],
 )
 def test_how_full_a_queue_must_be(queue: int | None, backlog: int | None, expected: list[tuple[str, str]]) -> None:
-    snapshot = make_snapshot([make_connection(accept_queue=queue, backlog=backlog), *waiting(queue or 0)])
+    snapshot = make_snapshot([make_connection(accept_queue=queue, backlog=backlog), *waiting(queue or 0, 5_000)])
     assert codes(judge_accept_queues, snapshot) == expected
+
+
+def test_to_wait_for_a_moment_in_a_queue_that_has_room_is_none() -> None:
+    assert codes(judge_accept_queues, make_snapshot([make_connection(accept_queue=8, backlog=10), *waiting(8)])) == []
+
+
+def test_of_a_group_only_whose_queue_it_is_is_blamed() -> None:
+    """Which of them a connection waits for is not told, but it is not one whose queue is empty."""
+    own = Owner(pid=7, process="stuck", user=None, fd=3, cmdline=None)
+    stuck = make_connection(accept_queue=2, backlog=1, cookie="a", owners=(own,))
+    idle = make_connection(accept_queue=0, backlog=1, cookie="b")
+    knocking = make_client(41000, state="syn-sent", timer="retransmit", timer_retransmits=1)
+    rows = [idle, stuck, idle, *waiting(2, 20_000), knocking]
+    (judgement,) = judge_unaccepted(make_snapshot(rows))
+    assert "stuck[7]" in judgement.finding.message
+    (judgement,) = judge_accept_queues(make_snapshot(rows))
+    assert "stuck[7]" in judgement.finding.message
+    assert told(judgement.finding)["clients without an answer"] == 1
+
+
+@pytest.mark.parametrize(
+    ("retransmits", "drops", "queue", "expected"),
+    [
+        (1, 0, 0, []),
+        (2, 0, 0, [("syn-sent-lasting", "fail")]),
+        (3, 9, 0, []),
+        (4, 9, 0, [("syn-sent-lasting", "warn")]),
+        (9, 9, 200, []),
+    ],
+)
+def test_an_overflow_of_long_ago_does_not_hide_a_filter(
+    retransmits: int, drops: int, queue: int, expected: list[tuple[str, str]]
+) -> None:
+    listener = make_connection(accept_queue=queue, backlog=128, drops=drops)
+    asking = make_client(41000, state="syn-sent", timer="retransmit", timer_retransmits=retransmits)
+    assert codes(judge_syn_sent, make_snapshot([listener, asking])) == expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "drops", "found"),
+    [
+        ({}, 0, True),
+        ({"timer_retransmits": 3}, 0, False),
+        ({"timer": "persist"}, 0, False),
+        ({"state": "last-ack"}, 0, True),
+        ({"state": "syn-sent"}, 0, False),
+        ({"local": end("10.0.0.1", 41000)}, 0, False),
+        ({}, 1, False),
+    ],
+)
+def test_what_is_sent_again_and_again_is_lost(changes: dict[str, Any], drops: int, *, found: bool) -> None:
+    listener = make_connection(accept_queue=0, backlog=128, drops=drops)
+    sender = make_client(41000, **{"timer": "retransmit", "timer_retransmits": 4, "send_q_bytes": 5, **changes})
+    snapshot = make_snapshot([listener, sender])
+    assert codes(judge_lost_segments, snapshot) == ([("segments-lost", "fail")] if found else [])
+    passed = make_snapshot([listener, sender], [listener, replace(sender, timer=None, timer_retransmits=None)])
+    assert codes(judge_lost_segments, passed) == []
+
+
+def test_what_differs_is_not_one_finding() -> None:
+    """Though it is about the same end, as two listeners of one port are."""
+    findings = [make_finding(code="c", subject="s", message=words) for words in ("one", "other", "one")]
+    maker = ReportMaker("conns", System())
+    report: Report[Any, Any] = maker.make(source="x", summary=None, records=(), findings=findings)
+    assert [finding.message for finding in report.findings] == ["one", "other"]
 
 
 def test_a_queue_that_moves_is_none_however_long() -> None:
@@ -297,8 +364,7 @@ def test_a_moment_without_ports_is_none() -> None:
 
 
 def test_a_port_that_listens_is_not_for_clients() -> None:
-    taken = make_connection(local=end("127.0.0.1", 40099), cookie="t")
-    found = codes(judge_ephemeral_ports, make_snapshot([taken, *clients(98)], None, **RANGE))
+    found = codes(judge_ephemeral_ports, make_snapshot(clients(98), None, held_ports=frozenset({40099, 80}), **RANGE))
     assert found == [("ephemeral-exhausted", "fail")], "of 99 the kernel looks at 98"
 
 
@@ -363,6 +429,13 @@ def test_what_makes_one_service(first: Any, second: Any, units: tuple[str | None
     processes = {10: how(*first), 20: how(*second)}
     rows = at("127.0.0.1", 1, 10, unit=units[0]), at("::1", 2, 20, unit=units[1])
     assert is_same_service(*rows, processes) is same
+
+
+@pytest.mark.parametrize(("init", "same"), [(ONE, True), (OTHER, False), (None, False)])
+def test_children_of_the_first_process_are_workers_if_it_is_their_program(init: Any, *, same: bool) -> None:
+    """As the first process of a container is; elsewhere it is the parent of whoever has lost its own."""
+    processes = {1: how(init, ()), 10: how(ONE, (1,)), 20: how(ONE, (1,))}
+    assert is_same_service(at("127.0.0.1", 1, 10), at("::1", 2, 20), processes) is same
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 KNOCKS = 2
 """SYNs sent again: the second goes out after 2 or 3 seconds, and what a burst shut out is let in by it."""
 
+KNOCKS_AT_OVERFLOWED = 4
+"""The fourth goes out after 15 seconds or more: a queue that has room was hardly full at each of them."""
+
+UNANSWERED = 4
+"""Segments sent again: the fourth goes out after 3 seconds (TCP_RTO_MIN is 0.2 s), to an end microseconds away."""
+
 
 def judge_overflows(snapshot: Snapshot) -> Iterator[Judgement]:
     """Find listeners that dropped connections between the readings, although their queue does not stay full.
@@ -95,7 +101,8 @@ def judge_udp_drops(snapshot: Snapshot) -> Iterator[Judgement]:
 def judge_syn_sent(snapshot: Snapshot, knocks: int = KNOCKS) -> Iterator[Judgement]:
     """Find connections whose SYN is not answered: on the loopback an answer takes microseconds, and a refusal too.
 
-    A full queue is the listener's finding. One that has overflowed before may have been full when they came.
+    A full queue is the listener's finding. One that has overflowed before may have been full when they came, so more
+    is asked for there.
     """
     listeners = Listeners(snapshot.records)
     unanswered: dict[tuple[str, int], list[ConnRecord]] = defaultdict(list)
@@ -106,9 +113,61 @@ def judge_syn_sent(snapshot: Snapshot, knocks: int = KNOCKS) -> Iterator[Judgeme
             unanswered[row.remote.address, row.remote.port].append(row)
     for (address, port), rows in unanswered.items():
         there = listeners.find(address, port)
-        has_overflowed = any(row.drops or (row.accept_queue or 0) > (row.backlog or 0) for row in there)
-        if is_loopback(address) and not has_overflowed:
-            yield _judge_unanswered(rows, there, snapshot)
+        if not is_loopback(address) or any(_is_full(row, snapshot) for row in there):
+            continue
+        least = KNOCKS_AT_OVERFLOWED if any(row.drops for row in there) else knocks
+        lasting = [row for row in rows if (row.timer_retransmits or 0) >= least]
+        if lasting:
+            yield _judge_unanswered(lasting, there, snapshot)
+
+
+def _is_full(listener: ConnRecord, snapshot: Snapshot) -> bool:
+    """Whether a listener's queue is full at either reading, or it has dropped something between them."""
+    again = snapshot.again(listener) or listener
+    found = [(row.accept_queue or 0) > (row.backlog or 0) for row in (listener, again) if row.backlog is not None]
+    return any(found) or (again.drops or 0) > (listener.drops or 0)
+
+
+def judge_lost_segments(snapshot: Snapshot, tries: int = UNANSWERED) -> Iterator[Judgement]:
+    """Find connections whose data, or end, is not acknowledged: the kernel does that itself, whatever the process does.
+
+    What a full receive buffer holds up is probed and not sent again. A connection that its server's queue has no room
+    for is half open, and answered as little; where a listener has ever overflowed, such are left to its own findings.
+    """
+    listeners, lost = Listeners(snapshot.records), defaultdict(list)
+    for row in snapshot.records:
+        again = snapshot.again(row)
+        if again is None or row.timer != "retransmit" or row.state == "syn-sent" or row.remote is None:
+            continue
+        is_inside = is_loopback(row.local.address) and is_loopback(row.remote.address)
+        is_lasting = (row.timer_retransmits or 0) >= tries and (again.timer_retransmits or 0) >= tries
+        ends = (row.local, row.remote)
+        has_overflowed = any(there.drops for end in ends for there in listeners.find(end.address, end.port))
+        if is_inside and is_lasting and not has_overflowed:
+            lost[min(ends), max(ends)].append(row)
+    for rows in lost.values():
+        yield _judge_lost(rows, snapshot)
+
+
+def _judge_lost(rows: Sequence[ConnRecord], snapshot: Snapshot) -> Judgement:
+    first = max(rows, key=lambda row: row.timer_retransmits or 0)
+    pair = f"{name_end(first.local)} -> {name_end(first.remote)}" if first.remote else name_end(first.local)
+    finding = Finding(
+        code="segments-lost",
+        severity="fail",
+        subject=pair,
+        message=f"what {name_owners(first)} sends over {pair} is not acknowledged",
+        evidence=(
+            Evidence(name="state", value=first.state, source=snapshot.source),
+            Evidence(name="timer_retransmits", value=first.timer_retransmits, source=snapshot.source),
+            Evidence(name="send_q_bytes", value=first.send_q_bytes, source=snapshot.source),
+            *tell_pid(first),
+        ),
+        hint="A packet filter, or what shapes the traffic of the interface, drops them: both ends are in this kernel.",
+        fix=None,
+        see=("RFC 6298 5",),
+    )
+    return Judgement(finding, tuple(rows))
 
 
 def _judge_unanswered(rows: Sequence[ConnRecord], there: Sequence[ConnRecord], snapshot: Snapshot) -> Judgement:

@@ -56,7 +56,7 @@ def judge_ephemeral_ports(snapshot: Snapshot, nearly: float = NEARLY_EXHAUSTED) 
     for all (__inet_hash_connect). Those that wait at the server's end are in nobody's way.
     """
     rule = _read_rule(snapshot)
-    held = {row.local.port for row in snapshot.records if row.proto == "tcp" and row.remote is None}
+    held = snapshot.held_ports
     if rule is None or not rule.ports - held:
         return
     rule = rule._replace(ports=rule.ports - held)

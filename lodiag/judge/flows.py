@@ -31,18 +31,27 @@ STANDSTILL_MS = 10_000
 MOST_KEPT = 10
 """Ends of connections that a pool of clients may keep without having noticed that they were closed."""
 
+SLOWEST_MS = 60_000
+"""A request that a server still works on, while its client has given up, is answered by then, or never."""
+
+POOL = "A pool of connections that has not looked at them yet does this; the next use of each will fail."
+
 FILES_USED_UP = 0.9
 """Part of a process's limit on open files from which a leak of sockets is about to stop it."""
 
 
 def judge_close_wait(
-    snapshot: Snapshot, lasting_ms: float = STANDSTILL_MS, most_kept: int = MOST_KEPT
+    snapshot: Snapshot,
+    lasting_ms: float = STANDSTILL_MS,
+    most_kept: int = MOST_KEPT,
+    slowest_ms: float = SLOWEST_MS,
 ) -> Iterator[Judgement]:
     """Find processes that keep connections which the other end closed long ago, and of which nothing can come.
 
     Somebody who has closed one direction only still waits for the answer: while a process holds the other end, it is no
-    leak. A pool of clients often keeps a few that it has not looked at since; such are told as a fact until they are
-    many. The time since the peer's last acknowledgement is that since it closed, or less.
+    leak. A pool of clients often keeps a few that it has not looked at since, and a server may still work on what
+    somebody asked that has given up; such are told as a fact until they are many, or old. The time since the peer's
+    last acknowledgement is that since it closed, or less.
     """
     listeners, ends = Listeners(snapshot.records), pair_up(snapshot.records)
     groups: dict[object, list[ConnRecord]] = defaultdict(list)
@@ -52,8 +61,10 @@ def judge_close_wait(
     for rows in groups.values():
         served = [row for row in rows if listeners.find(row.local.address, row.local.port)]
         is_read = [row for row in rows if row.recv_q_bytes == 0]
-        is_pool = len(rows) < most_kept and not served and not is_read
-        yield _judge_left_open(rows, snapshot, "info" if is_pool else "warn")
+        is_old = any(_read_age(row) >= slowest_ms for row in served)
+        is_pool = len(rows) < most_kept and not is_old and not is_read
+        busy = "A server that still works on what was asked closes it then." if served else POOL
+        yield _judge_left_open(rows, snapshot, busy if is_pool else None)
 
 
 def _is_left_open(
@@ -70,7 +81,7 @@ def _is_left_open(
     return not (is_awaited or is_drained)
 
 
-def _judge_left_open(rows: Sequence[ConnRecord], snapshot: Snapshot, severity: str) -> Judgement:
+def _judge_left_open(rows: Sequence[ConnRecord], snapshot: Snapshot, excuse: str | None) -> Judgement:
     first = rows[0]
     age = max((row.tcp.last_ack_ms or 0) if row.tcp else 0 for row in rows)
     unread = sum(max((row.recv_q_bytes or 0) - 1, 0) for row in rows)
@@ -80,10 +91,9 @@ def _judge_left_open(rows: Sequence[ConnRecord], snapshot: Snapshot, severity: s
     at_limit = limit is not None and len(rows) >= FILES_USED_UP * limit
     stopped = tell_stopped(first, snapshot)
     what = _explain(rows, unread)
-    pool = "A pool of connections that has not looked at them yet does this; the next use of each will fail."
     finding = Finding(
         code="close-wait-leak",
-        severity="fail" if at_limit else severity,
+        severity="fail" if at_limit else "info" if excuse else "warn",
         subject=name_owners(first),
         message=(
             f"{name_owners(first)} keeps {count(len(rows), 'connection')} that the other end has closed, "
@@ -98,7 +108,7 @@ def _judge_left_open(rows: Sequence[ConnRecord], snapshot: Snapshot, severity: s
             *tell_pid(first),
             *stopped,
         ),
-        hint=CONTINUE if stopped else pool if severity == "info" else what,
+        hint=CONTINUE if stopped else excuse or what,
         fix=None,
         see=("RFC 9293 3.6",),
     )
@@ -147,8 +157,14 @@ class _Standstill(NamedTuple):
 
 
 def _name_holders(row: ConnRecord) -> object:
-    """What connections of one process have in common: its pid, or where that is hidden, user and group."""
-    return tuple(owner.pid for owner in row.owners or ()) or (row.uid, row.cgroup)
+    """What connections of one process have in common: its pid, or where that is hidden, user, group and service."""
+    pids = tuple(owner.pid for owner in row.owners or ())
+    ports = {end.port for end in (row.local, row.remote) if end}
+    return pids or (row.uid, row.cgroup, min(ports))
+
+
+def _read_age(row: ConnRecord) -> float:
+    return (row.tcp.last_ack_ms or 0) if row.tcp else 0
 
 
 def _age_of_standstill(sender: ConnRecord, receiver: ConnRecord) -> float | None:

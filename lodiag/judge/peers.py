@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from lodiag.judge.snapshot import Judgement, Listeners, count, name_end, name_owners, pair_up, tell_pid
 from lodiag.model import Evidence, Finding
+from lodiag.targets import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -63,7 +64,8 @@ def judge_orphaned_clients(snapshot: Snapshot) -> Iterator[Judgement]:
             continue
         is_client = first <= row.local.port <= last and not first <= row.remote.port <= last
         there = ends.get((row.remote.address, row.remote.port, row.local.address, row.local.port))
-        if is_client and there and row.remote.port not in served and not snapshot.is_gone(row):
+        is_inside = is_loopback(row.remote.address)  # others' listeners are not all known
+        if is_inside and is_client and there and row.remote.port not in served and not snapshot.is_gone(row):
             groups[row.remote.address, row.remote.port] += [row, there]
     for rows in groups.values():
         yield _judge_orphaned(rows, snapshot)

@@ -24,6 +24,7 @@ def judge_ports(snapshot: Snapshot) -> Iterator[Judgement]:
     listeners = Listeners(snapshot.records)
     later = None if snapshot.later is None else Listeners(snapshot.later.values())
     partly: list[ConnRecord] = []
+    six_only: list[ConnRecord] = []
     for port, there in listeners.by_port.items():
         if later is not None and {row.cookie for row in there} != {row.cookie for row in later.by_port.get(port, ())}:
             continue
@@ -33,11 +34,13 @@ def judge_ports(snapshot: Snapshot) -> Iterator[Judgement]:
         yield from _judge_split(port, answers, snapshot)
         if any(row.local.address == "::" and row.v6only is None for row in there):
             continue  # it may answer IPv4 or not
-        yield from _judge_family(port, answers, snapshot)
+        if answers["::1"] and not answers["127.0.0.1"]:
+            six_only += answers["::1"]
         if not answers["127.0.0.1"] and not answers["::1"]:
             yield from _judge_elsewhere(there, snapshot)
         if answers["127.0.0.1"] and not answers["::1"]:
             partly += answers["127.0.0.1"]
+    yield from _judge_family(six_only, snapshot)
     yield from _judge_second_choice(partly, snapshot)
 
 
@@ -48,7 +51,7 @@ def judge_held_ports(snapshot: Snapshot) -> Iterator[Judgement]:
         again = snapshot.again(row) or row
         if row.proto != "tcp" or row.state != "bound" or again.state != "bound" or snapshot.is_gone(row):
             continue
-        if listeners.by_port.get(row.local.port):
+        if listeners.find(row.local.address, row.local.port):
             continue
         finding = Finding(
             code="port-held",
@@ -156,24 +159,30 @@ def _differ(one: ConnRecord, other: ConnRecord, snapshot: Snapshot) -> bool:
     return all(programs) and not programs[0] & programs[1]
 
 
-def _judge_family(port: int, answers: Mapping[str, Sequence[ConnRecord]], snapshot: Snapshot) -> Iterator[Judgement]:
-    """Find a service that only IPv6 reaches: whoever asks for 127.0.0.1, as most clients can, is refused."""
-    six = answers["::1"]
-    if answers["127.0.0.1"] or not six:
-        return
-    order = ", ".join(snapshot.localhost)
+def _judge_family(rows: Sequence[ConnRecord], snapshot: Snapshot) -> Iterator[Judgement]:
+    """Find services that only IPv6 reaches, told once for each: whoever asks for 127.0.0.1 is refused."""
+    services: dict[str, list[ConnRecord]] = {}
+    for row in rows:
+        services.setdefault(name_owners(row), []).append(row)
     by_name = "" if "::1" in snapshot.localhost else ", and so is localhost, which is not ::1 here"
-    finding = Finding(
-        code="family-mismatch",
-        severity="warn",
-        subject=f"localhost:{port}",
-        message=f"{name_owners(six[0])} answers [::1]:{port} only: 127.0.0.1:{port} is refused{by_name}",
-        evidence=(*_tell(six, snapshot), Evidence(name="localhost", value=order or None, source="resolver")),
-        hint=f"Let it listen at 127.0.0.1 as well, or use http://[::1]:{port}/ and the like.",
-        fix=None,
-        see=("RFC 6724",),
-    )
-    yield Judgement(finding, tuple(six))
+    for name, own in services.items():
+        ports = sorted({row.local.port for row in own})
+        ends = ", ".join(f"[::1]:{port}" for port in ports)
+        refused = f"127.0.0.1:{ports[0]}" if len(ports) == 1 else "127.0.0.1"
+        finding = Finding(
+            code="family-mismatch",
+            severity="warn",
+            subject=f"localhost:{ports[0]}",
+            message=f"{name} answers {ends} only: {refused} is refused{by_name}",
+            evidence=(
+                *_tell(own, snapshot),
+                Evidence(name="localhost", value=", ".join(snapshot.localhost) or None, source="resolver"),
+            ),
+            hint=f"Let it listen at 127.0.0.1 as well, or use http://[::1]:{ports[0]}/ and the like.",
+            fix=None,
+            see=("RFC 6724",),
+        )
+        yield Judgement(finding, tuple(own))
 
 
 def _judge_second_choice(partly: Sequence[ConnRecord], snapshot: Snapshot) -> Iterator[Judgement]:

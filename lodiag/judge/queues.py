@@ -30,6 +30,9 @@ NEARLY_FULL = 0.8
 STALLED_MS = 1_000
 """A queue that is long is no harm while it moves. Whom it shuts out tries again after a second (RFC 6298 2.1)."""
 
+SLOW_MS = 5_000
+"""In a queue that is not full nobody is shut out; to wait there for seconds is what a small server under load does."""
+
 UNACCEPTED_MS = 10_000
 """A server accepts within milliseconds. After 10 seconds most clients have given up, and no burst lasts as long."""
 
@@ -52,7 +55,8 @@ def judge_accept_queues(snapshot: Snapshot, nearly_full: float = NEARLY_FULL) ->
             continue
         found = _Queue(row, again, waiting[id(row)], knocking[id(row)])
         stalled = found.find_stalled(snapshot)
-        if any(_read_age(child) >= STALLED_MS for child in stalled) or found.dropped > 0 or found.shuts_out(stalled):
+        long_ms = STALLED_MS if found.is_full else SLOW_MS
+        if any(_read_age(child) >= long_ms for child in stalled) or found.dropped > 0 or found.shuts_out(stalled):
             yield _judge_full(found, stalled, snapshot)
 
 
@@ -117,7 +121,7 @@ def _judge_full(found: _Queue, stalled: Sequence[ConnRecord], snapshot: Snapshot
             *tell_pid(row),
             *stopped,
         ),
-        hint=CONTINUE if stopped else SEE_WHAT_IT_DOES if stalled else slow,
+        hint=CONTINUE if stopped else SEE_WHAT_IT_DOES if len(stalled) == len(found.waiting) > 0 else slow,
         fix=None,
         see=(),
     )
@@ -125,12 +129,17 @@ def _judge_full(found: _Queue, stalled: Sequence[ConnRecord], snapshot: Snapshot
 
 
 def _find_waiting(snapshot: Snapshot, listeners: Listeners) -> Mapping[int, list[ConnRecord]]:
-    """Find the connections that wait in the queue of each listener, by its ``id``."""
+    """Find the connections that wait in the queue of each listener, by its ``id``.
+
+    Of several that share an address (SO_REUSEPORT) nothing tells which one a connection waits for, but that it is not
+    one whose queue is empty.
+    """
     found: dict[int, list[ConnRecord]] = defaultdict(list)
     for row in snapshot.records:
         if is_unaccepted(row):
             for listener in listeners.find(row.local.address, row.local.port):
-                found[id(listener)].append(row)
+                if listener.accept_queue != 0:
+                    found[id(listener)].append(row)
     return found
 
 
@@ -156,8 +165,16 @@ def _find_knocking(snapshot: Snapshot, listeners: Listeners) -> Mapping[int, lis
         again = snapshot.again(row)
         if row.state == "syn-sent" and row.remote and again is not None and again.state == "syn-sent":
             for listener in listeners.find(row.remote.address, row.remote.port):
-                found[id(listener)].append(row)
+                if is_full(listener):
+                    found[id(listener)].append(row)
     return found
+
+
+def is_full(listener: ConnRecord) -> bool:
+    """Whether a listener takes nobody more; where that is not told, it may be."""
+    if listener.accept_queue is None or listener.backlog is None:
+        return True
+    return listener.accept_queue > listener.backlog
 
 
 def judge_unaccepted(snapshot: Snapshot, lasting_ms: float = UNACCEPTED_MS) -> Iterator[Judgement]:

@@ -51,7 +51,9 @@ def _are_kin(a: int, b: int, unit: str | None, other_unit: str | None, processes
     if one.program != other.program:
         return False
     are_related = a in other.parents or b in one.parents
-    has_parent = bool(one.parents) and one.parents[0] != INIT_PID
+    init = processes.get(INIT_PID)
+    is_init_theirs = init is not None and init.program == one.program  # as that of a container is
+    has_parent = bool(one.parents) and (one.parents[0] != INIT_PID or is_init_theirs)
     are_siblings = has_parent and one.parents[:1] == other.parents[:1]
     is_service = unit is not None and unit == other_unit and unit.endswith(".service") and not unit.startswith("user@")
     return are_related or are_siblings or is_service

@@ -28,6 +28,8 @@ class Snapshot:
     """Which mechanism told the table."""
     records: Sequence[ConnRecord]
     """All sockets that use the loopback or answer on it, with what TCP measured."""
+    held_ports: frozenset[int] = frozenset()
+    """Ports at which a TCP socket listens or is bound, at whatever address of this machine."""
     later: Mapping[str, ConnRecord] | None = None
     """By cookie, those of the second reading, without owners; ``None`` if there was none, or no cookies are told."""
     settings: Mapping[str, Setting]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lodiag.judge.drops import judge_overflows, judge_syn_sent, judge_udp_drops
+from lodiag.judge.drops import judge_lost_segments, judge_overflows, judge_syn_sent, judge_udp_drops
 from lodiag.judge.ephemeral import judge_ephemeral_ports
 from lodiag.judge.flows import judge_close_wait, judge_stuck_receivers
 from lodiag.judge.peers import judge_orphaned_clients, judge_self_connections
@@ -23,6 +23,7 @@ JUDGES = (
     judge_overflows,
     judge_unaccepted,
     judge_syn_sent,
+    judge_lost_segments,
     judge_udp_drops,
     judge_close_wait,
     judge_stuck_receivers,

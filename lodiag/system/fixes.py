@@ -111,6 +111,7 @@ _LOOKS: dict[str, _Commands] = {
     "stuck-receiver": _THREADS,
     "close-wait-leak": {"linux": ("lodiag conns --state close-wait --pid {pid} --wide",)},
     "syn-sent-lasting": _DROPS,
+    "segments-lost": _DROPS,
     "udp-drops": {"linux": ("nstat -az UdpRcvbufErrors", "sysctl net.core.rmem_max")},
 }
 """Per finding and system: commands that show more of the cause."""
@@ -144,6 +145,7 @@ _PAGES = {
         "self-connection": "ip(7)",
         "udp-drops": "socket(7)",
         "syn-sent-lasting": "nft(8)",
+        "segments-lost": "nft(8)",
         "family-mismatch": "ipv6(7)",
         "two-services-on-one-port": "ipv6(7)",
         "specific-shadows-wildcard": "socket(7)",
