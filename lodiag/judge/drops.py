@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from lodiag.judge.snapshot import Snapshot
-    from lodiag.model.conns import ConnRecord
+    from lodiag.model.conns import ConnRecord, Endpoint
 
 KNOCKS = 2
 """SYNs sent again: the second goes out after 2 or 3 seconds, and what a burst shut out is let in by it."""
@@ -134,30 +134,32 @@ def judge_lost_segments(snapshot: Snapshot, tries: int = UNANSWERED) -> Iterator
     What a full receive buffer holds up is probed and not sent again. A connection that its server's queue has no room
     for is half open, and answered as little; where a listener has ever overflowed, such are left to its own findings.
     """
-    listeners, lost = Listeners(snapshot.records), defaultdict(list)
+    listeners = Listeners(snapshot.records)
+    lost: dict[Endpoint, list[ConnRecord]] = defaultdict(list)
     for row in snapshot.records:
         again = snapshot.again(row)
         if again is None or row.timer != "retransmit" or row.state == "syn-sent" or row.remote is None:
             continue
         is_inside = is_loopback(row.local.address) and is_loopback(row.remote.address)
         is_lasting = (row.timer_retransmits or 0) >= tries and (again.timer_retransmits or 0) >= tries
-        ends = (row.local, row.remote)
-        has_overflowed = any(there.drops for end in ends for there in listeners.find(end.address, end.port))
+        servers = {end: listeners.find(end.address, end.port) for end in (row.remote, row.local)}
+        has_overflowed = any(there.drops for found in servers.values() for there in found)
         if is_inside and is_lasting and not has_overflowed:
-            lost[min(ends), max(ends)].append(row)
-    for rows in lost.values():
-        yield _judge_lost(rows, snapshot)
+            lost[next((end for end, found in servers.items() if found), row.remote)].append(row)
+    for end, rows in lost.items():
+        yield _judge_lost(end, rows, snapshot)
 
 
-def _judge_lost(rows: Sequence[ConnRecord], snapshot: Snapshot) -> Judgement:
+def _judge_lost(end: Endpoint, rows: Sequence[ConnRecord], snapshot: Snapshot) -> Judgement:
     first = max(rows, key=lambda row: row.timer_retransmits or 0)
     pair = f"{name_end(first.local)} -> {name_end(first.remote)}" if first.remote else name_end(first.local)
     finding = Finding(
         code="segments-lost",
         severity="fail",
-        subject=pair,
+        subject=name_end(end),
         message=f"what {name_owners(first)} sends over {pair} is not acknowledged",
         evidence=(
+            Evidence(name="such ends of connections", value=len(rows), source=snapshot.source),
             Evidence(name="state", value=first.state, source=snapshot.source),
             Evidence(name="timer_retransmits", value=first.timer_retransmits, source=snapshot.source),
             Evidence(name="send_q_bytes", value=first.send_q_bytes, source=snapshot.source),
