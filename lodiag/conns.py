@@ -165,7 +165,16 @@ def list_chosen(
 
 def _read(asked: ConnsOptions, sort: str, system: System) -> tuple[SocketTable, ConnTable]:
     """Read no more than what is wanted."""
-    question = Question(asked.proto, asked.family, asked.states, asked.local_port, asked.remote_port, asked.with_tcp)
+    question = Question(
+        proto=asked.proto,
+        family=asked.family,
+        states=asked.states,
+        local_port=asked.local_port,
+        remote_port=asked.remote_port,
+        with_tcp=asked.with_tcp,
+        port=asked.port,
+        local_address=asked.local_address,
+    )
     table = system.list_sockets(asked.source, question)
     rows = _order(leave_out_bound_elsewhere(_choose(table.sockets, asked), system), sort)
     describer = Describer(system, asked)

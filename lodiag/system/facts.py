@@ -21,7 +21,7 @@ def unmap(address: str) -> tuple[str, bool]:
 class Question(NamedTuple):
     """What is asked of the socket table, so that no more is read than that; a source may answer with more.
 
-    ``everywhere`` asks for connections of which no end is on the loopback as well.
+    ``port`` is one that either end has; ``everywhere`` asks for connections of which no end is on the loopback as well.
     """
 
     proto: str | None = None
@@ -31,6 +31,8 @@ class Question(NamedTuple):
     remote_port: int | None = None
     with_tcp: bool = False
     everywhere: bool = False
+    port: int | None = None
+    local_address: str | None = None
 
 
 class Socket(NamedTuple):

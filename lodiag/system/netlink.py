@@ -132,8 +132,8 @@ def _require_diagnosis(sock: socket.socket, proto: str, local: tuple[str, int]) 
 def list_dumps(question: Question) -> Iterator[Dump]:
     """Write the dumps that answer a question.
 
-    What has no peer may be bound to every address, and is not filtered. Those in the state of listening are in a table
-    of their own, and are told at once however many others there are.
+    What has no peer may be bound to every address, and is not filtered by that. Those that listen are in a table of
+    their own, and are told at once however many others there are.
     """
     wanted = sock_diag.encode_states(question.states)
     tcp_extensions = sock_diag.TCP_EXTENSIONS if question.with_tcp else 0
@@ -141,13 +141,19 @@ def list_dumps(question: Question) -> Iterator[Dump]:
     talking = sock_diag.ALL_STATES & ~(listening | unconnected)
     memory = sock_diag.MEMORY_EXTENSION
     either_end = () if question.everywhere else sock_diag.LOOPBACK
+    own: tuple[sock_diag.Condition, ...] = ()
+    # A program knows "any of" and not "all of": of several filters the kernel does the one that leaves least.
+    if question.port:
+        own = either_end = sock_diag.at_port(question.port)
+    elif question.local_address:
+        own = either_end = sock_diag.at_address(question.local_address)
     kinds = {
         "tcp": (
-            (listening, (), memory | tcp_extensions),
-            (bound, (), memory),
+            (listening, own, memory | tcp_extensions),
+            (bound, own, memory),
             (talking, either_end, tcp_extensions),
         ),
-        "udp": ((unconnected, (), memory), (1 << sock_diag.ESTABLISHED, either_end, memory)),
+        "udp": ((unconnected, own, memory), (1 << sock_diag.ESTABLISHED, either_end, memory)),
     }
     for proto in kinds if question.proto is None else (question.proto,):
         for family in sock_diag.FAMILIES if question.family is None else (question.family,):

@@ -11,7 +11,7 @@ import os
 import struct
 import sys
 from functools import cache
-from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
+from socket import AF_INET, AF_INET6, AF_UNSPEC, inet_ntop, inet_pton
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lodiag.model.conns import ConnTcp, Endpoint
@@ -103,13 +103,17 @@ NO_MIN_RTT_MS = 0xFFFFFFFF / 1000
 """What the kernel writes before it has measured any."""
 
 
+ANY_PORT = -1
+
+
 class Condition(NamedTuple):
-    """That an end of a socket has an address within a prefix; ``end`` is ``S_COND`` (local) or ``D_COND``."""
+    """That an end of a socket, ``S_COND`` (local) or ``D_COND``, has an address within a prefix, and a port."""
 
     end: int
     family: int
     bits: int
     address: bytes
+    port: int = ANY_PORT
 
 
 LOOPBACK = tuple(
@@ -118,6 +122,18 @@ LOOPBACK = tuple(
     for end in (S_COND, D_COND)
 )
 """Either end on the loopback. The kernel matches a condition of IPv4 with mapped addresses of IPv6 sockets too."""
+
+
+def at_port(port: int) -> tuple[Condition, ...]:
+    """Either end has this port."""
+    return tuple(Condition(end, AF_UNSPEC, 0, b"", port) for end in (S_COND, D_COND))
+
+
+def at_address(address: str) -> tuple[Condition, ...]:
+    """This end has this address."""
+    family = AF_INET6 if ":" in address else AF_INET
+    packed = inet_pton(family, address)
+    return (Condition(S_COND, family, len(packed) * BITS_PER_BYTE, packed),)
 
 
 class DiagError(OSError):
@@ -130,7 +146,7 @@ def encode_any_of(conditions: Iterable[Condition]) -> bytes:
     An operation says how many bytes to go on if it holds, and if not; a socket is passed by coming to the very end
     of the program, and left out by jumping four bytes beyond.
     """
-    parts = [(c, CONDITION.pack(c.family, c.bits, -1) + c.address) for c in conditions]
+    parts = [(c, CONDITION.pack(c.family, c.bits, c.port) + c.address) for c in conditions]
     program = b""
     for condition, prefix in reversed(parts):
         size = OPERATION.size + len(prefix)

@@ -454,6 +454,28 @@ def test_a_kernel_that_diagnoses_nothing_is_a_refused_source() -> None:
         list_sockets(Question(), connect_without("tcp", "udp"))
 
 
+# --- what the kernel leaves out --------------------------------------------------------------------------------------
+
+
+@needs_seqpacket
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_the_kernel_gives_only_what_has_the_port_at_either_end(address: str) -> None:
+    with listen_on(address) as server, listen_on(address), socket.create_connection(server.getsockname()[:2]) as client:
+        port, other = server.getsockname()[1], client.getsockname()[1]
+        found = list_sockets(Question("tcp", port=port)).sockets
+        ends = {(row.local.port, row.remote and row.remote.port) for row in found if row.state != "time-wait"}
+        assert ends == {(port, None), (port, other), (other, port)}
+
+
+@needs_seqpacket
+@pytest.mark.parametrize("address", ["127.0.0.7", "::1", "0.0.0.0"])
+def test_the_kernel_gives_only_what_has_the_address_at_this_end(address: str) -> None:
+    with listen_on(address) as server, listen_on("127.0.0.1"):
+        found = list_sockets(Question("tcp", local_address=address)).sockets
+        assert {row.local.address for row in found} == {address}
+        assert server.getsockname()[1] in {row.local.port for row in found}
+
+
 # --- the kernel's own lookup -----------------------------------------------------------------------------------------
 
 
