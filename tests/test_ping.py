@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     PingReport = Report[PingRecord, PingSummary]
 
+
 FAST = ("-c", "1", "-W", "5")
 RFC_3339 = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z"
 
