@@ -95,6 +95,8 @@ class PingRun:
             if stream.probe is not None and stream.clock is None:
                 message = f"the kernel gives no {self._options.clock} stamps on {stream.probe.method} sockets here"
                 raise UnsupportedError(message, "Leave --clock out to time by the best clock that is to be had.")
+        stamped = dict.fromkeys(stream.family for stream in self.streams if stream.clock not in {None, "user"})
+        self._system.wait_for_stamps(stamped)
 
     def stop(self) -> None:
         """End the run before its next step: may be called by a signal handler, or by another thread."""

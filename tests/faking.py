@@ -54,6 +54,9 @@ class FakeSystem(System):
         self.probes.append(probe)
         return probe
 
+    def wait_for_stamps(self, families: Iterable[str]) -> None:
+        """Stamp at once."""
+
     def wait(self, probes: Sequence[ProbeSocket], timeout_s: float) -> None:
         """Let the time pass until the first answer is due, or until the end."""
         due = [at for probe in probes if isinstance(probe, FakeProbe) for at, _ in probe.under_way]

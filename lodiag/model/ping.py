@@ -35,7 +35,9 @@ class PingRecord:
     address: str = label("The loopback address that was probed.")
     family: str = label("Family of the address.", FAMILIES)
     method: str | None = label("How it was probed; null if no socket could be had.", METHODS)
-    clock: str | None = label("Clock of most of the round trips; null if no socket could be had.", CLOCKS)
+    clock: str | None = label(
+        "Clock of most round trips, or for them if there is none; null if no socket was had.", CLOCKS
+    )
     source: str | None = fact("Source address asked for; null leaves it to the kernel.")
     interval_s: float = fact("Seconds from one probe to the next.")
     size_bytes: int = fact("Bytes of payload in each probe.")

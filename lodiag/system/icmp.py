@@ -71,7 +71,7 @@ class IcmpProbe:
         if self._icmp.is_privileged:
             refuse_echo_requests(self._sock, family)
             refuse_other_replies(self._sock, family, self._ident)
-        self._stamper = Stamper(self._sock, family)
+        self._stamper = Stamper(self._sock)
         self._aside: deque[errqueue.Caught] = deque()
 
     def use_clock(self, clock: str) -> bool:

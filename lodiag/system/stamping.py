@@ -34,10 +34,10 @@ OWN_ADDRESSES = {"ipv4": "127.0.0.1", "ipv6": "::1"}
 class Stamper:
     """The stamps of one socket's probes, matched to them by the numbers that the kernel gives its sends."""
 
-    def __init__(self, sock: socket.socket, family: str) -> None:
+    def __init__(self, sock: socket.socket) -> None:
         """Time by the user's clock until another is chosen."""
         self.clock = "user"
-        self._sock, self._family = sock, family
+        self._sock = sock
         self._sends = 0
         self._seqs: dict[int, int] = {}
         self._sent: dict[int, Reading] = {}
@@ -50,7 +50,6 @@ class Stamper:
         if sys.platform != "linux" or not self._set(FLAGS[clock]):
             return False
         self.clock = clock
-        warm_up(self._family)
         return True
 
     def _set(self, flags: int) -> bool:
@@ -119,11 +118,11 @@ class Stamper:
         self._left_ns.pop(seq, None)
 
 
-def warm_up(family: str) -> None:
-    """Wait until the kernel stamps what arrives: it begins some milliseconds after the first socket asked for it.
+def warm_up(family: str) -> bool:
+    """Wait until the kernel stamps what arrives, and tell whether it does: it begins some milliseconds after asked.
 
-    A socket that is connected to itself sends to itself until a stamp is there. Where nothing comes back
-    the wait is short, and replies without a stamp are timed by the user's clock.
+    A socket that is connected to itself sends to itself until a stamp is there. That is for all sockets of the
+    machine at once, whatever their family. Where nothing comes back the wait is short.
     """
     try:
         with socket.socket(FAMILIES[family], socket.SOCK_DGRAM) as sock:
@@ -134,9 +133,10 @@ def warm_up(family: str) -> None:
             for pause_s in WARM_UP_S:
                 time.sleep(pause_s)
                 if _is_stamped(sock):
-                    return
+                    return True
     except OSError:  # no such address, or nothing may be sent: neither will probes be
-        return
+        pass
+    return False
 
 
 def _is_stamped(sock: socket.socket) -> bool:

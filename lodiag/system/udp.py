@@ -50,7 +50,7 @@ class UdpProbe:
         self._aside: deque[errqueue.Caught] = deque()
         self._has_queue = error_queue and errqueue.enable(self._sock, family)
         errqueue.enable_ttl(self._sock, family)
-        self._stamper = Stamper(self._sock, family)
+        self._stamper = Stamper(self._sock)
 
     def use_clock(self, clock: str) -> bool:
         """Have the kernel stamp the datagrams and the errors about them, where there is an error queue."""

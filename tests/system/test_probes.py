@@ -51,6 +51,8 @@ class Opener:
         self._opened.append(probe)
         if not probe.use_clock(self.clock):
             pytest.skip(f"the kernel gives no {self.clock} stamps here")
+        if self.clock != "user":
+            SYSTEM.wait_for_stamps([self.family])
         return probe
 
     def close(self) -> None:
