@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from lodiag.clock import NS_PER_S
@@ -46,6 +47,7 @@ class EchoStream:
         """Prepare; nothing is opened yet. ``instant`` writes a monotonic time as RFC 3339."""
         self.target, self.address, self.family = target, address, family_of(address)
         self.probe: ProbeSocket | None = None
+        self.clock: str | None = None
         self.refused: list[Refusal] = []
         self.error: str | None = None
         self._errno: str | None = None
@@ -54,6 +56,8 @@ class EchoStream:
         self._attempts = self._sent = self._not_sent = 0
         self._duplicates = self._corrupted = self._late = 0
         self._rtts_ns = array("q")
+        self._user_rtts_ns = array("q")
+        self._clocks: Counter[str] = Counter()
         self._jitter = Jitter()
         self._pending: dict[int, int] = {}
         self._overdue: dict[int, int] = {}
@@ -62,7 +66,7 @@ class EchoStream:
         self._due_ns = 0
 
     def open(self, system: System, methods: tuple[str, ...]) -> None:
-        """Take the first method that opens; without one, ``error`` or ``refused`` says why."""
+        """Take the first method that opens, and its best clock; without one, ``error`` or ``refused`` says why."""
         for method in methods:
             try:
                 self.probe = system.open_probe(
@@ -78,6 +82,7 @@ class EchoStream:
                 self.error, self._errno = error.code, error.errno_name
                 return
             else:
+                self.clock = next(filter(self.probe.use_clock, self._options.clocks), None)
                 return
 
     def close(self) -> None:
@@ -162,15 +167,21 @@ class EchoStream:
         if not answer.is_reply:
             self.error = answer.error
             return self._tell(answer.seq, sent_ns, "unreachable", answer=answer, error=answer.error)
-        rtt_ns = answer.received_ns - sent_ns
         if not answer.intact:
             self._corrupted += 1
             self.error = "corrupted"
-            return self._tell(answer.seq, sent_ns, "corrupted", rtt_ns=rtt_ns, answer=answer, error="corrupted")
+            return self._tell(answer.seq, sent_ns, "corrupted", answer=answer, error="corrupted")
+        self._count(answer, sent_ns)
+        return self._tell(answer.seq, sent_ns, "received", answer=answer)
+
+    def _count(self, answer: Answer, sent_ns: int) -> None:
+        user_ns = answer.received_ns - sent_ns
+        rtt_ns = user_ns if answer.kernel_rtt_ns is None else answer.kernel_rtt_ns
         self.received += 1
         self._rtts_ns.append(rtt_ns)
+        self._user_rtts_ns.append(user_ns)
+        self._clocks[answer.clock] += 1
         self._jitter.add(answer.seq, rtt_ns)
-        return self._tell(answer.seq, sent_ns, "received", rtt_ns=rtt_ns, answer=answer)
 
     def _take_late(self, answer: Answer) -> PingEvent | None:
         sent_ns = self._overdue.pop(answer.seq, None)
@@ -178,8 +189,7 @@ class EchoStream:
         if sent_ns is None or not answer.is_reply:
             return None
         self._late += 1
-        rtt_ns = answer.received_ns - sent_ns
-        return self._tell(answer.seq, sent_ns, "late", rtt_ns=rtt_ns, answer=answer, error="timeout")
+        return self._tell(answer.seq, sent_ns, "late", answer=answer, error="timeout")
 
     def give_up(self, now_ns: int | None) -> Iterator[PingEvent]:
         """Give up the probes whose timeout is over; all of them if ``now_ns`` is ``None``."""
@@ -195,20 +205,17 @@ class EchoStream:
             self.error = "timeout"
             yield self._tell(seq, sent_ns, "timeout", error="timeout")
 
-    def _tell(  # noqa: PLR0913 - it stands for the fields of PingReply
-        self,
-        seq: int,
-        sent_ns: int,
-        status: str,
-        *,
-        rtt_ns: int | None = None,
-        answer: Answer | None = None,
-        error: str | None = None,
+    def _tell(
+        self, seq: int, sent_ns: int, status: str, *, answer: Answer | None = None, error: str | None = None
     ) -> PingEvent:
+        timed = answer if answer is not None and answer.is_reply else None
+        user_ms = to_ms(timed.received_ns - sent_ns) if timed else None
         reply = PingReply(
             seq=seq,
             sent_at=self._instant(sent_ns),
-            rtt_ms=None if rtt_ns is None else to_ms(rtt_ns),
+            rtt_ms=to_ms(timed.kernel_rtt_ns) if timed and timed.kernel_rtt_ns is not None else user_ms,
+            rtt_user_ms=user_ms,
+            clock=timed.clock if timed else None,
             reply_ttl=answer.ttl if answer else None,
             size_bytes=answer.size_bytes if answer else None,
             status=status,
@@ -223,13 +230,14 @@ class EchoStream:
 
     def record(self) -> PingRecord:
         """Describe what has happened so far."""
-        rtts = describe_rtts(self._rtts_ns)
+        rtts, user_rtts = describe_rtts(self._rtts_ns), describe_rtts(self._user_rtts_ns)
         lost = self._sent - self.received
         return PingRecord(
             target=self.target,
             address=self.address,
             family=self.family,
             method=self.probe.method if self.probe else None,
+            clock=self._clocks.most_common(1)[0][0] if self._clocks else self.clock,
             source=self._options.source,
             interval_s=self._options.interval_s,
             size_bytes=self._options.size_bytes,
@@ -241,6 +249,7 @@ class EchoStream:
             duplicates=self._duplicates,
             corrupted=self._corrupted,
             late=self._late,
+            lesser_clock=self._clocks.total() - self._clocks[self.clock or "user"],
             rtt_min_ms=rtts.min_ms,
             rtt_avg_ms=rtts.avg_ms,
             rtt_max_ms=rtts.max_ms,
@@ -248,6 +257,8 @@ class EchoStream:
             rtt_p50_ms=rtts.p50_ms,
             rtt_p95_ms=rtts.p95_ms,
             rtt_p99_ms=rtts.p99_ms,
+            rtt_user_p50_ms=user_rtts.p50_ms,
+            rtt_user_p99_ms=user_rtts.p99_ms,
             jitter_ms=self._jitter.value_ms,
             error=self.error,
             errno=self._errno,

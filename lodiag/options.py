@@ -6,10 +6,13 @@ from dataclasses import dataclass
 
 from lodiag.errors import ConfigError
 from lodiag.limits import require_between, require_choice, require_seconds, require_whole
-from lodiag.model import FAMILIES, PROTOS
+from lodiag.model import CLOCKS, FAMILIES, PROTOS
 
 PING_METHODS = {"auto": ("icmp-datagram", "icmp-raw", "udp"), "icmp": ("icmp-datagram", "icmp-raw"), "udp": ("udp",)}
 """Ladders, best first: each rung is tried by opening it, and the first that opens is used."""
+
+PING_CLOCKS = {"auto": CLOCKS, **{clock: (clock,) for clock in CLOCKS}}
+"""Ladders, best first: the first that the kernel grants is used."""
 
 LARGEST_PAYLOAD = {"ipv4": 65_507, "ipv6": 65_527}
 """65535 less 20 + 8 bytes of headers; IPv6 leaves its own header out of the length (RFC 8200 section 3)."""
@@ -72,6 +75,7 @@ class PingOptions:
         source: Loopback address to send from.
         family: ``ipv4``, ``ipv6``, or ``None`` for every address of a name.
         method: ``auto``, ``icmp`` or ``udp``.
+        clock: ``auto`` for the best that is to be had, ``kernel``, ``kernel-rx`` or ``user``.
         max_loss_ratio: Loss above which the run fails, 0 to 1.
         max_rtt_ms: Round trip above which the run fails.
         keep_replies: Whether the records hold the fate of every probe.
@@ -87,6 +91,7 @@ class PingOptions:
     source: str | None = None
     family: str | None = None
     method: str = "auto"
+    clock: str = "auto"
     max_loss_ratio: float | None = None
     max_rtt_ms: float | None = None
     keep_replies: bool = True
@@ -103,6 +108,7 @@ class PingOptions:
         if self.ttl is not None:
             require_whole("ttl", self.ttl, 1, LARGEST_TTL)
         require_choice("method", self.method, tuple(PING_METHODS))
+        require_choice("clock", self.clock, tuple(PING_CLOCKS))
         if self.family is not None:
             require_choice("family", self.family, FAMILIES)
         if self.max_loss_ratio is not None:
@@ -121,6 +127,11 @@ class PingOptions:
     def ladder(self) -> tuple[str, ...]:
         """Methods to try, best first."""
         return PING_METHODS[self.method]
+
+    @property
+    def clocks(self) -> tuple[str, ...]:
+        """Clocks to try, best first."""
+        return PING_CLOCKS[self.clock]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from lodiag.clock import NS_PER_S
 from lodiag.echo import EchoStream
-from lodiag.errors import ConfigError, PrivilegeError
+from lodiag.errors import ConfigError, PrivilegeError, UnsupportedError
 from lodiag.judge.ping import judge_deadline, judge_ping, name_silence
 from lodiag.judge.silence import UNSEEN_INTERFACES, Surroundings
 from lodiag.limits import require_whole
@@ -63,6 +63,7 @@ class PingRun:
 
         Raises:
             PrivilegeError: Every method was refused; nothing was sent.
+            UnsupportedError: The clock that was asked for is not to be had; nothing was sent.
 
         """
         try:
@@ -77,6 +78,7 @@ class PingRun:
 
         Raises:
             PrivilegeError: Every method was refused; nothing was sent.
+            UnsupportedError: The clock that was asked for is not to be had; nothing was sent.
 
         """
         if self._is_open:
@@ -89,6 +91,12 @@ class PingRun:
             reasons = "; ".join(f"{r.method}: {r.reason}" for r in barred[0].refused)
             message = f"no socket to probe {barred[0].address} with may be opened: {reasons}"
             raise PrivilegeError(message, self._privilege_hint())
+        for stream in self.streams:
+            if stream.probe is not None and stream.clock is None:
+                message = f"the kernel gives no {self._options.clock} stamps on {stream.probe.method} sockets here"
+                raise UnsupportedError(message, "Leave --clock out to time by the best clock that is to be had.")
+        stamped = dict.fromkeys(stream.family for stream in self.streams if stream.clock not in {None, "user"})
+        self._system.wait_for_stamps(stamped)
 
     def stop(self) -> None:
         """End the run before its next step: may be called by a signal handler, or by another thread."""
@@ -176,6 +184,7 @@ def ping_address(  # noqa: PLR0913 - ping has this many options
     source: str | None = None,
     family: str | None = None,
     method: str = "auto",
+    clock: str = "auto",
     max_loss_ratio: float | None = None,
     max_rtt_ms: float | None = None,
     system: System | None = None,
@@ -193,6 +202,7 @@ def ping_address(  # noqa: PLR0913 - ping has this many options
         source: Loopback address to send from.
         family: ``ipv4``, ``ipv6``, or ``None`` for both.
         method: ``auto``, ``icmp`` or ``udp``.
+        clock: ``auto``, ``kernel``, ``kernel-rx`` or ``user``.
         max_loss_ratio: Loss above which the run fails, 0 to 1.
         max_rtt_ms: Round trip above which the run fails.
         system: The machine; a test's own stands in for it.
@@ -204,6 +214,7 @@ def ping_address(  # noqa: PLR0913 - ping has this many options
         TargetError: A target is malformed, unknown, or not on the loopback; nothing was sent.
         ConfigError: An option is out of range; nothing was sent.
         PrivilegeError: Every method was refused; nothing was sent.
+        UnsupportedError: The clock that was asked for is not to be had; nothing was sent.
 
     """
     if count is not None:
@@ -218,6 +229,7 @@ def ping_address(  # noqa: PLR0913 - ping has this many options
         source=source,
         family=family,
         method=method,
+        clock=clock,
         max_loss_ratio=max_loss_ratio,
         max_rtt_ms=max_rtt_ms,
     )

@@ -27,6 +27,7 @@ class FakeSystem(System):
         """``behave(probe, seq)`` is called at each send; it may call ``probe.answer`` or raise."""
         self.now_ns = 0
         self.probes: list[FakeProbe] = []
+        self.clocks = {"user"}
         self.sysctls: dict[str, str] = {}
         self.interfaces: tuple[Interface, ...] | None = None
         self._behave, self._addresses = behave, addresses
@@ -52,6 +53,9 @@ class FakeSystem(System):
         probe = FakeProbe(self, method, address, size_bytes, self._behave)
         self.probes.append(probe)
         return probe
+
+    def wait_for_stamps(self, families: Iterable[str]) -> None:
+        """Stamp at once."""
 
     def wait(self, probes: Sequence[ProbeSocket], timeout_s: float) -> None:
         """Let the time pass until the first answer is due, or until the end."""
@@ -81,7 +85,13 @@ class FakeProbe:
         self.under_way: deque[tuple[int, Answer]] = deque()
         self.is_closed = False
         self.ttl: int | None = None
+        self.clock = "user"
         self._system, self._behave = system, behave
+
+    def use_clock(self, clock: str) -> bool:
+        """Grant the clocks of this machine."""
+        self.clock = clock
+        return clock in self._system.clocks
 
     def send(self, seq: int, ttl: int | None = None) -> int:
         """Note the probe and let the test decide its fate."""
@@ -100,8 +110,10 @@ class FakeProbe:
         address: str | None = None,
         error: str | None = None,
         ttl: int | None = 64,
+        kernel_s: float | None = None,
+        clock: str | None = None,
     ) -> None:
-        """Let an answer arrive ``after_s`` seconds from now."""
+        """Let an answer arrive ``after_s`` seconds from now, which the kernel timed as ``kernel_s``."""
         at = self._system.now_ns + round(after_s * NS_PER_S)
         answer = Answer(
             seq=seq,
@@ -114,6 +126,8 @@ class FakeProbe:
             icmp_type=0 if is_reply else 3,
             icmp_code=0,
             error=error,
+            kernel_rtt_ns=None if kernel_s is None else round(kernel_s * NS_PER_S),
+            clock=clock or ("user" if kernel_s is None else self.clock),
         )
         self.under_way.append((at, answer))
         self.under_way = deque(sorted(self.under_way, key=lambda entry: entry[0]))

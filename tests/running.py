@@ -28,15 +28,16 @@ REQUIRE_WORLDS = "LODIAG_TEST_REQUIRE_WORLDS"
 
 SECCOMP = """
 import ctypes, os, platform, struct, sys
-SOCKET_CALL = {"x86_64": 41, "aarch64": 198}[platform.machine()]
-program = [
-    (0x20, 0, 0, 0),                 # load the number of the call
-    (0x15, 0, 3, SOCKET_CALL),
-    (0x20, 0, 0, 16),                # load its first argument, the address family
-    (0x15, 0, 1, 16),                # AF_NETLINK
-    (0x06, 0, 0, 0x00050000 | 1),    # SECCOMP_RET_ERRNO, EPERM
-    (0x06, 0, 0, 0x7FFF0000),        # SECCOMP_RET_ALLOW
-]
+calls = {"netlink": {"x86_64": 41, "aarch64": 198}, "stamps": {"x86_64": 54, "aarch64": 208}}      # socket, setsockopt
+wanted = {"netlink": [(16, 16)], "stamps": [(24, 1), (32, 37)]}    # AF_NETLINK; SOL_SOCKET, SO_TIMESTAMPING
+refused = sys.argv.pop(1)
+compared = [(0, calls[refused][platform.machine()]), *wanted[refused]]
+program = []
+for at, (offset, value) in enumerate(compared):
+    program.append((0x20, 0, 0, offset))                               # load the call's number, or an argument
+    program.append((0x15, 0, 2 * (len(compared) - at) - 1, value))     # another value: allow
+program.append((0x06, 0, 0, 0x00050000 | 1))                           # SECCOMP_RET_ERRNO, EPERM
+program.append((0x06, 0, 0, 0x7FFF0000))                               # SECCOMP_RET_ALLOW
 code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *line) for line in program))
 libc = ctypes.CDLL(None, use_errno=True)
 filter = ctypes.create_string_buffer(struct.pack("@HP", len(program), ctypes.addressof(code)))
@@ -44,7 +45,7 @@ assert libc.prctl(38, 1, 0, 0, 0) == 0                              # PR_SET_NO_
 assert libc.prctl(22, 2, ctypes.byref(filter), 0, 0) == 0           # PR_SET_SECCOMP, SECCOMP_MODE_FILTER
 os.execv(sys.executable, [sys.executable, "-m", "lodiag", *sys.argv[1:]])
 """
-"""Run lodiag where a sandbox refuses netlink, as those of containers may."""
+"""Run lodiag where a sandbox refuses netlink, as those of containers may, or the kernel's timestamps."""
 
 Done = subprocess.CompletedProcess[str]
 
@@ -139,10 +140,19 @@ def run_as_nobody(*arguments: str, timeout_s: float = 30) -> Done:
 
 
 def run_without_netlink(*arguments: str) -> Done:
-    """Run lodiag under such a sandbox."""
+    """Run lodiag under a sandbox that refuses netlink."""
+    return _run_without("netlink", *arguments)
+
+
+def run_without_stamps(*arguments: str) -> Done:
+    """Run lodiag under a sandbox that refuses the kernel's timestamps."""
+    return _run_without("stamps", *arguments)
+
+
+def _run_without(refused: str, *arguments: str) -> Done:
     if sys.platform != "linux" or os.uname().machine not in {"x86_64", "aarch64"}:
         pytest.skip("the sandbox is written for Linux on two kinds of machines")
-    return _run([sys.executable, "-c", SECCOMP, *arguments], 30, None)
+    return _run([sys.executable, "-c", SECCOMP, refused, *arguments], 30, None)
 
 
 def skip_world(reason: str) -> None:

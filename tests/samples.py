@@ -67,6 +67,7 @@ def make_ping_record(**changes: Any) -> PingRecord:
         "address": "127.0.0.1",
         "family": "ipv4",
         "method": "icmp-datagram",
+        "clock": "kernel",
         "source": None,
         "interval_s": 0.2,
         "size_bytes": 56,
@@ -78,6 +79,7 @@ def make_ping_record(**changes: Any) -> PingRecord:
         "duplicates": 0,
         "corrupted": 0,
         "late": 0,
+        "lesser_clock": 0,
         "rtt_min_ms": 0.021,
         "rtt_avg_ms": 0.034567,
         "rtt_max_ms": 0.051,
@@ -85,11 +87,18 @@ def make_ping_record(**changes: Any) -> PingRecord:
         "rtt_p50_ms": 0.031,
         "rtt_p95_ms": 0.051,
         "rtt_p99_ms": 0.051,
+        "rtt_user_p50_ms": 0.081,
+        "rtt_user_p99_ms": 0.102,
         "jitter_ms": 0.0101,
         "error": "timeout",
         "errno": None,
         "refused": (),
-        "replies": (make_reply(), make_reply(seq=2, rtt_ms=None, reply_ttl=None, status="timeout", error="timeout")),
+        "replies": (
+            make_reply(),
+            make_reply(
+                seq=2, rtt_ms=None, rtt_user_ms=None, clock=None, reply_ttl=None, status="timeout", error="timeout"
+            ),
+        ),
     }
     return PingRecord(**{**settings, **changes})
 
@@ -97,7 +106,17 @@ def make_ping_record(**changes: Any) -> PingRecord:
 def make_silent_record(**changes: Any) -> PingRecord:
     """Make a record of an address to which nothing could be sent."""
     nothing = dict.fromkeys(
-        ("rtt_min_ms", "rtt_avg_ms", "rtt_max_ms", "rtt_stddev_ms", "rtt_p50_ms", "rtt_p95_ms", "rtt_p99_ms")
+        (
+            "rtt_min_ms",
+            "rtt_avg_ms",
+            "rtt_max_ms",
+            "rtt_stddev_ms",
+            "rtt_p50_ms",
+            "rtt_p95_ms",
+            "rtt_p99_ms",
+            "rtt_user_p50_ms",
+            "rtt_user_p99_ms",
+        )
     )
     settings: dict[str, Any] = {
         "address": "::1",
@@ -124,6 +143,8 @@ def make_reply(**changes: Any) -> PingReply:
         "seq": 1,
         "sent_at": "2026-01-02T03:04:05.000106Z",
         "rtt_ms": 0.034567,
+        "rtt_user_ms": 0.084,
+        "clock": "kernel",
         "reply_ttl": 64,
         "size_bytes": 56,
         "status": "received",

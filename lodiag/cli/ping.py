@@ -72,6 +72,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="auto takes the first that this user may use: ICMP datagram, ICMP raw, UDP to a closed port",
     )
+    parser.add_argument(
+        "--clock",
+        choices=("auto", "kernel", "kernel-rx", "user"),
+        default="auto",
+        help="whose clock times replies; auto takes the first of these that the kernel grants",
+    )
     add_output_arguments(parser)
 
 
@@ -94,6 +100,7 @@ def run(options: argparse.Namespace, output: Output) -> int:
             source=options.source,
             family=options.family,
             method=options.method,
+            clock=options.clock,
             max_loss_ratio=None if options.max_loss is None else options.max_loss / 100,
             max_rtt_ms=options.max_rtt,
             keep_replies=options.format == "json",
@@ -138,7 +145,7 @@ def _follow(ping_run: PingRun, options: argparse.Namespace, output: Output) -> N
     if options.format == "table":
         for stream in ping_run.streams:
             name = stream.address if stream.target == stream.address else f"{stream.target} ({stream.address})"
-            method = f" by {stream.probe.method}" if stream.probe is not None else ""
+            method = f" by {stream.probe.method}, {stream.clock} clock" if stream.probe is not None else ""
             output.write(f"ping {name}{method}: {options.size} bytes every {options.interval:g} s\n")
     if options.quiet or options.format not in _STREAMED:
         with show_progress("ping", (options.count or 0) * len(ping_run.streams)) as advance:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 LEAST_LOSS_STEP = 1e-9
 """Two ratios of losses differ by no less, since no more than 1e9 probes are sent; 0.7 percent of 1000 is not over 7."""
 
+LONG_DELAY_MS = 1.0
+"""Ten times what this process takes for a probe after a pause, with cold caches: 0.1 ms on a slow virtual machine."""
+
 
 def judge_ping(
     record: PingRecord,
@@ -44,6 +47,7 @@ def judge_ping(
         yield _plain("loss", "warn", record, message, f"On a loopback none should be. {LOOK_AT_RULES}")
     yield from _judge_oddities(record)
     yield from _judge_limits(record, max_loss_ratio, max_rtt_ms)
+    yield from _judge_clock(record)
     if record.method == "udp" and record.refused:
         yield _judge_refusal(record, surroundings)
 
@@ -83,6 +87,23 @@ def _judge_limits(record: PingRecord, max_loss_ratio: float | None, max_rtt_ms: 
     if max_rtt_ms is not None and rtt is not None and rtt > max_rtt_ms:
         message = f"{record.address}: a round trip took {rtt:.3f} ms, and the limit is {max_rtt_ms:g} ms"
         yield _plain("rtt-over-limit", "fail", record, message, None)
+
+
+def _judge_clock(record: PingRecord) -> Iterator[Finding]:
+    """Say which times are less true than the others, and how long this process waits after the kernel is done."""
+    if record.lesser_clock:
+        message = f"{record.address}: {record.lesser_clock} of {record.received} round trips are by a lesser clock"
+        hint = "Their stamps were missing, or the wall clock was set: their times include what this process took."
+        yield _plain("lesser-clock", "info", record, message, hint)
+    kernel_ms, user_ms = record.rtt_p50_ms, record.rtt_user_p50_ms
+    if kernel_ms is not None and user_ms is not None and user_ms - kernel_ms > LONG_DELAY_MS:
+        delay_ms = user_ms - kernel_ms
+        message = f"{record.address} answers in {kernel_ms:.3f} ms, which this process learns {delay_ms:.3f} ms later"
+        hint = "The machine is busy, or this process may use little of it: what waits for the loopback waits as long."
+        times = (("the kernel", kernel_ms), ("this process", user_ms))
+        evidence = tuple(Evidence(name=f"median by {who}", value=f"{ms:.3f} ms", source="ping") for who, ms in times)
+        finding = _plain("scheduling-delay", "warn", record, message, hint)
+        yield replace(finding, evidence=(*finding.evidence, *evidence))
 
 
 def _judge_refusal(record: PingRecord, around: Surroundings) -> Finding:

@@ -25,6 +25,8 @@ SummaryT = TypeVar("SummaryT")
 FAMILIES = ("ipv4", "ipv6")
 PROTOS = ("tcp", "udp")
 METHODS = ("icmp-datagram", "icmp-raw", "udp", "tcp")
+CLOCKS = ("kernel", "kernel-rx", "user")
+"""Best first: both ends of a round trip stamped by the kernel, its end only, neither."""
 SEVERITIES = ("fail", "warn", "info", "ok")
 """Worst first; one fail makes the exit status 1."""
 

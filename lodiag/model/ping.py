@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lodiag.model import FAMILIES, METHODS, Refusal, detail, fact, label, metric
+from lodiag.model import CLOCKS, FAMILIES, METHODS, Refusal, detail, fact, label, metric
 
 REPLY_STATUSES = ("received", "timeout", "late", "corrupted", "unreachable", "not-sent")
 
@@ -15,7 +15,9 @@ class PingReply:
 
     seq: int = fact("Number of the probe, from 1; it does not wrap at 65536.")
     sent_at: str = fact("When it was sent: RFC 3339, UTC.")
-    rtt_ms: float | None = fact("Round trip in milliseconds, by a monotonic clock; null unless a reply came.")
+    rtt_ms: float | None = fact("Round trip in milliseconds, by `clock`; null unless a reply came.")
+    rtt_user_ms: float | None = fact("The same by a monotonic clock around the system calls of this process.")
+    clock: str | None = fact("Clock of rtt_ms: the kernel's at both ends, at the reply's, or this process's.", CLOCKS)
     reply_ttl: int | None = fact("TTL or hop limit of what came back.")
     size_bytes: int | None = fact("Bytes of payload that came back.")
     status: str = fact("What became of it.", REPLY_STATUSES)
@@ -33,6 +35,9 @@ class PingRecord:
     address: str = label("The loopback address that was probed.")
     family: str = label("Family of the address.", FAMILIES)
     method: str | None = label("How it was probed; null if no socket could be had.", METHODS)
+    clock: str | None = label(
+        "Clock of most round trips, or for them if there is none; null if no socket was had.", CLOCKS
+    )
     source: str | None = fact("Source address asked for; null leaves it to the kernel.")
     interval_s: float = fact("Seconds from one probe to the next.")
     size_bytes: int = fact("Bytes of payload in each probe.")
@@ -44,6 +49,7 @@ class PingRecord:
     duplicates: int = metric("Further replies to a probe that had one.")
     corrupted: int = metric("Replies whose payload or checksum was wrong; not received.")
     late: int = metric("Replies after the timeout; not received.")
+    lesser_clock: int = metric("Received replies that had to be timed by a lesser clock than was to be had.")
     rtt_min_ms: float | None = metric("Shortest round trip of the received probes.")
     rtt_avg_ms: float | None = metric("Arithmetic mean of the round trips.")
     rtt_max_ms: float | None = metric("Longest round trip.")
@@ -51,6 +57,8 @@ class PingRecord:
     rtt_p50_ms: float | None = metric("Median round trip, by nearest rank.")
     rtt_p95_ms: float | None = metric("95th percentile round trip, by nearest rank.")
     rtt_p99_ms: float | None = metric("99th percentile round trip, by nearest rank.")
+    rtt_user_p50_ms: float | None = metric("Median round trip by the clock of this process.")
+    rtt_user_p99_ms: float | None = metric("99th percentile round trip by the clock of this process.")
     jitter_ms: float | None = metric("Mean absolute difference of the round trips of consecutive probes.")
     error: str | None = fact("Code of the last thing that kept a probe from being sent or answered; null if none.")
     errno: str | None = fact("The system's own word for why a probe could not be sent; null if all could.")

@@ -73,7 +73,7 @@ def percent(ratio: float | None) -> str:
 def _ping(report: Report[PingRecord, Any]) -> list[Table]:
     records = report.records
     counts = ["sent", "received", "lost", "loss", "duplicates"]
-    times = ["min", "avg", "max", "stddev", "p50", "p95", "p99", "jitter"]
+    times = ["min", "avg", "max", "stddev", "p50", "p95", "p99", "jitter", "user"]
     named = any(record.target != record.address for record in records)
     who = ["target", "address"] if named else ["address"]
     first = [
@@ -104,6 +104,7 @@ def _ping(report: Report[PingRecord, Any]) -> list[Table]:
                     r.rtt_p95_ms,
                     r.rtt_p99_ms,
                     r.jitter_ms,
+                    r.rtt_user_p50_ms,
                 ),
             ),
         ]

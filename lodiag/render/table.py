@@ -89,7 +89,9 @@ def render_reply(target: str, address: str, reply: PingReply) -> str:
         size = "" if reply.size_bytes is None else f"{reply.size_bytes} bytes "
         ttl = "" if reply.reply_ttl is None else f" ttl={reply.reply_ttl}"
         note = "" if reply.status == "received" else f" ({reply.status})"
-        return f"{size or 'reply '}from {address}: seq={reply.seq}{ttl} time={milliseconds(reply.rtt_ms)} ms{note}"
+        user = "" if reply.clock == "user" else f" user={milliseconds(reply.rtt_user_ms)} ms"
+        time = f"time={milliseconds(reply.rtt_ms)} ms{user}"
+        return f"{size or 'reply '}from {address}: seq={reply.seq}{ttl} {time}{note}"
     if reply.status == "unreachable":
         kind = "" if reply.icmp_type is None else f" (ICMP type {reply.icmp_type} code {reply.icmp_code})"
         return f"from {reply.reply_from or address}: seq={reply.seq} {reply.error}{kind}"

@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from lodiag.model import Finding, Host
     from lodiag.system.facts import Condition, Group, Holder, Interface, Process, Question, Setting, Socket, SocketTable
@@ -100,6 +100,12 @@ class System:
         from lodiag.system.icmp import IcmpProbe
 
         return IcmpProbe(family, address, method, source=source, size_bytes=size_bytes)
+
+    def wait_for_stamps(self, families: Iterable[str]) -> None:
+        """Wait, for some tens of milliseconds at most, until the kernel stamps what sockets that ask for it receive."""
+        from lodiag.system import stamping
+
+        any(stamping.warm_up(family) for family in families)
 
     def wait(self, probes: Sequence[ProbeSocket], timeout_s: float) -> None:
         """Sleep until an answer may have arrived at one of the probes; it may be less than ``timeout_s``."""

@@ -9,9 +9,13 @@ from __future__ import annotations
 import socket
 import sys
 from time import perf_counter_ns
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from lodiag.system.packets import QueuedError, decode_extended_err
+from lodiag.system.stamps import find_stamp
+
+if TYPE_CHECKING:
+    from lodiag.system.stamping import Stamper
 
 IP_RECVERR = 11
 IP_RECVTTL = 12
@@ -22,12 +26,16 @@ QUOTE_BYTES = 2048
 
 
 class Caught(NamedTuple):
-    """An entry of the error queue: what we had sent, what was wrong with it, when it was read."""
+    """An ICMP error of the error queue: what we had sent, what was wrong with it, when it was read.
+
+    ``arrived_ns`` is when the kernel stamped it, in nanoseconds since the epoch; ``None`` if it did not.
+    """
 
     quoted: bytes
     error: QueuedError
     ttl: int | None
     received_ns: int
+    arrived_ns: int | None
 
 
 def enable(sock: socket.socket, family: str) -> bool:
@@ -61,19 +69,25 @@ def find_ttl(ancillary: list[tuple[int, int, bytes]]) -> int | None:
     return None
 
 
-def read(sock: socket.socket, family: str) -> Caught | None:
-    """Take the next ICMP error off the queue; ``None`` when there is none."""
-    while True:
+def read(sock: socket.socket, family: str, stamper: Stamper | None = None, seq: int | None = None) -> Caught | None:
+    """Take the next ICMP error off the queue; ``None`` when there is none.
+
+    Stamps on the way to it are the ``stamper``'s; with ``seq`` nothing is read that comes after this probe's.
+    """
+    while stamper is None or seq is None or stamper.awaits(seq):
         try:
             quoted, ancillary, _, _ = sock.recvmsg(QUOTE_BYTES, ANCILLARY_BYTES, socket.MSG_ERRQUEUE)
         except BlockingIOError:
             return None
         received_ns = perf_counter_ns()
+        if stamper is not None and stamper.take(ancillary):
+            continue
         for level, kind, data in ancillary:
             if (level, kind) in {(socket.IPPROTO_IP, IP_RECVERR), (socket.IPPROTO_IPV6, IPV6_RECVERR)}:
                 error = decode_extended_err(family, data)
                 if error is not None:
-                    return Caught(quoted, error, find_ttl(ancillary), received_ns)
+                    return Caught(quoted, error, find_ttl(ancillary), received_ns, find_stamp(ancillary))
+    return None
 
 
 def clear_pending(sock: socket.socket) -> None:

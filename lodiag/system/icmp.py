@@ -8,6 +8,7 @@ EPERM for a broadcast, and matches replies by identifier and number alone.
 from __future__ import annotations
 
 import os
+from collections import deque
 from time import perf_counter_ns
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,8 @@ from lodiag.system.packets import (
 )
 from lodiag.system.probe import Answer, SendError, unwrap_seq
 from lodiag.system.sockopts import refuse_echo_requests, refuse_other_replies, set_ttl, translate_open_error
+from lodiag.system.stamping import Stamper
+from lodiag.system.stamps import find_stamp
 
 if TYPE_CHECKING:
     import socket
@@ -68,6 +71,12 @@ class IcmpProbe:
         if self._icmp.is_privileged:
             refuse_echo_requests(self._sock, family)
             refuse_other_replies(self._sock, family, self._ident)
+        self._stamper = Stamper(self._sock)
+        self._aside: deque[errqueue.Caught] = deque()
+
+    def use_clock(self, clock: str) -> bool:
+        """Have the kernel stamp requests and replies."""
+        return self._stamper.use(clock)
 
     def send(self, seq: int, ttl: int | None = None) -> int:
         """Send echo request ``seq``."""
@@ -78,10 +87,12 @@ class IcmpProbe:
         self._last_seq = seq
         if self._has_queue:
             errqueue.clear_pending(self._sock)
-        sent_ns = perf_counter_ns()
+        sent_ns = self._stamper.note_send(seq)
         try:
             self._sock.sendto(packet, (self._address, 0))
         except OSError as error:
+            self._read_stamps()
+            self._stamper.retract_send(seq)
             raise SendError(error) from error
         if not self._icmp.is_privileged:
             # Linux replaces the identifier of a datagram socket by its port, which it chooses at the first send.
@@ -92,25 +103,31 @@ class IcmpProbe:
         """Return the next reply to, or error about, an echo request of this socket."""
         for _ in range(FOREIGN_AT_ONCE):
             try:
-                packet, source, ttl = self._read()
+                packet, source, ttl, arrived_ns = self._read()
             except OSError:  # nothing there, or the notice of an entry in the error queue
-                return self._receive_queued() if self._has_queue else None
+                return self._receive_queued() if self._has_queue or self._stamper.queues else None
             received_ns = perf_counter_ns()
             message = decode_echo(self._family, packet, ttl)
             if message is not None and message.ident == self._ident:
-                answer = self._to_answer(message, source, received_ns)
+                answer = self._to_answer(message, source, received_ns, arrived_ns)
                 if answer is not None:
                     return answer
         return None
 
-    def _read(self) -> tuple[bytes, str, int | None]:
+    def _read(self) -> tuple[bytes, str, int | None, int | None]:
         if not hasattr(self._sock, "recvmsg"):
             packet, source = self._sock.recvfrom(self._room)
-            return packet, source[0], None
+            return packet, source[0], None, None
         packet, ancillary, _, source = self._sock.recvmsg(self._room, errqueue.ANCILLARY_BYTES)
-        return packet, source[0], errqueue.find_ttl(ancillary)
+        return packet, source[0], errqueue.find_ttl(ancillary), find_stamp(ancillary)
 
-    def _to_answer(self, message: EchoMessage, source: str, received_ns: int) -> Answer | None:
+    def _read_stamps(self, seq: int | None = None) -> None:
+        """Read the stamps of what was sent, up to that of ``seq`` if given; errors on the way are kept aside."""
+        if self._stamper.queues:
+            while caught := errqueue.read(self._sock, self._family, self._stamper, seq):
+                self._aside.append(caught)
+
+    def _to_answer(self, message: EchoMessage, source: str, received_ns: int, arrived_ns: int | None) -> Answer | None:
         """Judge one message under our identifier; ``None`` if it answers another process's probe after all."""
         seq = unwrap_seq(message.seq, self._last_seq)
         if seq < 1:
@@ -124,9 +141,13 @@ class IcmpProbe:
         is_whole = message.payload == expected
         if source != self._address or not (is_whole or resembles(message.payload, expected)):
             return None
+        self._read_stamps(seq)
+        kernel_rtt_ns, clock = self._stamper.measure(seq, arrived_ns, received_ns)
         return Answer(
             seq=seq,
             received_ns=received_ns,
+            kernel_rtt_ns=kernel_rtt_ns,
+            clock=clock,
             intact=message.checksum_good and is_whole,
             address=source,
             ttl=message.ttl,
@@ -136,7 +157,7 @@ class IcmpProbe:
         )
 
     def _receive_queued(self) -> Answer | None:
-        caught = errqueue.read(self._sock, self._family)
+        caught = self._aside.popleft() if self._aside else errqueue.read(self._sock, self._family, self._stamper)
         if caught is None or len(caught.quoted) < ECHO_HEADER.size:
             return None
         seq = unwrap_seq(ECHO_HEADER.unpack_from(caught.quoted)[4], self._last_seq)

@@ -71,6 +71,10 @@ class Answer:
     icmp_type: int | None = None
     icmp_code: int | None = None
     error: str | None = None
+    kernel_rtt_ns: int | None = None
+    """Round trip by the kernel's stamps, if it is known."""
+    clock: str = "user"
+    """Whose clock the round trip is best told by: kernel, kernel-rx or user."""
 
 
 class ProbeSocket(Protocol):
@@ -84,6 +88,10 @@ class ProbeSocket(Protocol):
     @property
     def port(self) -> int | None:
         """Destination port, where the method has one."""
+        ...
+
+    def use_clock(self, clock: str) -> bool:
+        """Time answers by the clock kernel, kernel-rx or user from now on; whether it is to be had."""
         ...
 
     def send(self, seq: int, ttl: int | None = None) -> int:

@@ -36,6 +36,10 @@ class TcpProbe:
         self._family, self._address, self._source = family, address, source
         self._pending: dict[int, socket.socket] = {}
 
+    def use_clock(self, clock: str) -> bool:
+        """Have no clock but the user's: the kernel stamps bytes of a connection, not its beginning."""
+        return clock == "user"
+
     def send(self, seq: int, ttl: int | None = None) -> int:
         """Begin connection attempt ``seq``."""
         sock = open_socket(self._family, socket.SOCK_STREAM, self._source)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from collections import deque
 from time import perf_counter_ns
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from lodiag.system import errqueue
 from lodiag.system.packets import PAYLOAD_KEY, PORT_UNREACHABLE, UNREACHABLE, make_payload, name_error
 from lodiag.system.probe import Answer, SendError
 from lodiag.system.sockopts import UDP_TRACEROUTE_PORT, hold_closed_port, open_socket, set_ttl
+from lodiag.system.stamping import Stamper
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -45,8 +47,14 @@ class UdpProbe:
         self._last_seq = 0
         self._ttl: int | None = None
         self._connected = False
+        self._aside: deque[errqueue.Caught] = deque()
         self._has_queue = error_queue and errqueue.enable(self._sock, family)
         errqueue.enable_ttl(self._sock, family)
+        self._stamper = Stamper(self._sock)
+
+    def use_clock(self, clock: str) -> bool:
+        """Have the kernel stamp the datagrams and the errors about them, where there is an error queue."""
+        return (self._has_queue or clock == "user") and self._stamper.use(clock)
 
     def send(self, seq: int, ttl: int | None = None) -> int:
         """Send datagram ``seq``."""
@@ -60,18 +68,25 @@ class UdpProbe:
             if not self._connected:
                 self._sock.connect((self._address, self.port))
                 self._connected = True
-            sent_ns = perf_counter_ns()
+            sent_ns = self._stamper.note_send(seq)
             self._sock.send(payload)
         except OSError as error:
+            self._retract(seq)
             raise SendError(error) from error
         return sent_ns
+
+    def _retract(self, seq: int) -> None:
+        if self._stamper.queues:
+            while caught := errqueue.read(self._sock, self._family, self._stamper):
+                self._aside.append(caught)
+        self._stamper.retract_send(seq)
 
     def receive(self) -> Answer | None:
         """Return the next answer: an ICMP error, or a datagram where something does listen."""
         if not self._connected:
             return None
         if self._has_queue:
-            caught = errqueue.read(self._sock, self._family)
+            caught = self._aside.popleft() if self._aside else errqueue.read(self._sock, self._family, self._stamper)
             if caught is not None:
                 return self._from_queue(caught)
         try:
@@ -91,6 +106,7 @@ class UdpProbe:
         error = caught.error
         refused = (error.icmp_type, error.icmp_code) == (UNREACHABLE[self._family], PORT_UNREACHABLE[self._family])
         is_reply = refused and error.offender == self._address
+        kernel_rtt_ns, clock = self._stamper.measure(seq, caught.arrived_ns, caught.received_ns)
         return Answer(
             seq=seq,
             received_ns=caught.received_ns,
@@ -101,6 +117,8 @@ class UdpProbe:
             icmp_type=error.icmp_type,
             icmp_code=error.icmp_code,
             error=None if is_reply else name_error(self._family, error.icmp_type, error.icmp_code, echo=False),
+            kernel_rtt_ns=kernel_rtt_ns,
+            clock=clock,
         )
 
     def waits_for(self) -> Iterable[tuple[socket.socket, bool]]:

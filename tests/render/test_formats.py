@@ -126,10 +126,12 @@ def test_nothing_to_show_is_said() -> None:
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
-        ({}, "56 bytes from 127.0.0.1: seq=1 ttl=64 time=0.035 ms"),
-        ({"reply_ttl": None, "size_bytes": None}, "reply from 127.0.0.1: seq=1 time=0.035 ms"),
-        ({"status": "late"}, "56 bytes from 127.0.0.1: seq=1 ttl=64 time=0.035 ms (late)"),
-        ({"status": "corrupted"}, "56 bytes from 127.0.0.1: seq=1 ttl=64 time=0.035 ms (corrupted)"),
+        ({}, "56 bytes from 127.0.0.1: seq=1 ttl=64 time=0.035 ms user=0.084 ms"),
+        ({"clock": "kernel-rx"}, "56 bytes from 127.0.0.1: seq=1 ttl=64 time=0.035 ms user=0.084 ms"),
+        ({"clock": "user"}, "56 bytes from 127.0.0.1: seq=1 ttl=64 time=0.035 ms"),
+        ({"reply_ttl": None, "size_bytes": None}, "reply from 127.0.0.1: seq=1 time=0.035 ms user=0.084 ms"),
+        ({"status": "late"}, "56 bytes from 127.0.0.1: seq=1 ttl=64 time=0.035 ms user=0.084 ms (late)"),
+        ({"status": "corrupted"}, "56 bytes from 127.0.0.1: seq=1 ttl=64 time=0.035 ms user=0.084 ms (corrupted)"),
         ({"status": "timeout", "error": "timeout"}, "127.0.0.1: seq=1 no reply (timeout)"),
         ({"status": "not-sent", "error": "blocked-by-firewall"}, "127.0.0.1: seq=1 not sent: blocked-by-firewall"),
         (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import select
 import socket
 import sys
 import threading
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 from running import ALLOW_ICMP_DATAGRAM, LO_UP, run_in_world
 
+from lodiag.model import CLOCKS
 from lodiag.system import System
 from lodiag.system.probe import MethodRefusedError, SendError, unwrap_seq
 from lodiag.system.udp import UdpProbe
@@ -28,12 +30,15 @@ METHODS = ("icmp-datagram", "icmp-raw", "udp", "tcp")
 ADDRESSES = {"ipv4": "127.0.0.1", "ipv6": "::1"}
 
 
-class Opener:
-    """Opens probes by one method over one family, and closes them."""
+CASES = [(m, f, c) for m in METHODS for f in ADDRESSES for c in CLOCKS if m != "tcp" or c == "user"]
 
-    def __init__(self, method: str, family: str) -> None:
+
+class Opener:
+    """Opens probes by one method over one family that are timed by one clock, and closes them."""
+
+    def __init__(self, method: str, family: str, clock: str = "user") -> None:
         """Keep what to open by."""
-        self.method, self.family = method, family
+        self.method, self.family, self.clock = method, family, clock
         self._opened: list[ProbeSocket] = []
 
     def __call__(self, *, source: str | None = None, size_bytes: int = 56) -> ProbeSocket:
@@ -44,6 +49,10 @@ class Opener:
         except MethodRefusedError as refusal:
             pytest.skip(f"{self.method} is refused here: {refusal}")
         self._opened.append(probe)
+        if not probe.use_clock(self.clock):
+            pytest.skip(f"the kernel gives no {self.clock} stamps here")
+        if self.clock != "user":
+            SYSTEM.wait_for_stamps([self.family])
         return probe
 
     def close(self) -> None:
@@ -52,9 +61,9 @@ class Opener:
             probe.close()
 
 
-@pytest.fixture(params=[(m, f) for m in METHODS for f in ADDRESSES], ids=lambda p: f"{p[0]}-{p[1]}")
+@pytest.fixture(params=CASES, ids="-".join)
 def opener(request: pytest.FixtureRequest) -> Iterator[Opener]:
-    """Give an opener for each method and family."""
+    """Give an opener for each method, family and clock."""
     found = Opener(*request.param)
     yield found
     found.close()
@@ -138,6 +147,44 @@ def test_sequence_numbers_do_not_wrap(opener: Opener) -> None:
     assert [ask(probe, seq)[1].seq for seq in (0xFFFF, 0x10000, 0x10001)] == [0xFFFF, 0x10000, 0x10001]
 
 
+def test_the_round_trip_is_timed_by_the_clock_that_was_chosen(opener: Opener) -> None:
+    probe = opener()
+    for seq in (1, 2, 3):
+        sent_ns, answer = ask(probe, seq)
+        assert answer.clock == opener.clock
+        if opener.clock == "user":
+            assert answer.kernel_rtt_ns is None
+        else:
+            assert answer.kernel_rtt_ns is not None
+            assert 0 < answer.kernel_rtt_ns <= answer.received_ns - sent_ns
+
+
+def test_nothing_is_left_that_would_end_a_wait_at_once(opener: Opener) -> None:
+    """A stamp that is not read from the error queue makes select() return again and again."""
+    probe = opener()
+    for seq in (1, 2, 3):
+        ask(probe, seq)
+    assert probe.receive() is None
+    waited = [sock for sock, _ in probe.waits_for()]
+    assert not waited or select.select(waited, [], [], 0) == ([], [], [])
+
+
+def test_many_under_way_are_told_apart(opener: Opener) -> None:
+    probe = opener()
+    for seq in range(1, 21):
+        probe.send(seq)
+    answers: list[Answer] = []
+    until = time.monotonic() + 10
+    while len(answers) < 20 and time.monotonic() < until:
+        answer = probe.receive()
+        if answer is None:
+            SYSTEM.wait([probe], 0.1)
+        else:
+            answers.append(answer)
+    assert sorted(answer.seq for answer in answers) == list(range(1, 21))
+    assert {answer.clock for answer in answers} == {opener.clock}
+
+
 @pytest.mark.parametrize("ttl", [1, 255])
 def test_any_ttl_reaches_the_loopback(opener: Opener, ttl: int) -> None:
     assert ask(opener(), 1, ttl)[1].is_reply
@@ -204,7 +251,7 @@ def test_datagram_sockets_where_the_group_may_open_them() -> None:
     """The same suite by ICMP datagram, in a namespace whose setting allows it to everybody."""
     setup = f"{LO_UP}; {ALLOW_ICMP_DATAGRAM}"
     suite = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__, "-k", "icmp-datagram")
-    done = run_in_world(setup, command=suite, as_nobody=True, timeout_s=120)
+    done = run_in_world(setup, command=suite, as_nobody=True, timeout_s=240)
     assert done.returncode == 0, done.stdout
     assert "passed" in done.stdout
     assert "skipped" not in done.stdout
