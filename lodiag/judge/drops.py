@@ -6,6 +6,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from lodiag.judge.queues import stays_full
+from lodiag.judge.services import is_full
 from lodiag.judge.snapshot import Judgement, Listeners, count, name_end, name_owners, tell_pid, tell_stopped
 from lodiag.model import Evidence, Finding
 from lodiag.targets import is_loopback
@@ -124,8 +125,7 @@ def judge_syn_sent(snapshot: Snapshot, knocks: int = KNOCKS) -> Iterator[Judgeme
 def _is_full(listener: ConnRecord, snapshot: Snapshot) -> bool:
     """Whether a listener's queue is full at either reading, or it has dropped something between them."""
     again = snapshot.again(listener) or listener
-    found = [(row.accept_queue or 0) > (row.backlog or 0) for row in (listener, again) if row.backlog is not None]
-    return any(found) or (again.drops or 0) > (listener.drops or 0)
+    return any(map(is_full, (listener, again))) or (again.drops or 0) > (listener.drops or 0)
 
 
 def judge_lost_segments(snapshot: Snapshot, tries: int = UNANSWERED) -> Iterator[Judgement]:

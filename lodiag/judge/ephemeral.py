@@ -74,12 +74,10 @@ def judge_ephemeral_ports(snapshot: Snapshot, nearly: float = NEARLY_EXHAUSTED) 
 
 
 def _read_rule(snapshot: Snapshot) -> _Rule | None:
-    setting, reserved = snapshot.settings.get("port-range"), snapshot.settings.get("reserved-ports")
-    words = (setting.value if setting and setting.value else "").split()
+    span, reserved = snapshot.read_range(), snapshot.settings.get("reserved-ports")
     reuse = snapshot.read_number("reuse-of-waiting")
-    if len(words) != len(("first", "last")) or reuse is None:
+    if not span or reuse is None:
         return None
-    span = range(int(words[0]), int(words[1]) + 1)
     ports = frozenset(span) - parse_ports(reserved.value if reserved else None)
     delay = snapshot.read_number("reuse-delay")
     may_reuse = reuse > 0 and snapshot.read_number("timestamps") != 0

@@ -53,7 +53,7 @@ def judge_orphaned_clients(snapshot: Snapshot) -> Iterator[Judgement]:
     That is how a server that is being restarted lets its clients finish. Which end is the server's is told by its port,
     if that is one which the kernel does not give to clients.
     """
-    first, last = _read_range(snapshot)
+    for_clients = snapshot.read_range()
     # One that has begun to listen while the table was read may be in the second reading only.
     later = Listeners(() if snapshot.later is None else snapshot.later.values())
     served = {port for found in (Listeners(snapshot.records), later) for port in found.by_port}
@@ -62,19 +62,13 @@ def judge_orphaned_clients(snapshot: Snapshot) -> Iterator[Judgement]:
     for row in snapshot.records:
         if row.remote is None or row.proto != "tcp" or row.state not in {"established", "close-wait"} or not row.inode:
             continue
-        is_client = first <= row.local.port <= last and not first <= row.remote.port <= last
+        is_client = row.local.port in for_clients and row.remote.port not in for_clients
         there = ends.get((row.remote.address, row.remote.port, row.local.address, row.local.port))
         is_inside = is_loopback(row.remote.address)  # others' listeners are not all known
         if is_inside and is_client and there and row.remote.port not in served and not snapshot.is_gone(row):
             groups[row.remote.address, row.remote.port] += [row, there]
     for rows in groups.values():
         yield _judge_orphaned(rows, snapshot)
-
-
-def _read_range(snapshot: Snapshot) -> tuple[int, int]:
-    setting = snapshot.settings.get("port-range")
-    words = (setting.value if setting and setting.value else "").split()
-    return (int(words[0]), int(words[1])) if len(words) == len(("first", "last")) else (1, 0)
 
 
 def _judge_orphaned(rows: Sequence[ConnRecord], snapshot: Snapshot) -> Judgement:

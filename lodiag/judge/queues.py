@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
+from lodiag.judge.services import is_full
 from lodiag.judge.snapshot import (
     CONTINUE,
     Judgement,
@@ -165,16 +166,9 @@ def _find_knocking(snapshot: Snapshot, listeners: Listeners) -> Mapping[int, lis
         again = snapshot.again(row)
         if row.state == "syn-sent" and row.remote and again is not None and again.state == "syn-sent":
             for listener in listeners.find(row.remote.address, row.remote.port):
-                if is_full(listener):
+                if is_full(listener) is not False:
                     found[id(listener)].append(row)
     return found
-
-
-def is_full(listener: ConnRecord) -> bool:
-    """Whether a listener takes nobody more; where that is not told, it may be."""
-    if listener.accept_queue is None or listener.backlog is None:
-        return True
-    return listener.accept_queue > listener.backlog
 
 
 def judge_unaccepted(snapshot: Snapshot, lasting_ms: float = UNACCEPTED_MS) -> Iterator[Judgement]:

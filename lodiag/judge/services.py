@@ -26,6 +26,16 @@ def are_strangers(some: Sequence[Listener], others: Sequence[Listener], processe
     return all(is_same_service(one, other, processes) is False for one in some for other in others)
 
 
+def is_full(listener: Listener) -> bool | None:
+    """Whether a listener takes nobody more; ``None`` where that is not told.
+
+    Its queue takes one more than its limit (sk_acceptq_is_full in Linux's include/net/sock.h).
+    """
+    if listener.accept_queue is None or listener.backlog is None:
+        return None
+    return listener.accept_queue > listener.backlog
+
+
 def is_same_service(one: Listener, other: Listener, processes: Mapping[int, Condition]) -> bool | None:
     """Whether two sockets belong to one service; ``None`` where that cannot be known.
 

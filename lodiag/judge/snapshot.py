@@ -49,6 +49,12 @@ class Snapshot:
         """Whether a second reading was made and no longer has the socket: what was seen was passing."""
         return self.later is not None and self.again(record) is None
 
+    def read_range(self) -> range:
+        """Ports that the kernel gives to clients; none if that was not to be read."""
+        setting = self.settings.get("port-range")
+        words = (setting.value if setting and setting.value else "").split()
+        return range(int(words[0]), int(words[1]) + 1) if len(words) == len(("first", "last")) else range(0)
+
     def read_number(self, role: str) -> int | None:
         """Value of a kernel parameter that is one number; ``None`` if it was not to be read."""
         setting = self.settings.get(role)
@@ -108,9 +114,10 @@ def pair_up(records: Iterable[ConnRecord]) -> dict[tuple[str, int, str, int], Co
     }
 
 
-def name_end(end: Endpoint) -> str:
-    """Write an address and a port as URLs have them."""
-    return f"[{end.address}]:{end.port}" if ":" in end.address else f"{end.address}:{end.port}"
+def name_end(end: Endpoint, interface: str | None = None) -> str:
+    """Write an address and a port as URLs have them, and the interface that a socket is bound to."""
+    host = f"[{end.address}]" if ":" in end.address else end.address
+    return f"{host}{'' if interface is None else f'%{interface}'}:{end.port}"
 
 
 def name_owners(record: ConnRecord) -> str:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from lodiag.judge.services import is_full
 from lodiag.judge.silence import Silence, judge_silence
+from lodiag.judge.snapshot import name_end
 from lodiag.judge.who_holds import judge_holders
 from lodiag.judge.who_shares import judge_sharing
-from lodiag.judge.who_words import is_full, name_owners, sockets_of, tell_record, tell_socket, write_end
+from lodiag.judge.who_words import name_owners, sockets_of, tell_record, tell_socket
 from lodiag.model import Evidence, Finding
 from lodiag.model.conns import Endpoint
 from lodiag.targets import BROADCAST, family_of, is_loopback, is_wildcard
@@ -52,7 +54,7 @@ def _judge_nobody(summary: WhoSummary, records: Sequence[WhoRecord]) -> Finding:
     if any(record.socket for record in records):
         hint = "A socket is there, but nothing reaches it."
     elif summary.listeners:
-        ends = ", ".join(dict.fromkeys(write_end(item.local, item.interface) for item in summary.listeners))
+        ends = ", ".join(dict.fromkeys(name_end(item.local, item.interface) for item in summary.listeners))
         hint = f"What listens is at {ends}, which does not take what is sent there."
     elif summary.held or summary.time_waits:
         hint = "It is held all the same, as told below."
@@ -85,7 +87,7 @@ def _judge_families(summary: WhoSummary, records: Sequence[WhoRecord]) -> Iterat
     yield Finding(
         code="family-mismatch",
         severity="warn" if is_met else "info",
-        subject=f"{records[0].proto} {write_end(Endpoint(address=bad, port=summary.port))}",
+        subject=f"{records[0].proto} {name_end(Endpoint(address=bad, port=summary.port))}",
         message=f"{by}{good} answers, {bad} refuses: clients that try {bad} first fail",
         evidence=(tell_record(found[good]), tell_record(found[bad]), resolver),
         hint=f"{'' if is_met else away}Have the service listen on {bad} as well, or clients ask for {good}.",
@@ -106,7 +108,7 @@ def _judge_elsewhere(summary: WhoSummary, records: Sequence[WhoRecord]) -> Itera
     others = [item for item in found if not is_wildcard(item.local.address) and item.local.address != str(BROADCAST)]
     if not others:
         return
-    ends = ", ".join(dict.fromkeys(write_end(item.local, item.interface) for item in others))
+    ends = ", ".join(dict.fromkeys(name_end(item.local, item.interface) for item in others))
     yield Finding(
         code="only-at-another-address",
         severity="warn",
@@ -126,7 +128,7 @@ def _judge_queue(item: WhoSocket) -> Iterator[Finding]:
     yield Finding(
         code="accept-queue-full",
         severity="warn",
-        subject=f"{item.proto} {write_end(item.local)}",
+        subject=f"{item.proto} {name_end(item.local)}",
         message=f"the accept queue of {name_owners(item)} is full: who connects now waits, and may time out",
         evidence=(
             Evidence(name="accept_queue", value=item.accept_queue, source="sock_diag"),

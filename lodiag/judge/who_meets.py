@@ -5,8 +5,8 @@ from __future__ import annotations
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
-from lodiag.judge.services import are_strangers
-from lodiag.judge.who_words import find_shadowed, is_full, name_answer, name_owners, sockets_of
+from lodiag.judge.services import are_strangers, is_full
+from lodiag.judge.who_words import find_shadowed, name_answer, name_owners, sockets_of
 from lodiag.targets import is_loopback
 
 if TYPE_CHECKING:

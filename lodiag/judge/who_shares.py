@@ -6,15 +6,8 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 from lodiag.judge.services import are_strangers
-from lodiag.judge.who_words import (
-    find_shadowed,
-    name_answer,
-    name_owners,
-    sockets_of,
-    tell_record,
-    tell_socket,
-    write_end,
-)
+from lodiag.judge.snapshot import name_end
+from lodiag.judge.who_words import find_shadowed, name_answer, name_owners, sockets_of, tell_record, tell_socket
 from lodiag.model import Evidence, Finding
 from lodiag.model.conns import Endpoint
 
@@ -82,12 +75,12 @@ def _judge_shadow(summary: WhoSummary, record: WhoRecord, processes: Mapping[int
         return
     strangers = [item for item in shadowed if are_strangers(sockets_of(record), [item], processes)]
     loser = (strangers or shadowed)[0]
-    end = write_end(Endpoint(address=record.address, port=record.port))
+    end = name_end(Endpoint(address=record.address, port=record.port))
     yield Finding(
         code="specific-shadows-wildcard",
         severity="warn" if strangers else "info",
         subject=f"{record.proto} {end}",
-        message=f"{name_answer(record)} at {end} goes before {name_owners(loser)} at {write_end(loser.local)}",
+        message=f"{name_answer(record)} at {end} goes before {name_owners(loser)} at {name_end(loser.local)}",
         evidence=(tell_record(record), *(tell_socket(item) for item in shadowed[:MOST_SHOWN])),
         hint="What is bound to the address itself gets all that is sent to it; the wildcard gets the rest.",
         fix=None,
@@ -98,7 +91,7 @@ def _judge_shadow(summary: WhoSummary, record: WhoRecord, processes: Mapping[int
 def _judge_group(record: WhoRecord, processes: Mapping[int, Condition]) -> Finding:
     """Say that several sockets share an address and a port, and whether they are of one service."""
     group = record.group
-    end = write_end(group[0].local, group[0].interface)
+    end = name_end(group[0].local, group[0].interface)
     is_tcp = record.proto == "tcp"
     option = "SO_REUSEPORT" if is_tcp else "SO_REUSEPORT or SO_REUSEADDR"
     what = "the kernel spreads connections over them" if is_tcp else "a datagram goes to one of them"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lodiag.judge.snapshot import name_end
 from lodiag.model import Evidence
 from lodiag.model.conns import Endpoint
 from lodiag.targets import family_of, is_wildcard
@@ -38,33 +39,22 @@ def name_owners(item: WhoSocket) -> str:
     return " and ".join([*named, *([f"{more} more"] if more else [])]) + unit
 
 
-def is_full(item: WhoSocket) -> bool:
-    """Whether a listener takes nobody more: its queue takes one more than its limit (include/net/sock.h)."""
-    return item.accept_queue is not None and item.backlog is not None and item.accept_queue > item.backlog
-
-
-def write_end(end: Endpoint, interface: str | None = None) -> str:
-    """Write an address and a port as URLs have them."""
-    host = f"[{end.address}]" if ":" in end.address else end.address
-    return f"{host}{'' if interface is None else f'%{interface}'}:{end.port}"
-
-
 def tell_record(record: WhoRecord) -> Evidence:
     """Give what was found at an address as evidence."""
     source = "the kernel's lookup" if record.method == "lookup" else "socket table"
-    name = f"{record.proto} {write_end(Endpoint(address=record.address, port=record.port))}"
+    name = f"{record.proto} {name_end(Endpoint(address=record.address, port=record.port))}"
     if record.socket is None:
         return Evidence(name=name, value="no socket", source=source)
-    at = write_end(record.socket.local, record.socket.interface)
+    at = name_end(record.socket.local, record.socket.interface)
     since = "" if record.group else _tell_start(record.socket)
     return Evidence(name=name, value=f"{at} of {name_answer(record)}{since}", source=source)
 
 
 def tell_socket(item: WhoSocket) -> Evidence:
     """Give a socket and who owns it as evidence."""
-    peer = "" if item.remote is None else f" to {write_end(item.remote)}"
+    peer = "" if item.remote is None else f" to {name_end(item.remote)}"
     return Evidence(
-        name=f"{item.proto} {write_end(item.local, item.interface)}{peer}",
+        name=f"{item.proto} {name_end(item.local, item.interface)}{peer}",
         value=f"{item.state}, {name_owners(item)}{_tell_start(item)}",
         source="socket table",
     )
