@@ -43,7 +43,7 @@ from running import (
 from lodiag.cli import conns as cli_conns
 from lodiag.cli import main
 from lodiag.conns import SORT_KEYS, list_connections
-from lodiag.errors import ConfigError, UnsupportedError
+from lodiag.errors import ConfigError
 from lodiag.model import Host, Records, names_of, to_plain
 from lodiag.model.conns import ConnRecord, Endpoint
 from lodiag.options import SOURCES, STATES, parse_address, parse_state
@@ -65,24 +65,6 @@ ANY_V4, ANY_V6 = "0.0.0.0", "::"
 MAPPED_ANY, MAPPED_ONE = "::ffff:0.0.0.0", "::ffff:127.0.0.1"
 THIS = os.getpid()
 NETLINK = hasattr(socket, "AF_NETLINK") and sys.platform == "linux"
-
-
-@pytest.fixture
-def opened() -> Iterator[ExitStack]:
-    """Close what a test opens."""
-    with ExitStack() as stack:
-        yield stack
-
-
-@pytest.fixture(params=SOURCES)
-def source(request: pytest.FixtureRequest) -> str:
-    """Name each source of the socket table that this machine has."""
-    name = str(request.param)
-    try:
-        System().list_sockets(name)
-    except UnsupportedError as error:
-        pytest.skip(str(error))
-    return name
 
 
 @pytest.fixture

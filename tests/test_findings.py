@@ -50,13 +50,6 @@ if TYPE_CHECKING:
 SOON_MS = 300
 
 
-@pytest.fixture
-def opened() -> Iterator[ExitStack]:
-    """Close what a test opens."""
-    with ExitStack() as stack:
-        yield stack
-
-
 def later(judge: Callable[..., Iterator[Judgement]]) -> Callable[[Snapshot], Iterator[Judgement]]:
     """Judge with a shorter patience than a user's."""
     return partial(judge, lasting_ms=SOON_MS)

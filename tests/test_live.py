@@ -10,14 +10,10 @@ import struct
 import subprocess
 import sys
 from contextlib import ExitStack, closing
-from typing import TYPE_CHECKING
 
 import pytest
 from running import environment
 from watching import PATIENCE_S, Watcher
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 pty = pytest.importorskip("pty", reason="this system has no pseudo-terminals")
 termios = pytest.importorskip("termios", reason="this system has no pseudo-terminals")
@@ -27,13 +23,6 @@ SHOW_CURSOR, HIDE_CURSOR = "\x1b[?25h", "\x1b[?25l"
 TAKE_SCREEN, GIVE_SCREEN = "\x1b[?1049h", "\x1b[?1049l"
 NEW, CHANGED, GONE = "\x1b[32m", "\x1b[33m", "\x1b[31m"
 COLOUR = re.compile(r"\x1b\[[0-9;]*3[1-7]")
-
-
-@pytest.fixture
-def opened() -> Iterator[ExitStack]:
-    """Close what a test opens."""
-    with ExitStack() as stack:
-        yield stack
 
 
 class Terminal(Watcher):

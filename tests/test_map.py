@@ -29,9 +29,8 @@ from running import (
 
 from lodiag import map_flows
 from lodiag.cli import main
-from lodiag.errors import ConfigError, UnsupportedError
+from lodiag.errors import ConfigError
 from lodiag.model import Missing
-from lodiag.options import SOURCES
 from lodiag.system import System
 from lodiag.system.sources import SourceRefusedError
 
@@ -46,24 +45,6 @@ if TYPE_CHECKING:
 
 TCP, UDP = socket.SOCK_STREAM, socket.SOCK_DGRAM
 THIS = os.getpid()
-
-
-@pytest.fixture
-def opened() -> Iterator[ExitStack]:
-    """Close what a test opens."""
-    with ExitStack() as stack:
-        yield stack
-
-
-@pytest.fixture(params=SOURCES)
-def source(request: pytest.FixtureRequest) -> str:
-    """Name each source of the socket table that this machine has."""
-    name = str(request.param)
-    try:
-        System().list_sockets(name)
-    except UnsupportedError as error:
-        pytest.skip(str(error))
-    return name
 
 
 @pytest.fixture

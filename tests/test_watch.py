@@ -21,10 +21,9 @@ from samples import make_tcp
 from watching import PATIENCE_S, Watcher
 
 from lodiag.cli.parsing import make_command_parser
-from lodiag.errors import ConfigError, UnsupportedError
+from lodiag.errors import ConfigError
 from lodiag.model import Host
 from lodiag.model.conns import ConnRecord, Endpoint
-from lodiag.options import SOURCES
 from lodiag.schema import build_schema
 from lodiag.system import System
 from lodiag.system.facts import Holder, Process, Question, Socket, SocketTable
@@ -32,7 +31,7 @@ from lodiag.system.memory import MOST_READINGS, remember_holders
 from lodiag.watch import watch_connections
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from lodiag.watch import Tick
 
@@ -40,24 +39,6 @@ if TYPE_CHECKING:
 
 THIS = os.getpid()
 NS_PER_S = 1_000_000_000
-
-
-@pytest.fixture
-def opened() -> Iterator[ExitStack]:
-    """Close what a test opens."""
-    with ExitStack() as stack:
-        yield stack
-
-
-@pytest.fixture(params=SOURCES)
-def source(request: pytest.FixtureRequest) -> str:
-    """Name each source of the socket table that this machine has."""
-    name = str(request.param)
-    try:
-        System().list_sockets(name)
-    except UnsupportedError as error:
-        pytest.skip(str(error))
-    return name
 
 
 def serve(opened: ExitStack) -> tuple[socket.socket, int]:

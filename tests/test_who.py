@@ -67,13 +67,6 @@ def has_lookup() -> bool:
 pytestmark = pytest.mark.skipif(not has_lookup(), reason="this machine has no sock_diag lookup")
 
 
-@pytest.fixture
-def opened() -> Iterator[ExitStack]:
-    """Close what a test opens."""
-    with ExitStack() as stack:
-        yield stack
-
-
 class Who:
     """Runs ``lodiag who ... --json`` in this process, so that it sees this process's sockets whoever runs it."""
 
