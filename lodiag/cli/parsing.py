@@ -30,16 +30,20 @@ _LONGEST_MESSAGE = 400
 
 FAMILIES = {"-4": "ipv4", "-6": "ipv6"}
 
-_TOP_HELP = """usage: lodiag COMMAND [OPTIONS]
+PURPOSE = "what is happening on this machine's loopback, and what is wrong with it"
+EXIT_STATUS = "0 all well, 1 something was found, 2 could not run"
 
-What is happening on this machine's loopback, and what is wrong with it.
-{groups}
+_TOP_HELP = f"""usage: lodiag COMMAND [OPTIONS]
+
+{PURPOSE.capitalize()}.
+{{groups}}
 
   lodiag COMMAND --help            the options of a command
   lodiag --version                 the version
   lodiag --print-completion SHELL  completions, for bash or zsh
+  lodiag --print-manual            the manual page, for man -l
 
-exit status: 0 all well, 1 something was found, 2 could not run
+exit status: {EXIT_STATUS}
 """
 
 
@@ -86,6 +90,7 @@ def make_top_parser() -> Parser:
     parser.add_argument(
         "--print-completion", choices=("bash", "zsh"), help="print completions for a shell", metavar="SHELL"
     )
+    parser.add_argument("--print-manual", action="store_true", help="print the manual page, in roff")
     return parser
 
 
