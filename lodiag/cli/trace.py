@@ -16,7 +16,7 @@ EXAMPLES = """examples:
   lodiag trace                     the first address of localhost, by UDP
   lodiag trace -I ::1              by ICMP echo
   lodiag trace -T -p 5432 --json   by TCP, to the port of a service
-  lodiag trace --method all        by UDP, ICMP and TCP at once: which of them is blocked
+  lodiag trace --method all        by all three at once: which is blocked
 """
 
 
