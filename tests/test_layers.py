@@ -16,7 +16,7 @@ PACKAGE = ROOT / "lodiag"
 LAYERS = (
     ("errors", "__init__"),
     ("model",),
-    ("clock", "histogram", "limits"),
+    ("clock", "histogram", "limits", "tomllines"),
     ("rtt",),
     ("options",),
     ("system",),
@@ -27,8 +27,13 @@ LAYERS = (
     ("snapshot", "answers", "paths"),
     ("ping", "trace", "conns", "who", "pairs", "nodes", "mirrors"),
     ("watch", "flows"),
-    ("board", "map"),
+    ("board", "map", "checks"),
+    ("checksource",),
+    ("checkfile",),
+    ("checkrun", "checkinit"),
+    ("check",),
     ("render", "schema"),
+    ("quick",),
     ("cli",),
     ("__main__",),
 )

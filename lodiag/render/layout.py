@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from lodiag.model import Missing, Report
+    from lodiag.model.check import CheckRecord
     from lodiag.model.conns import ConnRecord
     from lodiag.model.map import FlowRecord
     from lodiag.model.ping import PingRecord
@@ -41,6 +42,8 @@ def headline(report: Report[Any, Any]) -> str | None:
     """One line above the tables, where the summary says what they do not."""
     if report.command == "who":
         return text(report.summary.sentence)
+    if report.command == "check":
+        return text(report.summary.verdict)
     if report.command != "trace":
         return None
     found = report.summary
@@ -252,9 +255,15 @@ def _map(report: Report[FlowRecord, Any]) -> list[Table]:
     return tables
 
 
+def _check(report: Report[CheckRecord, Any]) -> list[Table]:
+    rows = [[text(r.status), text(r.id), text(r.message), f"{r.elapsed_ms:.1f}"] for r in report.records]
+    return [Table(["status", "check", "result", "ms"], rows, frozenset({"ms"}))]
+
+
 _LAYOUTS: dict[str, Callable[[Report[Any, Any]], list[Table]]] = {
     "ping": _ping,
     "trace": _trace,
     "who": _who,
     "map": _map,
+    "check": _check,
 }
