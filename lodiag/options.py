@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lodiag.errors import ConfigError
-from lodiag.limits import require_between, require_choice, require_seconds, require_whole
+from lodiag.limits import require_between, require_choice, require_seconds, require_whole, suggest
 from lodiag.model import CLOCKS, FAMILIES, PROTOS
 
 PING_METHODS = {"auto": ("icmp-datagram", "icmp-raw", "udp"), "icmp": ("icmp-datagram", "icmp-raw"), "udp": ("udp",)}
@@ -262,7 +262,7 @@ def parse_state(text: str) -> str:
     squeezed = {state.replace("-", ""): state for state in STATES}
     found = squeezed.get(name.replace("-", ""))
     if found is None:
-        message = f"{text[:40]!r} is not a state of a socket"
+        message = f"{text[:40]!r} is not a state of a socket{suggest(name, STATES)}"
         raise ConfigError(message, f"Known states: {', '.join(STATES)}.")
     return found
 

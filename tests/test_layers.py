@@ -16,7 +16,8 @@ PACKAGE = ROOT / "lodiag"
 LAYERS = (
     ("errors", "__init__"),
     ("model",),
-    ("clock", "rtt", "limits"),
+    ("clock", "histogram", "limits"),
+    ("rtt",),
     ("options",),
     ("system",),
     ("targets",),

@@ -186,6 +186,12 @@ class System:
 
         return procfs.name_user(uid)
 
+    def has_user(self, name: str) -> bool | None:
+        """Whether there is a user of this name; ``None`` where that cannot be asked."""
+        from lodiag.system import procfs
+
+        return procfs.has_user(name)
+
     def has_address(self, address: str) -> bool:
         """Whether a socket of this machine can have an address (a literal); nothing is sent."""
         from lodiag.system import names
