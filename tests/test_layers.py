@@ -24,7 +24,7 @@ LAYERS = (
     ("judge",),
     ("report",),
     ("echo", "hops", "sockets", "changes"),
-    ("snapshot", "answers"),
+    ("snapshot", "answers", "paths"),
     ("ping", "trace", "conns", "who", "pairs", "nodes", "mirrors"),
     ("watch", "flows"),
     ("board", "map"),
