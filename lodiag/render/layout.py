@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lodiag.model.conns import ConnRecord
     from lodiag.model.map import FlowRecord
     from lodiag.model.ping import PingRecord
-    from lodiag.model.trace import HopProbe, HopRecord
+    from lodiag.model.trace import HopProbe, HopRecord, TraceSummary
     from lodiag.model.who import WhoRecord, WhoSocket
 
 
@@ -46,9 +46,20 @@ def headline(report: Report[Any, Any]) -> str | None:
     found = report.summary
     name = text(found.target) if found.target == found.address else f"{text(found.target)} ({found.address})"
     port = "" if found.port is None else f", port {found.port}"
-    over = "" if found.interface is None else f"; {text(found.interface)} has mtu {found.mtu_bytes}"
     methods = " and ".join(each.method for each in found.methods) or found.method
-    return f"trace of {name} by {methods}{port}{over}"
+    return f"trace of {name} by {methods}{port}{_way(found)}"
+
+
+def _way(found: TraceSummary) -> str:
+    """The kernel's route, in the words of ip-route(8), or where it is not told the interface's mtu."""
+    route = found.route
+    if route is None:
+        return "" if found.interface is None else f"; {text(found.interface)} has mtu {found.mtu_bytes}"
+    if route.type is None:
+        return f"; no route: {route.error}"
+    parts = {"via": route.gateway, "dev": route.dev, "table": route.table, "src": route.prefsrc, "mtu": route.mtu}
+    told = "".join(f" {name} {text(value)}" for name, value in parts.items() if value is not None)
+    return f"; route {route.type}{told}"
 
 
 def note(item: Missing) -> str:
