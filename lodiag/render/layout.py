@@ -38,7 +38,7 @@ def lay_out(report: Report[Any, Any], columns: Sequence[str] = ()) -> list[Table
 
 
 def headline(report: Report[Any, Any]) -> str | None:
-    """One line above the tables, where the summary says what they do not."""
+    """Lines above the tables, where the summary says what they do not."""
     if report.command == "who":
         return text(report.summary.sentence)
     if report.command != "trace":
@@ -54,12 +54,13 @@ def _way(found: TraceSummary) -> str:
     """The kernel's route, in the words of ip-route(8), or where it is not told the interface's mtu."""
     route = found.route
     if route is None:
-        return "" if found.interface is None else f"; {text(found.interface)} has mtu {found.mtu_bytes}"
+        return "" if found.interface is None else f"\n{text(found.interface)} has mtu {found.mtu_bytes}"
     if route.type is None:
-        return f"; no route: {route.error}"
-    parts = {"via": route.gateway, "dev": route.dev, "table": route.table, "src": route.prefsrc, "mtu": route.mtu}
+        return f"\nno route: {route.error}"
+    table = None if route.table in {"local", "main"} else route.table  # which of the two is not certain
+    parts = {"via": route.gateway, "dev": route.dev, "table": table, "src": route.prefsrc, "mtu": route.mtu}
     told = "".join(f" {name} {text(value)}" for name, value in parts.items() if value is not None)
-    return f"; route {route.type}{told}"
+    return f"\nroute: {route.type}{told}"
 
 
 def note(item: Missing) -> str:
