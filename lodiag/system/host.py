@@ -34,7 +34,11 @@ def name_settings(interface: str | None) -> dict[str, str]:
         "echo-ignored-ipv6": "net.ipv6.icmp.echo_ignore_all",
         "icmp-groups": "net.ipv4.ping_group_range",
     }
-    return names | ({"ipv6-disabled": f"net.ipv6.conf.{interface}.disable_ipv6"} if interface else {})
+    if interface:
+        names["ipv6-disabled"] = f"net.ipv6.conf.{interface}.disable_ipv6"
+        names["ttl-ipv4"] = "net.ipv4.ip_default_ttl"
+        names["ttl-ipv6"] = f"net.ipv6.conf.{interface}.hop_limit"
+    return names
 
 
 SOCKET_SETTINGS = {

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
+from dataclasses import replace
 from time import perf_counter_ns
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from lodiag.system import errqueue
 from lodiag.system.packets import (
     ECHO_HEADER,
     ECHO_REPLY,
+    PAYLOAD_KEY,
     QueuedError,
     decode_echo,
     encode_echo,
@@ -39,6 +41,9 @@ if TYPE_CHECKING:
 
 BESIDES_PAYLOAD_BYTES = 1_024
 """Room for the headers of a reply, or for an ICMP error with what it quotes: at most 576 bytes (RFC 1812 4.3.2.3)."""
+
+KEYED = PAYLOAD_KEY.size
+"""A payload of so many bytes is certainly ours if it is whole; a shorter one another program's may be like."""
 
 FOREIGN_AT_ONCE = 64
 """Other programs' messages skipped in one go, lest their flood keep us from our schedule."""
@@ -74,9 +79,9 @@ class IcmpProbe:
         self._stamper = Stamper(self._sock)
         self._aside: deque[errqueue.Caught] = deque()
 
-    def use_clock(self, clock: str) -> bool:
+    def use_clock(self, clock: str, *, closely: bool = False) -> bool:
         """Have the kernel stamp requests and replies."""
-        return self._stamper.use(clock)
+        return self._stamper.use(clock, closely=closely)
 
     def send(self, seq: int, ttl: int | None = None) -> int:
         """Send echo request ``seq``."""
@@ -92,8 +97,7 @@ class IcmpProbe:
             self._sock.sendto(packet, (self._address, 0))
         except OSError as error:
             self._read_stamps()
-            self._stamper.retract_send(seq)
-            raise SendError(error) from error
+            raise SendError(error, self._stamper.retract_send(seq)) from error
         if not self._icmp.is_privileged:
             # Linux replaces the identifier of a datagram socket by its port, which it chooses at the first send.
             self._ident = self._sock.getsockname()[1] or self._ident
@@ -127,6 +131,11 @@ class IcmpProbe:
             while caught := errqueue.read(self._sock, self._family, self._stamper, seq):
                 self._aside.append(caught)
 
+    def locate(self, seq: int) -> str | None:
+        """Tell by the kernel's stamps how far a request came."""
+        self._read_stamps()
+        return self._stamper.locate(seq)
+
     def _to_answer(self, message: EchoMessage, source: str, received_ns: int, arrived_ns: int | None) -> Answer | None:
         """Judge one message under our identifier; ``None`` if it answers another process's probe after all."""
         seq = unwrap_seq(message.seq, self._last_seq)
@@ -139,7 +148,9 @@ class IcmpProbe:
             error = QueuedError(message.icmp_type, message.icmp_code, source)
             return self._to_error(seq, error, message.ttl, received_ns) if ours else None
         is_whole = message.payload == expected
-        if source != self._address or not (is_whole or resembles(message.payload, expected)):
+        if source != self._address:
+            return self._to_stray(seq, message, source, received_ns) if is_whole and len(expected) >= KEYED else None
+        if not (is_whole or resembles(message.payload, expected)):
             return None
         self._read_stamps(seq)
         kernel_rtt_ns, clock = self._stamper.measure(seq, arrived_ns, received_ns)
@@ -155,6 +166,11 @@ class IcmpProbe:
             icmp_type=message.icmp_type,
             icmp_code=message.icmp_code,
         )
+
+    def _to_stray(self, seq: int, message: EchoMessage, source: str, received_ns: int) -> Answer:
+        """Make an answer of a reply that bears our key and comes from another address than was asked."""
+        error = QueuedError(message.icmp_type, message.icmp_code, source)
+        return replace(self._to_error(seq, error, message.ttl, received_ns), error="reply-from-elsewhere")
 
     def _receive_queued(self) -> Answer | None:
         caught = self._aside.popleft() if self._aside else errqueue.read(self._sock, self._family, self._stamper)

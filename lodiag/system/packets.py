@@ -22,6 +22,9 @@ ECHO_REPLY = {"ipv4": 0, "ipv6": 129}
 UNREACHABLE = {"ipv4": 3, "ipv6": 1}
 TIME_EXCEEDED = {"ipv4": 11, "ipv6": 3}
 PORT_UNREACHABLE = {"ipv4": 3, "ipv6": 4}
+_TOO_BIG = {"ipv4": (3, 4), "ipv6": (2, 0)}
+"""Type and code of "fragmentation needed" (RFC 1191 4) and "packet too big" (RFC 4443 3.2)."""
+
 _QUOTING = {"ipv4": frozenset({3, 4, 5, 11, 12}), "ipv6": frozenset({1, 2, 3, 4})}
 """Types that carry the offending packet, by RFC 792 and RFC 4443."""
 
@@ -150,13 +153,15 @@ def _offender(family: str, sockaddr: bytes) -> str | None:
 
 
 def name_error(family: str, icmp_type: int, icmp_code: int, *, echo: bool) -> str:
-    """Stable code of an ICMP error: rejected-by-firewall, ttl-exceeded or destination-unreachable.
+    """Stable code of an ICMP error: rejected-by-firewall, ttl-exceeded, message-too-long, destination-unreachable.
 
     No host answers an echo request with "port unreachable" of its own accord; nftables does so for
     a bare ``reject``.
     """
     if icmp_type == TIME_EXCEEDED[family]:
         return "ttl-exceeded"
+    if (icmp_type, icmp_code) == _TOO_BIG[family]:
+        return "message-too-long"
     if icmp_type == UNREACHABLE[family] and (
         icmp_code in _REJECTED[family] or (echo and icmp_code == PORT_UNREACHABLE[family])
     ):

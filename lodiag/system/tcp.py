@@ -36,8 +36,9 @@ class TcpProbe:
         self._family, self._address, self._source = family, address, source
         self._pending: dict[int, socket.socket] = {}
 
-    def use_clock(self, clock: str) -> bool:
+    def use_clock(self, clock: str, *, closely: bool = False) -> bool:
         """Have no clock but the user's: the kernel stamps bytes of a connection, not its beginning."""
+        del closely
         return clock == "user"
 
     def send(self, seq: int, ttl: int | None = None) -> int:
@@ -86,6 +87,10 @@ class TcpProbe:
             icmp_code=found.icmp_code,
             error=name_error(self._family, found.icmp_type, found.icmp_code, echo=False),
         )
+
+    def locate(self, seq: int) -> str | None:
+        """Know nothing of where an attempt is."""
+        del seq
 
     def waits_for(self) -> Iterable[tuple[socket.socket, bool]]:
         """Wait for any attempt to be writable, as it is once it is decided."""
