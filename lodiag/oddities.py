@@ -1,4 +1,4 @@
-"""What else there is to tell of probes to one address: where they were lost, for how long, and what is odd of replies."""
+"""What else there is to tell of probes to one address: where and for how long they were lost, and odd replies."""
 
 from __future__ import annotations
 

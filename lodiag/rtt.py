@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from math import sqrt
 from typing import TYPE_CHECKING, TypeVar
 
+from lodiag.histogram import Histogram
+from lodiag.model.ping import RttBucket
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -32,6 +35,7 @@ class RttStatistics:
     p50_ms: float | None = None
     p95_ms: float | None = None
     p99_ms: float | None = None
+    p999_ms: float | None = None
 
 
 def percentile(ordered: Sequence[NumberT], percent: int) -> NumberT:
@@ -42,25 +46,44 @@ def percentile(ordered: Sequence[NumberT], percent: int) -> NumberT:
     return ordered[-(-percent * len(ordered) // 100) - 1]
 
 
-def describe_rtts(rtts_ns: Sequence[int]) -> RttStatistics:
+def describe_rtts(rtts_ns: Histogram | Sequence[int]) -> RttStatistics:
     """Describe the round-trip times of the received probes.
 
     ``stddev_ms`` is the population standard deviation (divided by n), which ping(8) prints as mdev.
     It is computed in whole numbers, so it does not lose digits to cancellation.
     """
-    if not rtts_ns:
+    rtts = rtts_ns if isinstance(rtts_ns, Histogram) else Histogram(rtts_ns)
+    count = len(rtts)
+    if not count:
         return RttStatistics()
-    ordered = sorted(rtts_ns)
-    count, total = len(ordered), sum(ordered)
-    squares = sum(rtt * rtt for rtt in ordered)
+    total = rtts.total_ns
+    least, p50, p95, p99, p999, most = rtts.percentiles_ns((0, 500, 950, 990, 999, 1000))
     return RttStatistics(
-        min_ms=to_ms(ordered[0]),
+        min_ms=to_ms(least),
         avg_ms=to_ms(total / count),
-        max_ms=to_ms(ordered[-1]),
-        stddev_ms=to_ms(sqrt(count * squares - total * total) / count),
-        p50_ms=to_ms(percentile(ordered, 50)),
-        p95_ms=to_ms(percentile(ordered, 95)),
-        p99_ms=to_ms(percentile(ordered, 99)),
+        max_ms=to_ms(most),
+        stddev_ms=to_ms(sqrt(count * rtts.squares - total * total) / count),
+        p50_ms=to_ms(p50),
+        p95_ms=to_ms(p95),
+        p99_ms=to_ms(p99),
+        p999_ms=to_ms(p999),
+    )
+
+
+STEP_BITS = 3
+"""Binary digits of a time that its bucket keeps: the first is 1, so that there are four to each power of two."""
+
+
+def describe_buckets(rtts: Histogram) -> tuple[RttBucket, ...]:
+    """Count the round-trip times in buckets that are few enough to be drawn, and grow as the times do."""
+    counts: dict[tuple[int, int], int] = {}
+    for bucket in rtts.buckets():  # of which none is in two of these
+        shift = max(bucket.low_ns.bit_length() - STEP_BITS, 0)
+        at = (shift, bucket.low_ns >> shift)
+        counts[at] = counts.get(at, 0) + bucket.counted
+    return tuple(
+        RttBucket(from_ms=to_ms(step << shift), below_ms=to_ms(step + 1 << shift), count=count)
+        for (shift, step), count in sorted(counts.items())
     )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from lodiag.model import SCHEMA, Evidence, Finding, Fix, Host, Missing, Refusal, Report
 from lodiag.model.conns import ConnCount, ConnRecord, ConnsSummary, ConnTcp, Endpoint, Owner
 from lodiag.model.map import FlowNode, FlowOwner, FlowRecord, FlowStates, MapSummary
-from lodiag.model.ping import PingRecord, PingReply, PingSummary
+from lodiag.model.ping import Outage, PingRecord, PingReply, PingSummary, RttBucket
 from lodiag.model.trace import HopProbe, HopRecord, TraceSummary
 from lodiag.model.who import WhoOwner, WhoRecord, WhoSocket, WhoSummary
 
@@ -76,9 +76,18 @@ def make_ping_record(**changes: Any) -> PingRecord:
         "lost": 1,
         "loss_ratio": 0.25,
         "not_sent": 0,
+        "rate_pps": 4.999,
         "duplicates": 0,
         "corrupted": 0,
         "late": 0,
+        "reordered": 0,
+        "strays": 0,
+        "lost_unqueued": 0,
+        "lost_queued": 0,
+        "lost_sent": 1,
+        "outage_count": 0,
+        "reply_ttl_min": 64,
+        "reply_ttl_max": 64,
         "lesser_clock": 0,
         "rtt_min_ms": 0.021,
         "rtt_avg_ms": 0.034567,
@@ -87,16 +96,33 @@ def make_ping_record(**changes: Any) -> PingRecord:
         "rtt_p50_ms": 0.031,
         "rtt_p95_ms": 0.051,
         "rtt_p99_ms": 0.051,
+        "rtt_p999_ms": 0.051,
         "rtt_user_p50_ms": 0.081,
         "rtt_user_p99_ms": 0.102,
         "jitter_ms": 0.0101,
         "error": "timeout",
         "errno": None,
+        "icmp_type": None,
+        "icmp_code": None,
+        "icmp_from": None,
+        "outages": (),
+        "histogram": (
+            RttBucket(from_ms=0.020480, below_ms=0.024576, count=1),
+            RttBucket(from_ms=0.028672, below_ms=0.032768, count=1),
+            RttBucket(from_ms=0.049152, below_ms=0.057344, count=1),
+        ),
         "refused": (),
         "replies": (
             make_reply(),
             make_reply(
-                seq=2, rtt_ms=None, rtt_user_ms=None, clock=None, reply_ttl=None, status="timeout", error="timeout"
+                seq=2,
+                rtt_ms=None,
+                rtt_user_ms=None,
+                clock=None,
+                reply_ttl=None,
+                status="timeout",
+                error="timeout",
+                reached="interface",
             ),
         ),
     }
@@ -114,6 +140,7 @@ def make_silent_record(**changes: Any) -> PingRecord:
             "rtt_p50_ms",
             "rtt_p95_ms",
             "rtt_p99_ms",
+            "rtt_p999_ms",
             "rtt_user_p50_ms",
             "rtt_user_p99_ms",
         )
@@ -126,9 +153,23 @@ def make_silent_record(**changes: Any) -> PingRecord:
         "lost": 0,
         "loss_ratio": None,
         "not_sent": 4,
+        "rate_pps": None,
         "jitter_ms": None,
         "error": "address-not-available",
         "errno": "EADDRNOTAVAIL (Cannot assign requested address)",
+        "lost_sent": 0,
+        "outage_count": 1,
+        "reply_ttl_min": None,
+        "reply_ttl_max": None,
+        "outages": (
+            Outage(
+                first_seq=1,
+                started_at="2026-01-02T03:04:05.000106Z",
+                ended_at="2026-01-02T03:04:05.600106Z",
+                probes=4,
+            ),
+        ),
+        "histogram": (),
         "replies": (),
         "method": "icmp-raw",
         "refused": (Refusal(method="icmp-datagram", reason="EACCES (Permission denied)"),),
@@ -152,6 +193,7 @@ def make_reply(**changes: Any) -> PingReply:
         "icmp_type": 0,
         "icmp_code": 0,
         "reply_from": "127.0.0.1",
+        "reached": None,
     }
     return PingReply(**{**settings, **changes})
 

@@ -16,7 +16,8 @@ PACKAGE = ROOT / "lodiag"
 LAYERS = (
     ("errors", "__init__"),
     ("model",),
-    ("clock", "rtt", "limits", "outages"),
+    ("clock", "histogram", "limits", "outages"),
+    ("rtt",),
     ("options",),
     ("system",),
     ("targets",),

@@ -17,7 +17,7 @@ USUAL_TTL = 64
 """Which Linux, macOS and the BSDs send with if they are not told otherwise (RFC 1700 "IP TIME TO LIVE")."""
 
 LEAST_REORDERED_RATIO = 0.01
-"""On a busy machine a processor may come late to what it was given, and its replies after another's: of thousands a few."""
+"""On a busy machine a processor may come late to what it was given, so that of thousands of replies a few are late."""
 
 
 def judge_replies(record: PingRecord, settings: Mapping[str, Setting]) -> Iterator[Finding]:

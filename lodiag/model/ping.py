@@ -34,6 +34,15 @@ class PingReply:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RttBucket:
+    """How many round trips took so long."""
+
+    from_ms: float = fact("Least time that counts here.")
+    below_ms: float = fact("Least time that no longer does.")
+    count: int = fact("How many there are.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Outage:
     """Two or more probes in a row that were lost or could not be sent."""
 
@@ -62,6 +71,7 @@ class PingRecord:
     lost: int = metric("Probes that were sent and not received.")
     loss_ratio: float | None = metric("Lost of sent, 0 to 1; null when nothing was sent.")
     not_sent: int = metric("Probes that the system refused to send.")
+    rate_pps: float | None = metric("Probes sent a second, from the first to the last; null for fewer than two.")
     duplicates: int = metric("Further replies to a probe that had one.")
     corrupted: int = metric("Replies whose payload or checksum was wrong; not received.")
     late: int = metric("Replies after the timeout; not received.")
@@ -83,6 +93,7 @@ class PingRecord:
     rtt_p50_ms: float | None = metric("Median round trip, by nearest rank.")
     rtt_p95_ms: float | None = metric("95th percentile round trip, by nearest rank.")
     rtt_p99_ms: float | None = metric("99th percentile round trip, by nearest rank.")
+    rtt_p999_ms: float | None = metric("99.9th percentile round trip, by nearest rank.")
     rtt_user_p50_ms: float | None = metric("Median round trip by the clock of this process.")
     rtt_user_p99_ms: float | None = metric("99th percentile round trip by the clock of this process.")
     jitter_ms: float | None = metric("Mean absolute difference of the round trips of consecutive probes.")
@@ -92,6 +103,9 @@ class PingRecord:
     icmp_code: int | None = fact("Code of the last ICMP error.")
     icmp_from: str | None = fact("Address that the last ICMP error came from.")
     outages: tuple[Outage, ...] = detail("The first hundred outages, as ranges of time.")
+    histogram: tuple[RttBucket, ...] = detail(
+        "The round trips of received probes in buckets, four to each power of two; empty ones are left out."
+    )
     refused: tuple[Refusal, ...] = detail("Better methods that were refused, best first.")
     replies: tuple[PingReply, ...] | None = detail("The fate of each probe; null where it was not kept.")
 

@@ -96,7 +96,7 @@ def render_reply(target: str, address: str, reply: PingReply) -> str:
         kind = "" if reply.icmp_type is None else _kind(reply)
         return f"from {reply.reply_from or address}: seq={reply.seq} {reply.error}{kind}"
     if reply.status == "not-sent":
-        error = "" if reply.icmp_type is None else f", and {reply.reply_from or address} says{_kind(reply)}"
+        error = "" if reply.icmp_type is None else f"; from {reply.reply_from or address}{_kind(reply)}"
         return f"{address}: seq={reply.seq} not sent: {reply.error}{error}"
     return f"{address}: seq={reply.seq} no reply ({_PLACES.get(reply.reached or '', reply.error)})"
 
