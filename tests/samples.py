@@ -9,7 +9,7 @@ from lodiag.model import SCHEMA, Evidence, Finding, Fix, Host, Missing, Refusal,
 from lodiag.model.conns import ConnCount, ConnRecord, ConnsSummary, ConnTcp, Endpoint, Owner
 from lodiag.model.map import FlowNode, FlowOwner, FlowRecord, FlowStates, MapSummary
 from lodiag.model.ping import Outage, PingRecord, PingReply, PingSummary, RttBucket
-from lodiag.model.trace import HopProbe, HopRecord, TraceSummary
+from lodiag.model.trace import HopProbe, HopRecord, TraceMethod, TraceRoute, TraceSummary
 from lodiag.model.who import WhoOwner, WhoRecord, WhoSocket, WhoSummary
 
 if TYPE_CHECKING:
@@ -207,6 +207,8 @@ def make_hop(hop: int, address: str | None = None, **changes: Any) -> HopRecord:
         status="timeout" if silent else "reached",
         icmp_type=None if silent else 3,
         icmp_code=None if silent else 3,
+        reply_ttl=None if silent else 64,
+        interface=None if silent else "lo",
         error="timeout" if silent else None,
         errno=None,
     )
@@ -218,9 +220,14 @@ def make_hop(hop: int, address: str | None = None, **changes: Any) -> HopRecord:
         "sent": 2,
         "received": 0 if silent else 2,
         "loss_ratio": 1.0 if silent else 0.0,
+        "rtt_last_ms": None if silent else 0.02,
         "rtt_min_ms": None if silent else 0.02,
         "rtt_avg_ms": None if silent else 0.02,
         "rtt_max_ms": None if silent else 0.02,
+        "rtt_stddev_ms": None if silent else 0.0,
+        "reply_ttl": None if silent else 64,
+        "interface": None if silent else "lo",
+        "mtu_bytes": None,
     }
     return HopRecord(**{**settings, **changes})
 
@@ -235,7 +242,12 @@ def make_trace_summary(**changes: Any) -> TraceSummary:
         "hops": 4,
         "interface": "lo",
         "mtu_bytes": 65536,
+        "path_mtu_bytes": None,
         "port": 33434,
+        "route": TraceRoute(
+            kind="local", table="local", interface="lo", gateway=None, source="127.0.0.1", mtu_bytes=65536
+        ),
+        "methods": (TraceMethod(method="udp", port=33434, reached=True, hops=4, source="127.0.0.1", error=None),),
         "refused": (),
     }
     return TraceSummary(**{**settings, **changes})

@@ -25,7 +25,7 @@ LAYERS = (
     ("report",),
     ("oddities",),
     ("echo", "hops", "sockets", "changes"),
-    ("snapshot", "answers"),
+    ("snapshot", "answers", "paths"),
     ("ping", "trace", "conns", "who", "pairs", "nodes", "mirrors"),
     ("watch", "flows"),
     ("board", "map"),

@@ -36,7 +36,7 @@ def judge_replies(record: PingRecord, settings: Mapping[str, Setting]) -> Iterat
 
 
 def _judge_ttl(record: PingRecord, settings: Mapping[str, Setting]) -> Iterator[Finding]:
-    setting = settings.get(f"ttl-{record.family}")
+    setting = settings.get(f"default-ttl-{record.family}")
     least, most = record.reply_ttl_min, record.reply_ttl_max
     if setting is None or not (setting.value or "").isdigit() or least is None or most is None:
         return
