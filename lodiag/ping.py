@@ -9,6 +9,7 @@ from lodiag.clock import NS_PER_S
 from lodiag.echo import EchoStream
 from lodiag.errors import ConfigError, PrivilegeError, UnsupportedError
 from lodiag.judge.ping import judge_deadline, judge_ping, name_silence
+from lodiag.judge.replies import has_usual_ttl
 from lodiag.judge.silence import UNSEEN_INTERFACES, Surroundings
 from lodiag.limits import require_whole
 from lodiag.model.ping import PingSummary
@@ -140,10 +141,11 @@ class PingRun:
     def report(self) -> Report[PingRecord, PingSummary]:
         """Judge what has happened so far and report it."""
         records = [stream.record() for stream in self.streams]
-        troubled = any(record.received == 0 for record in records)
+        troubled = any(record.received == 0 or not has_usual_ttl(record) for record in records)
         interfaces = self._system.list_loopback_interfaces() if troubled else None
         settings = self._system.read_settings(interfaces[0].name if interfaces else None)
-        records = [name_silence(record, settings) for record in records]
+        around = Surroundings(interfaces=interfaces, settings=settings)
+        records = [name_silence(record, around) for record in records]
         methods = dict.fromkeys(record.method for record in records if record.method)
         return self._maker.make(
             source="+".join(methods) or None,
@@ -155,7 +157,7 @@ class PingRun:
             ),
             records=records,
             missing=[UNSEEN_INTERFACES] if troubled and interfaces is None else [],
-            findings=self._judge(records, Surroundings(interfaces=interfaces, settings=settings)),
+            findings=self._judge(records, around),
         )
 
     def _judge(self, records: list[PingRecord], surroundings: Surroundings) -> Iterator[Finding]:
