@@ -202,7 +202,7 @@ in_ r1 nft 'add rule ip t c ip daddr 127.0.0.2 ip ttl set 64'
 def test_a_router_that_rewrites_the_ttl_and_so_hides_the_hops_is_told_by_the_answers() -> None:
     done, report = trace_chain(more=HIDING)
 
-    assert status_of(done) == (1, [LEAVES, ("ttl-changed", "warn")])
+    assert status_of(done) == (1, [LEAVES, ("unexpected-ttl", "warn")])
     assert hops_of(report) == [(1, "127.0.0.2")]
     assert report["records"][0]["reply_ttl"] == 62
     assert "3 hops away" in report["findings"][1]["message"]

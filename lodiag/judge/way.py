@@ -150,7 +150,7 @@ def _judge_ttl(summary: TraceSummary, records: Sequence[HopRecord], setting: Set
                 tell(setting),
             )
             hint = f"Something rewrites it, or they come from elsewhere. {LOOK_AT_RULES}"
-            yield _make("ttl-changed", "warn", summary, message, evidence, hint)
+            yield _make("unexpected-ttl", "warn", summary, message, evidence, hint)
             return
 
 
@@ -170,7 +170,7 @@ def _judge_distance_back(summary: TraceSummary, records: Sequence[HopRecord]) ->
                 Evidence(name="reply_ttl", value=ttl, source=f"{record.method} probe"),
             )
             hint = "The TTL is rewritten on the way, or the way back is another one. " + LOOK_AT_RULES
-            yield _make("ttl-changed", "warn", summary, message, evidence, hint)
+            yield _make("unexpected-ttl", "warn", summary, message, evidence, hint)
             return
 
 
