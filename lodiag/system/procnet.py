@@ -55,7 +55,7 @@ def list_sockets(question: Question) -> SocketTable:
 
 
 def decode_table(proto: str, family: str, text: str) -> Iterator[Socket]:
-    """Decode one file; a line that is not whole is left out, and of a socket that is in it twice the first one.
+    """Decode one file; a line that is not whole is left out, and of a socket that is in it twice the last one counts.
 
     The kernel writes it a page at a time, and finds its place again by counting: what was put before it meanwhile
     lets it tell a socket again.
