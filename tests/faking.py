@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Iterable, Sequence
 
+    from lodiag.model.net import RouteAnswer
     from lodiag.system.facts import Interface
     from lodiag.system.probe import ProbeSocket
 
@@ -30,6 +31,7 @@ class FakeSystem(System):
         self.clocks = {"user"}
         self.sysctls: dict[str, str] = {}
         self.interfaces: tuple[Interface, ...] | None = None
+        self.route: RouteAnswer | None = None
         self._behave, self._addresses = behave, addresses
 
     def monotonic_ns(self) -> int:
@@ -70,6 +72,13 @@ class FakeSystem(System):
         """Give ``interfaces``."""
         return self.interfaces
 
+    def look_up_route(
+        self, address: str, source: str | None = None, *, proto: str | None = None, port: int | None = None
+    ) -> RouteAnswer | None:
+        """Give ``route``."""
+        del address, source, proto, port
+        return self.route
+
 
 class FakeProbe:
     """A socket whose answers arrive when the test says."""
@@ -86,14 +95,16 @@ class FakeProbe:
         self.under_way: deque[tuple[int, Answer]] = deque()
         self.is_closed = False
         self.ttl: int | None = None
+        self.reached: dict[int, str] = {}
         self.clock = "user"
         self._system, self._behave = system, behave
 
     def tell_interfaces(self) -> None:
         """Tell them anyway."""
 
-    def use_clock(self, clock: str) -> bool:
+    def use_clock(self, clock: str, *, closely: bool = False) -> bool:
         """Grant the clocks of this machine."""
+        del closely
         self.clock = clock
         return clock in self._system.clocks
 
@@ -143,6 +154,10 @@ class FakeProbe:
         if self.under_way and self.under_way[0][0] <= self._system.now_ns:
             return self.under_way.popleft()[1]
         return None
+
+    def locate(self, seq: int) -> str | None:
+        """Tell what the test says of this probe."""
+        return self.reached.get(seq)
 
     def waits_for(self) -> Iterable[tuple[socket.socket, bool]]:
         """There is no real socket."""

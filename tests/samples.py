@@ -6,10 +6,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from lodiag.model import SCHEMA, Evidence, Finding, Fix, Host, Missing, Refusal, Report
+from lodiag.model.check import CheckAddress, CheckRecord, CheckSummary, CheckTries
 from lodiag.model.conns import ConnCount, ConnRecord, ConnsSummary, ConnTcp, Endpoint, Owner
 from lodiag.model.map import FlowNode, FlowOwner, FlowRecord, FlowStates, MapSummary
-from lodiag.model.ping import PingRecord, PingReply, PingSummary
-from lodiag.model.trace import HopProbe, HopRecord, TraceMethod, TraceRoute, TraceSummary
+from lodiag.model.net import RouteAnswer
+from lodiag.model.ping import Outage, PingRecord, PingReply, PingSummary, RttBucket
+from lodiag.model.trace import HopProbe, HopRecord, TraceMethod, TraceSummary
 from lodiag.model.who import WhoOwner, WhoRecord, WhoSocket, WhoSummary
 
 if TYPE_CHECKING:
@@ -80,6 +82,14 @@ def make_ping_record(**changes: Any) -> PingRecord:
         "duplicates": 0,
         "corrupted": 0,
         "late": 0,
+        "reordered": 0,
+        "strays": 0,
+        "lost_unqueued": 0,
+        "lost_queued": 0,
+        "lost_sent": 1,
+        "outage_count": 0,
+        "reply_ttl_min": 64,
+        "reply_ttl_max": 64,
         "lesser_clock": 0,
         "rtt_min_ms": 0.021,
         "rtt_avg_ms": 0.034567,
@@ -94,11 +104,27 @@ def make_ping_record(**changes: Any) -> PingRecord:
         "jitter_ms": 0.0101,
         "error": "timeout",
         "errno": None,
+        "icmp_type": None,
+        "icmp_code": None,
+        "icmp_from": None,
+        "outages": (),
+        "histogram": (
+            RttBucket(from_ms=0.020480, below_ms=0.024576, count=1),
+            RttBucket(from_ms=0.028672, below_ms=0.032768, count=1),
+            RttBucket(from_ms=0.049152, below_ms=0.057344, count=1),
+        ),
         "refused": (),
         "replies": (
             make_reply(),
             make_reply(
-                seq=2, rtt_ms=None, rtt_user_ms=None, clock=None, reply_ttl=None, status="timeout", error="timeout"
+                seq=2,
+                rtt_ms=None,
+                rtt_user_ms=None,
+                clock=None,
+                reply_ttl=None,
+                status="timeout",
+                error="timeout",
+                reached="interface",
             ),
         ),
     }
@@ -133,6 +159,19 @@ def make_silent_record(**changes: Any) -> PingRecord:
         "jitter_ms": None,
         "error": "address-not-available",
         "errno": "EADDRNOTAVAIL (Cannot assign requested address)",
+        "lost_sent": 0,
+        "outage_count": 1,
+        "reply_ttl_min": None,
+        "reply_ttl_max": None,
+        "outages": (
+            Outage(
+                first_seq=1,
+                started_at="2026-01-02T03:04:05.000106Z",
+                ended_at="2026-01-02T03:04:05.600106Z",
+                probes=4,
+            ),
+        ),
+        "histogram": (),
         "replies": (),
         "method": "icmp-raw",
         "refused": (Refusal(method="icmp-datagram", reason="EACCES (Permission denied)"),),
@@ -156,6 +195,7 @@ def make_reply(**changes: Any) -> PingReply:
         "icmp_type": 0,
         "icmp_code": 0,
         "reply_from": "127.0.0.1",
+        "reached": None,
     }
     return PingReply(**{**settings, **changes})
 
@@ -206,8 +246,16 @@ def make_trace_summary(**changes: Any) -> TraceSummary:
         "mtu_bytes": 65536,
         "path_mtu_bytes": None,
         "port": 33434,
-        "route": TraceRoute(
-            kind="local", table="local", interface="lo", gateway=None, source="127.0.0.1", mtu_bytes=65536
+        "route": RouteAnswer(
+            dst="127.0.0.1",
+            type="local",
+            table="local",
+            dev="lo",
+            ifindex=1,
+            prefsrc="127.0.0.1",
+            gateway=None,
+            mtu=65536,
+            error=None,
         ),
         "methods": (TraceMethod(method="udp", port=33434, reached=True, hops=4, source="127.0.0.1", error=None),),
         "refused": (),
@@ -576,4 +624,125 @@ WHO = make_report(
     complete=False,
     missing=(Missing(what="owners", count=1, why="they belong to another user"),),
 )
-SAMPLES = {"ping": PING, "trace": TRACE, "conns": CONNS, "empty": EMPTY, "who": WHO, "map": MAP}
+
+def make_check_record(**changes: Any) -> CheckRecord:
+    """Make a record of a port that was waited for."""
+    settings: dict[str, Any] = {
+        "id": "api-port",
+        "kind": "tcp",
+        "target": "localhost:8080",
+        "status": "ok",
+        "success": True,
+        "message": "127.0.0.1:8080 answered in 0.035 ms (after 1.25 s, 6 attempts: ECONNREFUSED x5, then ok)",
+        "attempts": 6,
+        "elapsed_ms": 1250.25,
+        "addresses": (make_check_address(),),
+        "observed": "127.0.0.1 ok",
+        "expected": "open",
+        "history": (CheckTries(error="ECONNREFUSED", count=5), CheckTries(error="ok", count=1)),
+        "hint": None,
+    }
+    return CheckRecord(**{**settings, **changes})
+
+
+def make_check_address(**changes: Any) -> CheckAddress:
+    """Make an address that answered."""
+    settings: dict[str, Any] = {
+        "address": "127.0.0.1",
+        "port": 8080,
+        "family": "ipv4",
+        "answered": True,
+        "error": None,
+        "rtt_ms": 0.034567,
+    }
+    return CheckAddress(**{**settings, **changes})
+
+
+def make_check_finding(record: CheckRecord, code: str, severity: str) -> Finding:
+    """Make the finding about a check."""
+    proof = (Evidence(name="expected", value=record.expected, source=f"{record.kind} check"),)
+    return make_finding(
+        code=code,
+        severity=severity,
+        subject=record.id,
+        message=record.message,
+        evidence=proof,
+        hint=record.hint,
+        fix=None,
+        see=(),
+    )
+
+
+REFUSED = make_check_record(
+    id="half",
+    status="warn",
+    message="127.0.0.1:5432 answered in 0.021 ms; [::1]:5432 refused (ECONNREFUSED): clients that try ::1 first will fail",
+    target="localhost:5432",
+    attempts=1,
+    elapsed_ms=0.5,
+    addresses=(
+        make_check_address(port=5432),
+        make_check_address(address="::1", port=5432, family="ipv6", answered=False, error="ECONNREFUSED", rtt_ms=None),
+    ),
+    history=(CheckTries(error="ok", count=1),),
+)
+LATE = make_check_record(
+    id=f"page {HOSTILE}",
+    kind="http",
+    status="timeout",
+    success=False,
+    message=f"not in time after 30.00 s, 120 attempts: ECONNREFUSED x118, then status 503 x2; last: {HOSTILE}",
+    target="http://127.0.0.1:8080/healthz",
+    expected="status 200 to 299",
+    attempts=120,
+    elapsed_ms=30_000.0,
+    hint="curl -v shows the whole exchange; lodiag who tells who has the port.",
+)
+SKIPPED = make_check_record(
+    id="after",
+    status="skipped",
+    success=None,
+    message="skipped: page did not pass",
+    attempts=0,
+    elapsed_ms=0.0,
+    addresses=(),
+    observed=None,
+    expected=None,
+    history=(),
+)
+UNSEEN = make_check_record(
+    id="owner",
+    kind="listen",
+    status="error",
+    success=False,
+    message="the owner of 127.0.0.1:5432 may not be seen by this user",
+    target="5432",
+    attempts=1,
+    elapsed_ms=3.5,
+    addresses=(),
+    expected="owner postgres",
+    hint="Run it as root, or as the user of the service.",
+)
+CHECK = make_report(
+    "check",
+    CheckSummary(
+        verdict="fail: 2 of 5 checks failed, 1 with a warning, 1 skipped, in 30.00 s: page, owner",
+        file="lodiag.toml",
+        checks=5,
+        passed=2,
+        warned=1,
+        failed=2,
+        timed_out=1,
+        errors=1,
+        skipped=1,
+    ),
+    (make_check_record(), REFUSED, LATE, SKIPPED, UNSEEN),
+    (
+        make_check_finding(LATE, "check-timed-out", "fail"),
+        make_check_finding(UNSEEN, "check-not-run", "fail"),
+        make_check_finding(REFUSED, "check-warning", "warn"),
+        make_check_finding(SKIPPED, "check-skipped", "info"),
+    ),
+)
+
+SAMPLES = {"ping": PING, "trace": TRACE, "conns": CONNS, "empty": EMPTY, "who": WHO, "map": MAP, "check": CHECK}

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from lodiag.model import Finding, Host
+    from lodiag.model.net import Link, LinkAddress, Qdisc, Route, RouteAnswer, Rule
     from lodiag.system.facts import Condition, Group, Holder, Interface, Process, Question, Setting, Socket, SocketTable
     from lodiag.system.probe import ProbeSocket
 
@@ -217,6 +218,53 @@ class System:
 
     def list_loopback_interfaces(self) -> tuple[Interface, ...] | None:
         """Find the loopback interfaces, by their flag and not by their name; ``None`` if none can be read."""
+        from lodiag.system import interfaces
+
+        found = interfaces.try_to(interfaces.list_loopback_interfaces)
+        if found is not None:
+            return found
         from lodiag.system import portable
 
         return portable.list_loopback_interfaces()
+
+    def list_links(self) -> tuple[Link, ...] | None:
+        """All interfaces of this network namespace; ``None`` where rtnetlink is not to be had."""
+        from lodiag.system import interfaces
+
+        return interfaces.try_to(interfaces.list_links)
+
+    def list_addresses(self) -> tuple[LinkAddress, ...] | None:
+        """Addresses of all interfaces; ``None`` likewise."""
+        from lodiag.system import interfaces
+
+        return interfaces.try_to(interfaces.list_addresses)
+
+    def list_routes(self) -> tuple[Route, ...] | None:
+        """Routes of all tables that packets to 127.0.0.0/8 or ::1 could take, default routes too; ``None`` likewise."""
+        from lodiag.system import interfaces
+
+        return interfaces.try_to(interfaces.list_routes)
+
+    def list_rules(self) -> tuple[Rule, ...] | None:
+        """All rules that choose among the tables of routes, by family and priority; ``None`` likewise."""
+        from lodiag.system import interfaces
+
+        return interfaces.try_to(interfaces.list_rules)
+
+    def list_qdiscs(self) -> tuple[Qdisc, ...] | None:
+        """What queues the packets of all interfaces; ``None`` likewise."""
+        from lodiag.system import interfaces
+
+        return interfaces.try_to(interfaces.list_qdiscs)
+
+    def look_up_route(
+        self, address: str, source: str | None = None, *, proto: str | None = None, port: int | None = None
+    ) -> RouteAnswer | None:
+        """Ask for the way that a packet to ``address`` (a literal) would take; nothing is sent. ``None`` likewise.
+
+        ``source`` is the address that it would come from, ``proto`` tcp, udp or icmp, ``port`` that of the destination.
+        Of an interface that is down this tells nothing: its routes stay.
+        """
+        from lodiag.system import interfaces
+
+        return interfaces.try_to(lambda: interfaces.look_up_route(address, source, proto, port))

@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from samples import CONNS, EMPTY, HOSTILE, MAP, PING, SAMPLES, make_finding, make_ping_record, make_reply, make_report
+from samples import CHECK, CONNS, EMPTY, HOSTILE, MAP, PING, SAMPLES, make_finding, make_ping_record, make_reply, make_report
 
 from lodiag.model import Evidence, to_plain
-from lodiag.render import FORMATS, GRAPHS, render
+from lodiag.render import FORMATS, GRAPHS, JUDGED, render
 from lodiag.render.escaping import printable
 from lodiag.render.flows import size
 from lodiag.render.layout import percent
@@ -42,6 +42,17 @@ def test_golden(name: str, format_name: str) -> None:
 @pytest.mark.parametrize("name", SAMPLES)
 def test_no_format_lets_a_control_character_through(name: str, format_name: str) -> None:
     text = render(SAMPLES[name], format_name)
+    assert all(character.isprintable() or character == "\n" for character in text)
+
+
+@pytest.mark.parametrize("format_name", JUDGED)
+def test_golden_judged(format_name: str) -> None:
+    """Those of commands that judge; tests/render/test_judged.py has them read by what reads them."""
+    path = GOLDEN / f"check.{format_name}"
+    text = render(CHECK, format_name)
+    if os.environ.get("LODIAG_TEST_UPDATE_GOLDEN"):
+        path.write_text(text, encoding="utf-8")
+    assert text == path.read_text(encoding="utf-8")
     assert all(character.isprintable() or character == "\n" for character in text)
 
 
@@ -133,7 +144,18 @@ def test_nothing_to_show_is_said() -> None:
         ({"status": "late"}, "56 bytes from 127.0.0.1: seq=1 ttl=64 time=0.035 ms user=0.084 ms (late)"),
         ({"status": "corrupted"}, "56 bytes from 127.0.0.1: seq=1 ttl=64 time=0.035 ms user=0.084 ms (corrupted)"),
         ({"status": "timeout", "error": "timeout"}, "127.0.0.1: seq=1 no reply (timeout)"),
-        ({"status": "not-sent", "error": "blocked-by-firewall"}, "127.0.0.1: seq=1 not sent: blocked-by-firewall"),
+        (
+            {"status": "timeout", "error": "timeout", "reached": "queue"},
+            "127.0.0.1: seq=1 no reply (timeout; it never left the queue)",
+        ),
+        (
+            {"status": "not-sent", "error": "blocked-by-firewall", "icmp_type": None},
+            "127.0.0.1: seq=1 not sent: blocked-by-firewall",
+        ),
+        (
+            {"status": "not-sent", "error": "blocked-by-firewall", "icmp_type": 3, "icmp_code": 1},
+            "127.0.0.1: seq=1 not sent: blocked-by-firewall; from 127.0.0.1 (ICMP type 3 code 1)",
+        ),
         (
             {"status": "unreachable", "error": "rejected-by-firewall", "icmp_type": 3, "icmp_code": 13},
             "from 127.0.0.1: seq=1 rejected-by-firewall (ICMP type 3 code 13)",
