@@ -625,6 +625,7 @@ WHO = make_report(
     missing=(Missing(what="owners", count=1, why="they belong to another user"),),
 )
 
+
 def make_check_record(**changes: Any) -> CheckRecord:
     """Make a record of a port that was waited for."""
     settings: dict[str, Any] = {
@@ -665,7 +666,7 @@ def make_check_finding(record: CheckRecord, code: str, severity: str) -> Finding
         code=code,
         severity=severity,
         subject=record.id,
-        message=record.message,
+        message=f"{record.id}: {record.message}",
         evidence=proof,
         hint=record.hint,
         fix=None,
@@ -676,7 +677,8 @@ def make_check_finding(record: CheckRecord, code: str, severity: str) -> Finding
 REFUSED = make_check_record(
     id="half",
     status="warn",
-    message="127.0.0.1:5432 answered in 0.021 ms; [::1]:5432 refused (ECONNREFUSED): clients that try ::1 first will fail",
+    message="127.0.0.1:5432 answered in 0.021 ms; [::1]:5432 refused (ECONNREFUSED): "
+    "clients that try ::1 first will fail",
     target="localhost:5432",
     attempts=1,
     elapsed_ms=0.5,

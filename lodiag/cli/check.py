@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 USAGE = "[OPTIONS] [CHECK ...] [-- COMMAND [ARGUMENT ...]]"
 EXAMPLES = """examples:
-  lodiag check                                        what lodiag.toml here expects
-  lodiag check tcp:5432 --wait 30s -- pytest          wait for a service, then run
-  lodiag check http://127.0.0.1:8080/healthz          a container's health check
+  lodiag check                                what lodiag.toml here expects
+  lodiag check tcp:5432 --wait 30s -- pytest  wait for a service, then run
+  lodiag check http://127.0.0.1:8080/healthz  a container's health check
   lodiag check listen:5432 --set listen:5432.exposed=false
-  lodiag check --init > lodiag.toml                   a file of what runs now
+  lodiag check --init > lodiag.toml           a file of what runs now
 """
 TAKES_COMMAND = True
 """Words after ``--`` are a command to run in the end."""

@@ -33,7 +33,7 @@ def judge_checks(records: Iterable[CheckRecord]) -> Iterator[Finding]:
                 code=code,
                 severity=severity,
                 subject=record.id,
-                message=record.message,
+                message=f"{record.id}: {record.message}",
                 evidence=tuple(_prove(record)),
                 hint=record.hint,
                 fix=None,

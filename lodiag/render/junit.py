@@ -45,7 +45,7 @@ def render(report: Report[Any, Any]) -> str:
 def _add(suite: Element, case: Case) -> None:
     told = {"name": _clean(case.name), "classname": _clean(case.group), "time": f"{case.seconds or 0:.6f}"}
     element = SubElement(suite, "testcase", told)
-    text = _clean("\n".join([case.message, *case.details]))
+    text = "\n".join(map(_clean, [case.message, *case.details]))
     if case.status == "skipped":
         SubElement(element, "skipped", {"message": _clean(case.message)})
     elif case.status in _ELEMENTS:
@@ -56,4 +56,4 @@ def _add(suite: Element, case: Case) -> None:
 
 
 def _clean(text: str) -> str:
-    return _NO_XML.sub("?", "\n".join(map(printable, text.split("\n"))))
+    return _NO_XML.sub("?", printable(text))

@@ -23,7 +23,7 @@ def render(report: Report[Any, Any]) -> str:
     bad = [case for case in cases if case.status in {"fail", "error"}] or [c for c in cases if c.status == "warn"]
     verdict = getattr(report.summary, "verdict", None) or (bad[0].message if bad else f"{len(cases)} well")
     series = [_measure(case) for case in cases if case.seconds is not None][:_MOST_SERIES]
-    series.append(f"'time'={report.duration_ms / 1000:.6f}s;;;0")
+    series.append(f"'run'={report.duration_ms / 1000:.6f}s;;;0")
     state = STATES[report.nagios_status]
     lines = [f"LODIAG {report.command.upper()} {state} - {_clean(verdict)} | {' '.join(series)}"]
     lines += [f"{case.status}: {_clean(case.name)}: {_clean(case.message)}" for case in bad[:_MOST_LINES]]

@@ -33,8 +33,8 @@ def _write(case: Case, number: int) -> Iterator[str]:
         for key, value in told.items():
             yield f"  {key}: {_quote(value)}\n"
         if case.details:
-            yield "  details:\n"
-            yield from (f"    - {_quote(line)}\n" for line in case.details)
+            yield "  details: |\n"  # the reader of prove takes no list of quoted texts that hold a colon
+            yield from (f"    {printable(line)}\n" for line in case.details)
         yield "  ...\n"
 
 

@@ -16,7 +16,19 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from samples import CHECK, CONNS, EMPTY, HOSTILE, MAP, PING, SAMPLES, make_finding, make_ping_record, make_reply, make_report
+from samples import (
+    CHECK,
+    CONNS,
+    EMPTY,
+    HOSTILE,
+    MAP,
+    PING,
+    SAMPLES,
+    make_finding,
+    make_ping_record,
+    make_reply,
+    make_report,
+)
 
 from lodiag.model import Evidence, to_plain
 from lodiag.render import FORMATS, GRAPHS, JUDGED, render
