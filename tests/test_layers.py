@@ -24,7 +24,7 @@ LAYERS = (
     ("judge",),
     ("report",),
     ("oddities",),
-    ("echo", "hops", "sockets", "changes"),
+    ("echo", "hops", "pathmtu", "sockets", "changes"),
     ("snapshot", "answers", "paths"),
     ("ping", "trace", "conns", "who", "pairs", "nodes", "mirrors"),
     ("watch", "flows"),
