@@ -13,7 +13,20 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from lodiag.model import Finding, Host
-    from lodiag.system.facts import Condition, Group, Holder, Interface, Process, Question, Setting, Socket, SocketTable
+    from lodiag.system.facts import (
+        Condition,
+        Forwards,
+        Group,
+        Holder,
+        Interface,
+        Namespaces,
+        Opening,
+        Process,
+        Question,
+        Setting,
+        Socket,
+        SocketTable,
+    )
     from lodiag.system.probe import ProbeSocket
 
 
@@ -214,3 +227,25 @@ class System:
         from lodiag.system import portable
 
         return portable.list_loopback_interfaces()
+
+    def find_openings(self) -> tuple[Opening, ...]:
+        """Find the interfaces, but for the loopback's, by which packets for 127.0.0.0/8 are let in."""
+        from lodiag.system import openings
+
+        if not openings.is_any_open():
+            return ()
+        from lodiag.system import portable
+
+        return openings.find_openings(portable.list_other_interfaces())
+
+    def read_forwards(self) -> Forwards:
+        """Read the rules of the packet filter that send on what other hosts send here."""
+        from lodiag.system import forwards
+
+        return forwards.read_forwards()
+
+    def count_namespaces(self) -> Namespaces:
+        """Count the other network namespaces of this machine, of which nothing is seen from here."""
+        from lodiag.system import openings
+
+        return openings.count_namespaces(sees_all=self.sees_all_processes())
