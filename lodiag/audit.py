@@ -64,6 +64,11 @@ def audit_bindings(  # noqa: PLR0913 - what it is judged by, and how it is read
     """
     options = ConnsOptions(source=source, with_cmdline=True)  # by which servers are told; taken out again below
     expected = [*map(parse_expectation, expect), *(read_policy(policy) if policy is not None else ())]
+    names = [item.name for item in expected]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        message = f"{twice[:80]!r} is expected twice"
+        raise ConfigError(message, "Give all classes that are allowed at once, as in 5432=loopback,none.")
     if baseline is None and any(item.selector == NEW for item in expected):
         message = "what is new cannot be told without a baseline"
         raise ConfigError(message, "Give an earlier report: --baseline FILE.")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from array import array
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from lodiag.clock import NS_PER_S
+from lodiag.histogram import Histogram
 from lodiag.model import Refusal
 from lodiag.model.ping import PingRecord, PingReply
 from lodiag.rtt import Jitter, describe_rtts, to_ms
@@ -55,15 +55,15 @@ class EchoStream:
         self._options, self._instant = options, instant
         self._attempts = self._sent = self._not_sent = 0
         self._duplicates = self._corrupted = self._late = 0
-        self._rtts_ns = array("q")
-        self._user_rtts_ns = array("q")
+        self._rtts = Histogram()
+        self._user_rtts = Histogram()
         self._clocks: Counter[str] = Counter()
         self._jitter = Jitter()
         self._pending: dict[int, int] = {}
         self._overdue: dict[int, int] = {}
         self._fates = bytearray(1 << 16)
         self._replies: dict[int, PingReply] = {}
-        self._due_ns = 0
+        self._due_ns = self._first_ns = self._last_ns = 0
 
     def open(self, system: System, methods: tuple[str, ...]) -> None:
         """Take the first method that opens, and its best clock; without one, ``error`` or ``refused`` says why."""
@@ -128,6 +128,8 @@ class EchoStream:
             yield self._tell(seq, now_ns, "not-sent", error=error.code)
             return
         self._sent += 1
+        self._first_ns = self._first_ns or sent_ns
+        self._last_ns = sent_ns
         self._pending[seq] = sent_ns
         self._fates[seq & 0xFFFF] = _PENDING
         self._schedule(sent_ns)
@@ -178,8 +180,8 @@ class EchoStream:
         user_ns = answer.received_ns - sent_ns
         rtt_ns = user_ns if answer.kernel_rtt_ns is None else answer.kernel_rtt_ns
         self.received += 1
-        self._rtts_ns.append(rtt_ns)
-        self._user_rtts_ns.append(user_ns)
+        self._rtts.add(rtt_ns)
+        self._user_rtts.add(user_ns)
         self._clocks[answer.clock] += 1
         self._jitter.add(answer.seq, rtt_ns)
 
@@ -228,9 +230,13 @@ class EchoStream:
             self._replies[seq] = reply
         return PingEvent(self.target, self.address, self.probe.method if self.probe else None, reply)
 
+    def _rate_pps(self) -> float | None:
+        span_ns = self._last_ns - self._first_ns
+        return round((self._sent - 1) * NS_PER_S / span_ns, 3) if span_ns else None
+
     def record(self) -> PingRecord:
         """Describe what has happened so far."""
-        rtts, user_rtts = describe_rtts(self._rtts_ns), describe_rtts(self._user_rtts_ns)
+        rtts, user_rtts = describe_rtts(self._rtts), describe_rtts(self._user_rtts)
         lost = self._sent - self.received
         return PingRecord(
             target=self.target,
@@ -246,6 +252,7 @@ class EchoStream:
             lost=lost,
             loss_ratio=lost / self._sent if self._sent else None,
             not_sent=self._not_sent,
+            rate_pps=self._rate_pps(),
             duplicates=self._duplicates,
             corrupted=self._corrupted,
             late=self._late,
@@ -257,6 +264,7 @@ class EchoStream:
             rtt_p50_ms=rtts.p50_ms,
             rtt_p95_ms=rtts.p95_ms,
             rtt_p99_ms=rtts.p99_ms,
+            rtt_p999_ms=rtts.p999_ms,
             rtt_user_p50_ms=user_rtts.p50_ms,
             rtt_user_p99_ms=user_rtts.p99_ms,
             jitter_ms=self._jitter.value_ms,

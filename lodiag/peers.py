@@ -33,6 +33,8 @@ def count_peers(listeners: Sequence[Socket], rows: Iterable[Socket], system: Sys
     for row in listeners:
         if row.proto == "tcp":
             by_port.setdefault(row.local[1], []).append(row)
+    addresses = system.list_addresses()
+    own = None if addresses is None else {address.local for address in addresses}
     seen: dict[str, bool] = {}
     every: Counter[object] = Counter()
     local: Counter[object] = Counter()
@@ -44,7 +46,8 @@ def count_peers(listeners: Sequence[Socket], rows: Iterable[Socket], system: Sys
             continue
         address = row.remote[0]
         if address not in seen:
-            seen[address] = is_loopback(address) or address == row.local[0] or system.has_address(address)
+            is_own = address == row.local[0] or (address in own if own is not None else system.has_address(address))
+            seen[address] = is_own or is_loopback(address)
         every[place] += 1
         local[place] += seen[address]
     return {place: Peers(count, local[place]) for place, count in every.items()}

@@ -6,12 +6,13 @@ import re
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from lodiag.errors import ConfigError
+from lodiag.limits import suggest
 from lodiag.model import PROTOS
 from lodiag.model.audit import EXPOSURES
 from lodiag.options import LAST_PORT
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
 USUAL_FILE = "lodiag.toml"
 STDIN = "-"
@@ -145,7 +146,7 @@ def _refuse(path: str, line: int | None, why: str) -> NoReturn:
 def _read_table(table: Mapping[str, Any]) -> Expectation:
     for key in table:
         if key not in KEYS:
-            _object(f"{key[:40]!r} is no key of audit{_guess(key, KEYS)}")
+            _object(f"{key[:40]!r} is no key of audit{suggest(key, KEYS)}")
     for key in ("port", "expect"):
         if key not in table:
             _object(f"an audit table has no {key}")
@@ -196,11 +197,4 @@ def _read_ports(text: str) -> range:
 
 def _require_word(name: str, word: str, words: Collection[str]) -> None:
     if word not in words:
-        _object(f"{name} {word[:40]!r} is none of {', '.join(words)}{_guess(word, words)}")
-
-
-def _guess(word: str, words: Iterable[str]) -> str:
-    from difflib import get_close_matches
-
-    close = get_close_matches(word, words, n=1)
-    return f"; did you mean {close[0]}?" if close else ""
+        _object(f"{name} {word[:40]!r} is none of {', '.join(words)}{suggest(word, words)}")

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from math import sqrt
 from typing import TYPE_CHECKING, TypeVar
 
+from lodiag.histogram import Histogram
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -32,6 +34,7 @@ class RttStatistics:
     p50_ms: float | None = None
     p95_ms: float | None = None
     p99_ms: float | None = None
+    p999_ms: float | None = None
 
 
 def percentile(ordered: Sequence[NumberT], percent: int) -> NumberT:
@@ -42,25 +45,27 @@ def percentile(ordered: Sequence[NumberT], percent: int) -> NumberT:
     return ordered[-(-percent * len(ordered) // 100) - 1]
 
 
-def describe_rtts(rtts_ns: Sequence[int]) -> RttStatistics:
+def describe_rtts(rtts_ns: Histogram | Sequence[int]) -> RttStatistics:
     """Describe the round-trip times of the received probes.
 
     ``stddev_ms`` is the population standard deviation (divided by n), which ping(8) prints as mdev.
     It is computed in whole numbers, so it does not lose digits to cancellation.
     """
-    if not rtts_ns:
+    rtts = rtts_ns if isinstance(rtts_ns, Histogram) else Histogram(rtts_ns)
+    count = len(rtts)
+    if not count:
         return RttStatistics()
-    ordered = sorted(rtts_ns)
-    count, total = len(ordered), sum(ordered)
-    squares = sum(rtt * rtt for rtt in ordered)
+    total = rtts.total_ns
+    least, p50, p95, p99, p999, most = rtts.percentiles_ns((0, 500, 950, 990, 999, 1000))
     return RttStatistics(
-        min_ms=to_ms(ordered[0]),
+        min_ms=to_ms(least),
         avg_ms=to_ms(total / count),
-        max_ms=to_ms(ordered[-1]),
-        stddev_ms=to_ms(sqrt(count * squares - total * total) / count),
-        p50_ms=to_ms(percentile(ordered, 50)),
-        p95_ms=to_ms(percentile(ordered, 95)),
-        p99_ms=to_ms(percentile(ordered, 99)),
+        max_ms=to_ms(most),
+        stddev_ms=to_ms(sqrt(count * rtts.squares - total * total) / count),
+        p50_ms=to_ms(p50),
+        p95_ms=to_ms(p95),
+        p99_ms=to_ms(p99),
+        p999_ms=to_ms(p999),
     )
 
 

@@ -75,6 +75,7 @@ class FakeProbe:
     """A socket whose answers arrive when the test says."""
 
     port = None
+    own_address = None
 
     def __init__(
         self, system: FakeSystem, method: str, address: str, size_bytes: int, behave: Callable[[FakeProbe, int], None]
@@ -87,6 +88,9 @@ class FakeProbe:
         self.ttl: int | None = None
         self.clock = "user"
         self._system, self._behave = system, behave
+
+    def tell_interfaces(self) -> None:
+        """Tell them anyway."""
 
     def use_clock(self, clock: str) -> bool:
         """Grant the clocks of this machine."""
@@ -112,6 +116,7 @@ class FakeProbe:
         ttl: int | None = 64,
         kernel_s: float | None = None,
         clock: str | None = None,
+        interface_index: int | None = None,
     ) -> None:
         """Let an answer arrive ``after_s`` seconds from now, which the kernel timed as ``kernel_s``."""
         at = self._system.now_ns + round(after_s * NS_PER_S)
@@ -126,6 +131,7 @@ class FakeProbe:
             icmp_type=0 if is_reply else 3,
             icmp_code=0,
             error=error,
+            interface_index=interface_index,
             kernel_rtt_ns=None if kernel_s is None else round(kernel_s * NS_PER_S),
             clock=clock or ("user" if kernel_s is None else self.clock),
         )

@@ -6,10 +6,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from lodiag.model import SCHEMA, Evidence, Finding, Fix, Host, Missing, Refusal, Report
+from lodiag.model.audit import AuditCount, AuditForward, AuditRecord, AuditSummary
 from lodiag.model.conns import ConnCount, ConnRecord, ConnsSummary, ConnTcp, Endpoint, Owner
 from lodiag.model.map import FlowNode, FlowOwner, FlowRecord, FlowStates, MapSummary
 from lodiag.model.ping import PingRecord, PingReply, PingSummary
-from lodiag.model.trace import HopProbe, HopRecord, TraceSummary
+from lodiag.model.trace import HopProbe, HopRecord, TraceMethod, TraceRoute, TraceSummary
 from lodiag.model.who import WhoOwner, WhoRecord, WhoSocket, WhoSummary
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ def make_ping_record(**changes: Any) -> PingRecord:
         "lost": 1,
         "loss_ratio": 0.25,
         "not_sent": 0,
+        "rate_pps": 4.999,
         "duplicates": 0,
         "corrupted": 0,
         "late": 0,
@@ -87,6 +89,7 @@ def make_ping_record(**changes: Any) -> PingRecord:
         "rtt_p50_ms": 0.031,
         "rtt_p95_ms": 0.051,
         "rtt_p99_ms": 0.051,
+        "rtt_p999_ms": 0.051,
         "rtt_user_p50_ms": 0.081,
         "rtt_user_p99_ms": 0.102,
         "jitter_ms": 0.0101,
@@ -114,6 +117,7 @@ def make_silent_record(**changes: Any) -> PingRecord:
             "rtt_p50_ms",
             "rtt_p95_ms",
             "rtt_p99_ms",
+            "rtt_p999_ms",
             "rtt_user_p50_ms",
             "rtt_user_p99_ms",
         )
@@ -126,6 +130,7 @@ def make_silent_record(**changes: Any) -> PingRecord:
         "lost": 0,
         "loss_ratio": None,
         "not_sent": 4,
+        "rate_pps": None,
         "jitter_ms": None,
         "error": "address-not-available",
         "errno": "EADDRNOTAVAIL (Cannot assign requested address)",
@@ -165,6 +170,8 @@ def make_hop(hop: int, address: str | None = None, **changes: Any) -> HopRecord:
         status="timeout" if silent else "reached",
         icmp_type=None if silent else 3,
         icmp_code=None if silent else 3,
+        reply_ttl=None if silent else 64,
+        interface=None if silent else "lo",
         error="timeout" if silent else None,
         errno=None,
     )
@@ -176,9 +183,14 @@ def make_hop(hop: int, address: str | None = None, **changes: Any) -> HopRecord:
         "sent": 2,
         "received": 0 if silent else 2,
         "loss_ratio": 1.0 if silent else 0.0,
+        "rtt_last_ms": None if silent else 0.02,
         "rtt_min_ms": None if silent else 0.02,
         "rtt_avg_ms": None if silent else 0.02,
         "rtt_max_ms": None if silent else 0.02,
+        "rtt_stddev_ms": None if silent else 0.0,
+        "reply_ttl": None if silent else 64,
+        "interface": None if silent else "lo",
+        "mtu_bytes": None,
     }
     return HopRecord(**{**settings, **changes})
 
@@ -193,7 +205,12 @@ def make_trace_summary(**changes: Any) -> TraceSummary:
         "hops": 4,
         "interface": "lo",
         "mtu_bytes": 65536,
+        "path_mtu_bytes": None,
         "port": 33434,
+        "route": TraceRoute(
+            kind="local", table="local", interface="lo", gateway=None, source="127.0.0.1", mtu_bytes=65536
+        ),
+        "methods": (TraceMethod(method="udp", port=33434, reached=True, hops=4, source="127.0.0.1", error=None),),
         "refused": (),
     }
     return TraceSummary(**{**settings, **changes})
@@ -560,4 +577,110 @@ WHO = make_report(
     complete=False,
     missing=(Missing(what="owners", count=1, why="they belong to another user"),),
 )
-SAMPLES = {"ping": PING, "trace": TRACE, "conns": CONNS, "empty": EMPTY, "who": WHO, "map": MAP}
+
+
+def make_audit_record(**changes: Any) -> AuditRecord:
+    """Make the record of a server that every host may reach, though only this one does."""
+    settings: dict[str, Any] = {
+        "proto": "tcp",
+        "family": "ipv4",
+        "state": "listen",
+        "local": Endpoint(address="0.0.0.0", port=6379),
+        "exposure": "wildcard-ipv4",
+        "exposed": True,
+        "opened_by": (),
+        "interface": None,
+        "v6only": None,
+        "owners": (Owner(pid=812, process="redis-server", user="redis", fd=6, cmdline=None),),
+        "uid": 107,
+        "user": "redis",
+        "cgroup": "/system.slice/redis-server.service",
+        "unit": "redis-server.service",
+        "container": None,
+        "software": "Redis",
+        "identified_by": "process",
+        "peers": 3,
+        "local_peers": 3,
+        "could_be_loopback": True,
+        "since_baseline": "wider",
+        "inode": 4711,
+        "cookie": "1f",
+    }
+    return AuditRecord(**{**settings, **changes})
+
+
+_UNKNOWN = {"software": None, "identified_by": None, "could_be_loopback": None, "since_baseline": None}
+_WORKER = make_audit_record(
+    **_UNKNOWN,
+    local=Endpoint(address="192.0.2.7", port=443),
+    exposure="specific",
+    owners=(
+        Owner(pid=31, process=HOSTILE, user=HOSTILE, fd=3, cmdline=HOSTILE),
+        Owner(pid=32, process=None, user=None, fd=3, cmdline=None),
+    ),
+    unit=HOSTILE,
+    peers=0,
+    local_peers=0,
+)
+AUDIT = make_report(
+    "audit",
+    AuditSummary(
+        sockets=5,
+        exposed=4,
+        counts=(
+            AuditCount(proto="tcp", exposure="wildcard-ipv4", sockets=1),
+            AuditCount(proto="tcp", exposure="specific", sockets=2),
+            AuditCount(proto="tcp", exposure="loopback-ipv4", sockets=1),
+            AuditCount(proto="udp", exposure="wildcard", sockets=1),
+        ),
+        forwards=(
+            AuditForward(rule="ip nat DOCKER handle 9", proto="tcp", ports="8080", to="172.17.0.2:80"),
+            AuditForward(rule="ip nat pre handle 4", proto=None, ports=None, to=None),
+        ),
+        policy=HOSTILE,
+        expectations=2,
+        unmet=1,
+        baseline="2026-01-01T00:00:00.000000Z",
+        refused=(Refusal(method="sock_diag of udp and ipv6", reason="No such file or directory"),),
+    ),
+    (
+        make_audit_record(),
+        _WORKER,
+        _WORKER,
+        make_audit_record(
+            **_UNKNOWN,
+            proto="udp",
+            family="ipv6",
+            state="unconnected",
+            local=Endpoint(address="::", port=5353),
+            exposure="wildcard",
+            interface="eth0",
+            owners=None,
+            unit=None,
+            peers=None,
+            local_peers=None,
+        ),
+        make_audit_record(
+            **_UNKNOWN,
+            local=Endpoint(address="127.0.0.1", port=5432),
+            exposure="loopback-ipv4",
+            opened_by=("net.ipv4.conf.eth0.route_localnet",),
+            owners=(),
+            user=None,
+            unit=None,
+            container="0123456789ab",
+            peers=2,
+            local_peers=1,
+        ),
+    ),
+    (
+        make_finding(code="not-as-expected", fix=None, subject=HOSTILE),
+        make_finding(code="as-expected", severity="ok", evidence=(), hint=None, fix=None, see=()),
+    ),
+    complete=False,
+    missing=(
+        Missing(what="owners", count=1, why="they belong to another user"),
+        Missing(what="what a packet filter keeps out", count=None, why="its rules are not evaluated"),
+    ),
+)
+SAMPLES = {"ping": PING, "trace": TRACE, "conns": CONNS, "empty": EMPTY, "who": WHO, "map": MAP, "audit": AUDIT}

@@ -16,7 +16,8 @@ PACKAGE = ROOT / "lodiag"
 LAYERS = (
     ("errors", "__init__"),
     ("model",),
-    ("clock", "rtt", "limits"),
+    ("clock", "histogram", "limits"),
+    ("rtt",),
     ("options",),
     ("policy", "baseline"),
     ("system",),
@@ -24,7 +25,7 @@ LAYERS = (
     ("judge",),
     ("report",),
     ("echo", "hops", "sockets", "changes"),
-    ("snapshot", "answers"),
+    ("snapshot", "answers", "paths"),
     ("ping", "trace", "conns", "who", "pairs", "nodes", "mirrors", "peers"),
     ("watch", "flows"),
     ("board", "map", "audit"),

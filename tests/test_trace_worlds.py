@@ -113,17 +113,56 @@ def test_t07_a_blocked_trace_ends_by_its_deadline() -> None:
 
 
 COMPARED = {
-    "icmp-is-ignored": (WORLDS["P37-echo-ignored"], {"-U": 0, "-T": 0, "-I": 1}),
-    "udp-is-dropped": (rules("input", f"{UDP} drop"), {"-U": 1, "-T": 0, "-I": 0}),
-    "tcp-is-dropped": (rules("input", "meta l4proto tcp drop"), {"-U": 0, "-T": 1, "-I": 0}),
+    "icmp-is-ignored": (
+        WORLDS["P37-echo-ignored"],
+        {"udp": None, "icmp-raw": "timeout", "tcp": None},
+        "ICMP is blocked on the way to 127.0.0.1, UDP and TCP pass: the kernel is set to ignore echo requests",
+    ),
+    "icmp-is-dropped": (
+        rules("input", "icmp type echo-request drop"),
+        {"udp": None, "icmp-raw": "timeout", "tcp": None},
+        "ICMP is blocked on the way to 127.0.0.1, UDP and TCP pass: a filter drops echo requests, or the replies",
+    ),
+    "udp-is-dropped": (
+        rules("input", f"{UDP} drop"),
+        {"udp": "timeout", "icmp-raw": None, "tcp": None},
+        "UDP is blocked on the way to 127.0.0.1, ICMP and TCP pass: a filter drops UDP, or",
+    ),
+    "tcp-alone-passes": (
+        rules("input", "meta l4proto != tcp drop"),
+        {"udp": "timeout", "icmp-raw": "timeout", "tcp": None},
+        "UDP and ICMP are blocked on the way to 127.0.0.1, TCP passes: a filter drops UDP",
+    ),
+    "tcp-is-rejected": (
+        rules("input", "meta l4proto tcp reject with icmp type admin-prohibited"),
+        {"udp": None, "icmp-raw": None, "tcp": "rejected-by-firewall"},
+        "TCP is blocked on the way to 127.0.0.1, UDP and ICMP pass: the packet filter rejects probes",
+    ),
 }
+"""Setup, the error of each method, and what it is said to mean."""
 
 
-@pytest.mark.parametrize(("setup", "expected"), COMPARED.values(), ids=COMPARED)
-def test_the_methods_tell_which_protocol_is_blocked(setup: str, expected: dict[str, int]) -> None:
-    found = {method: run_in_world(setup, *QUICK, method, "127.0.0.1").returncode for method in expected}
+@pytest.mark.parametrize(("setup", "errors", "words"), COMPARED.values(), ids=COMPARED)
+def test_the_methods_are_compared(setup: str, errors: dict[str, str | None], words: str) -> None:
+    done = run_in_world(setup, *QUICK, "--method", "all", "127.0.0.1")
 
-    assert found == expected
+    report = parse(done)
+    summary, findings = report["summary"], {finding["code"]: finding for finding in report["findings"]}
+    assert (done.returncode, summary["method"], summary["reached"], summary["port"]) == (1, "all", True, None)
+    assert {found["method"]: found["error"] for found in summary["methods"]} == errors
+    assert words in findings.pop("methods-differ")["message"]
+    is_ignored = "echo-ignored" in setup or "echo_ignore_all" in setup
+    assert list(findings) == ["icmp-ignored"] * is_ignored
+
+
+def test_methods_that_agree_are_no_finding_and_one_that_is_refused_is_named() -> None:
+    done = run_in_world(LO_UP, *QUICK, "--method", "all", "127.0.0.1", as_nobody=True)
+
+    report = parse(done)
+    assert status_of(done) == (0, [])
+    assert [record["method"] for record in report["records"]] == ["udp", "tcp"]
+    assert [item["what"] for item in report["missing"]] == ["the way by icmp"]
+    assert [refusal["method"] for refusal in report["summary"]["refused"]] == ["icmp-datagram", "icmp-raw"]
 
 
 @pytest.mark.parametrize("target", ["127.0.0.1", "::1"])

@@ -37,7 +37,7 @@ def judge_expectations(records: Sequence[AuditRecord], wanted: Sequence[Expectat
         problems = list(_find_problems(item, chosen))
         unmet += bool(problems)
         covered |= set(map(id, chosen))
-        findings += [_tell_problem(item, *problem, source) for problem in problems] or [_tell_met(item, chosen, source)]
+        findings.append(_tell_problems(item, problems, source) if problems else _tell_met(item, chosen, source))
     return Judged(findings, unmet, frozenset(covered))
 
 
@@ -82,16 +82,23 @@ def _stem(unit: str) -> str:
     return unit.rpartition(".")[0]
 
 
-def _tell_problem(item: Expectation, problem: str, wrong: Sequence[AuditRecord], source: str) -> Finding:
-    expected = Evidence(name="expected", value=", ".join(item.words), source="policy")
-    are_exposed = any(record.exposed for record in wrong) and not item.allowed & {record.exposure for record in wrong}
+def _tell_problems(item: Expectation, problems: Sequence[tuple[str, Sequence[AuditRecord]]], source: str) -> Finding:
+    wrong = problems[0][1]
+    are_too_open = any(record.exposed and record.exposure not in item.allowed for record in wrong)
     return Finding(
-        code="nothing-listens" if not wrong else "not-as-expected",
+        code="not-as-expected" if wrong else "nothing-listens",
         severity=item.severity,
         subject=item.name,
-        message=f"{_name_expectation(item)} does not hold: {problem}",
-        evidence=(expected, *(tell_exposure(wrong, source) if wrong else ())),
-        hint=advise(wrong[0]) if are_exposed else "Expect none as well if it need not listen." if not wrong else None,
+        message=f"{_name_expectation(item)} does not hold: {'; '.join(problem for problem, _ in problems)}",
+        evidence=(
+            Evidence(name="expected", value=", ".join(item.words), source="policy"),
+            *(tell_exposure(wrong, source) if wrong else ()),
+        ),
+        hint=advise(wrong[0])
+        if are_too_open
+        else None
+        if wrong
+        else "Allow none as well if nothing need listen there.",
         fix=None,
         see=(),
     )

@@ -6,6 +6,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from lodiag.judge.servers import find_server
+from lodiag.judge.services import INIT_PID
 from lodiag.judge.snapshot import count, name_end, name_owners
 from lodiag.model import Evidence, Finding
 from lodiag.targets import is_loopback, is_wildcard
@@ -97,13 +98,26 @@ def judge_other_loopback(
 
 
 def group_services(records: Iterable[AuditRecord]) -> list[list[AuditRecord]]:
-    """Put together what belongs to one program, unit and container; of what is hidden, what belongs to one user."""
+    """Put together the sockets of one service: those that share a process, a place, or a unit and a program."""
     groups: dict[object, list[AuditRecord]] = {}
     for record in records:
-        names = None if record.owners is None else tuple(sorted({owner.process or "" for owner in record.owners}))
-        key = names, record.unit, record.container, record.software, record.user if names is None else None
-        groups.setdefault(key, []).append(record)
-    return list(groups.values())
+        keys = list(_list_keys(record))
+        merged: list[AuditRecord] = []
+        for group in {id(groups[key]): groups[key] for key in keys if key in groups}.values():
+            merged += group
+        merged.append(record)
+        groups |= dict.fromkeys([key for own in merged for key in _list_keys(own)], merged)
+    return list({id(group): group for group in groups.values()}.values())
+
+
+def _list_keys(record: AuditRecord) -> Iterator[object]:
+    """Give what sockets of one service have in common; systemd's own process holds those of many."""
+    yield record.proto, record.local, record.interface
+    yield from (owner.pid for owner in record.owners or () if owner.pid != INIT_PID)
+    names = None if record.owners is None else frozenset(owner.process for owner in record.owners)
+    group = record.container or record.unit
+    if names is None or (group is not None and not group.endswith(".scope")):
+        yield group, names, record.software, record.user
 
 
 def list_ends(records: Iterable[AuditRecord]) -> str:

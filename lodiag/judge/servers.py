@@ -35,7 +35,7 @@ SERVERS = (
         units=("postgresql",),
         users=("postgres",),
         ports=(5432,),
-        setting="In postgresql.conf listen_addresses = 'localhost', which is the default; then restart.",
+        setting="in postgresql.conf listen_addresses = 'localhost', which is the default; then restart.",
         see="https://www.postgresql.org/docs/current/runtime-config-connection.html",
     ),
     Server(
@@ -44,7 +44,7 @@ SERVERS = (
         units=("mysql", "mariadb"),
         users=("mysql",),
         ports=(3306, 33060),
-        setting="In my.cnf, under [mysqld], bind_address = 127.0.0.1, and mysqlx_bind_address likewise (port 33060).",
+        setting="in my.cnf, under [mysqld], bind_address = 127.0.0.1, and mysqlx_bind_address likewise (port 33060).",
         see="https://dev.mysql.com/doc/refman/8.4/en/server-system-variables.html#sysvar_bind_address",
     ),
     Server(
@@ -53,7 +53,7 @@ SERVERS = (
         units=("redis", "valkey"),
         users=("redis", "valkey"),
         ports=(6379,),
-        setting="In redis.conf bind 127.0.0.1 -::1",
+        setting="in redis.conf bind 127.0.0.1 -::1",
         see="https://redis.io/docs/latest/operate/oss_and_stack/management/security/",
         without_authentication=(
             "It asks for no password unless requirepass or ACLs are set. Since 3.2 its protected mode refuses other "
@@ -66,9 +66,9 @@ SERVERS = (
         units=("memcached",),
         users=("memcache", "memcached"),
         ports=(11211,),
-        setting="Start it with -l 127.0.0.1, and before 1.5.6 with -U 0 as well, which shuts UDP off.",
+        setting="start it with -l 127.0.0.1, and before 1.5.6 with -U 0 as well, which shuts UDP off.",
         see="https://docs.memcached.org/serverguide/configuring/",
-        without_authentication="It asks nobody for a password unless it was built with SASL and runs with -S, or -Y.",
+        without_authentication="It asks nobody for a password unless it runs with -S (SASL) or -Y FILE (passwords).",
     ),
     Server(
         name="MongoDB",
@@ -76,7 +76,7 @@ SERVERS = (
         units=("mongod", "mongodb"),
         users=("mongodb", "mongod"),
         ports=(27017,),
-        setting="In mongod.conf net.bindIp: localhost, which is the default since 3.6.",
+        setting="in mongod.conf net.bindIp: localhost, which is the default since 3.6.",
         see="https://www.mongodb.com/docs/manual/core/security-mongodb-configuration/",
         without_authentication="Access control is off unless security.authorization is enabled.",
     ),
@@ -87,7 +87,7 @@ SERVERS = (
         units=("elasticsearch",),
         users=("elasticsearch",),
         ports=(9200, 9300),
-        setting="In elasticsearch.yml network.host: _local_, which is the default since 2.0.",
+        setting="in elasticsearch.yml network.host: _local_, which is the default since 2.0.",
         see="https://www.elastic.co/guide/en/elasticsearch/reference/current/modules-network.html",
         without_authentication="Before 8.0 security is off unless xpack.security.enabled is set; since then it is on.",
     ),
@@ -99,7 +99,7 @@ SERVERS = (
         users=("rabbitmq",),
         ports=(5672, 15672, 25672),
         setting=(
-            "In rabbitmq.conf listeners.tcp.local = 127.0.0.1:5672 and management.tcp.ip = 127.0.0.1; for the port of "
+            "in rabbitmq.conf listeners.tcp.local = 127.0.0.1:5672 and management.tcp.ip = 127.0.0.1; for the port of "
             "the cluster (25672) inet_dist_use_interface of Erlang's kernel, and ERL_EPMD_ADDRESS=127.0.0.1 (4369)."
         ),
         see="https://www.rabbitmq.com/docs/networking",
@@ -109,14 +109,14 @@ SERVERS = (
         processes=("nginx",),
         units=("nginx",),
         ports=(80, 443),
-        setting="In each server block listen 127.0.0.1:PORT; a port alone is every address.",
+        setting="in each server block listen 127.0.0.1:PORT; a port alone is every address.",
         see="https://nginx.org/en/docs/http/ngx_http_core_module.html#listen",
     ),
     Server(
         name="Docker",
         processes=("docker-proxy",),
         setting=(
-            'Publish with docker run -p 127.0.0.1:PORT:PORT, in Compose "127.0.0.1:PORT:PORT"; a port alone is every '
+            'publish with docker run -p 127.0.0.1:PORT:PORT, in Compose "127.0.0.1:PORT:PORT"; a port alone is every '
             'address. The default is "ip" in /etc/docker/daemon.json.'
         ),
         see="https://docs.docker.com/engine/network/port-publishing/",
@@ -126,7 +126,7 @@ SERVERS = (
         processes=("dockerd",),
         units=("docker",),
         ports=(2375, 2376),
-        setting="Leave -H tcp:// out and use the Unix socket, over SSH from elsewhere; or -H tcp://127.0.0.1:2375.",
+        setting="leave -H tcp:// out and use the Unix socket, over SSH from elsewhere; or -H tcp://127.0.0.1:2375.",
         see="https://docs.docker.com/engine/security/protect-access/",
         without_authentication="Without --tlsverify whoever reaches it has root on this machine.",
     ),
@@ -136,7 +136,7 @@ SERVERS = (
         units=("ssh.", "sshd."),
         ports=(22,),
         setting=(
-            "In sshd_config ListenAddress 127.0.0.1; where systemd listens for it, ListenStream=127.0.0.1:22 in "
+            "in sshd_config ListenAddress 127.0.0.1; where systemd listens for it, ListenStream=127.0.0.1:22 in "
             "ssh.socket, after an empty ListenStream=."
         ),
         see="https://man.openbsd.org/sshd_config#ListenAddress",
@@ -146,28 +146,28 @@ SERVERS = (
         processes=("flask",),
         runtime="python",
         ports=(5000,),
-        setting="Run flask run without --host, or app.run(host='127.0.0.1'), which is the default.",
+        setting="run flask run without --host, or app.run(host='127.0.0.1'), which is the default.",
         see="https://flask.palletsprojects.com/en/stable/quickstart/",
     ),
     Server(
         name="Uvicorn",
         processes=("uvicorn",),
         runtime="python",
-        setting="Start it with --host 127.0.0.1, which is the default.",
+        setting="start it with --host 127.0.0.1, which is the default.",
         see="https://www.uvicorn.org/settings/",
     ),
     Server(
         name="Gunicorn",
         processes=("gunicorn",),
         runtime="python",
-        setting="Start it with --bind 127.0.0.1:8000, which is the default unless PORT is set in its environment.",
+        setting="start it with --bind 127.0.0.1:8000, which is the default unless PORT is set in its environment.",
         see="https://docs.gunicorn.org/en/stable/settings.html#bind",
     ),
     Server(
         name="Python's http.server",
         processes=("http.server",),
         runtime="python",
-        setting="Start it with --bind 127.0.0.1; without it serves every address.",
+        setting="start it with --bind 127.0.0.1; without it serves every address.",
         see="https://docs.python.org/3/library/http.server.html",
         without_authentication="It asks nobody for a password, and lists the files of its folder.",
     ),
@@ -175,7 +175,7 @@ SERVERS = (
         name="Node.js",
         processes=("node", "nodejs"),
         runtime="mainthread",
-        setting="Give listen a host: server.listen(PORT, '127.0.0.1'); without one it is every address.",
+        setting="give listen a host: server.listen(PORT, '127.0.0.1'); without one it is every address.",
         see="https://nodejs.org/api/net.html#serverlistenport-host-backlog-callback",
     ),
 )

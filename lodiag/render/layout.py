@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from lodiag.model.conns import ConnRecord
     from lodiag.model.map import FlowRecord
     from lodiag.model.ping import PingRecord
-    from lodiag.model.trace import HopRecord
+    from lodiag.model.trace import HopProbe, HopRecord
     from lodiag.model.who import WhoRecord, WhoSocket
 
 
@@ -50,7 +50,8 @@ def headline(report: Report[Any, Any]) -> str | None:
     name = text(found.target) if found.target == found.address else f"{text(found.target)} ({found.address})"
     port = "" if found.port is None else f", port {found.port}"
     over = "" if found.interface is None else f"; {text(found.interface)} has mtu {found.mtu_bytes}"
-    return f"trace of {name} by {found.method}{port}{over}"
+    methods = " and ".join(each.method for each in found.methods) or found.method
+    return f"trace of {name} by {methods}{port}{over}"
 
 
 def note(item: Missing) -> str:
@@ -120,24 +121,40 @@ def _ping(report: Report[PingRecord, Any]) -> list[Table]:
 
 
 def _trace(report: Report[HopRecord, Any]) -> list[Table]:
-    times = ["min ms", "avg ms", "max ms"]
+    """Make a table of each method, which names it where there are several."""
     rows = [
         [
             str(r.hop),
             text(r.address),
+            text(r.interface),
+            text(r.reply_ttl),
             str(r.sent),
-            str(r.received),
             percent(r.loss_ratio),
             milliseconds(r.rtt_min_ms),
             milliseconds(r.rtt_avg_ms),
             milliseconds(r.rtt_max_ms),
-            " ".join(dict.fromkeys(p.status if p.error in {None, p.status} else f"{p.error}" for p in r.probes)),
+            " ".join(dict.fromkeys(_status(p) for p in r.probes)),
         ]
         for r in report.records
     ]
-    numbers = ["hop", "sent", "received", "loss", *times]
-    rows = list(_fold(rows))
-    return [Table(["hop", "address", "sent", "received", "loss", *times, "status"], rows, frozenset(numbers))]
+    headers = ["address", "by", "ttl", "sent", "loss", "min ms", "avg", "max", "status"]
+    methods = [r.method for r in report.records]
+    first = {method: method if len(set(methods)) > 1 else "hop" for method in methods}
+    return [
+        Table(
+            [first[method], *headers],
+            list(_fold([row for row, own in zip(rows, methods, strict=True) if own == method])),
+            frozenset({first[method], *headers} - {"address", "by", "status"}),
+        )
+        for method in first
+    ]
+
+
+def _status(probe: HopProbe) -> str:
+    """What became of a probe: of an ICMP error its type and code, of what was not sent the reason."""
+    if probe.status == "unreachable" and probe.icmp_type is not None:
+        return f"{probe.status} ({probe.icmp_type}/{probe.icmp_code})"
+    return probe.error or probe.status
 
 
 def _fold(rows: list[list[str]]) -> Iterator[list[str]]:
@@ -248,7 +265,7 @@ def _audit(report: Report[AuditRecord, Any]) -> list[Table]:
             f"{r.exposure} (opened)" if r.opened_by else r.exposure,
             "-" if not r.peers else f"{r.local_peers}/{r.peers} local",
             owners(r.owners) if r.owners is not None or r.user is None else f"? of user {text(r.user)}",
-            text(r.container or r.unit),
+            text(r.container or (r.unit and r.unit.removesuffix(".service"))),
         ]
         for r in report.records
     ]

@@ -30,11 +30,16 @@ def find_openings(up: Iterable[str]) -> tuple[Opening, ...]:
     return tuple(Opening(name, found) for name in sorted(up) for found in (of_all or _read(name),) if found)
 
 
+def list_interfaces() -> list[str]:
+    """Name all interfaces that have settings, be they up or not."""
+    with suppress(OSError):
+        return [name for name in os.listdir(SETTINGS) if name not in {EVERY, NEW}]  # noqa: PTH208 - a Path costs
+    return []
+
+
 def is_any_open() -> bool:
     """Whether an interface, or all, have the parameter set, be they up or not."""
-    with suppress(OSError):
-        return any(_read(name) for name in os.listdir(SETTINGS) if name != NEW)  # noqa: PTH208 - as above
-    return False
+    return any(_read(name) for name in (EVERY, *list_interfaces()))
 
 
 def _read(interface: str) -> Setting | None:

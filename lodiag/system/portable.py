@@ -158,13 +158,3 @@ def list_loopback_interfaces() -> tuple[Interface, ...] | None:
         if "loopback" in stats.flags.split(",") or by_address:
             found.append(Interface(name, stats.isup, stats.mtu, own))
     return tuple(found)
-
-
-def list_other_interfaces() -> tuple[str, ...]:
-    """Names of the interfaces that are up and not the loopback's."""
-    own = {interface.name for interface in list_loopback_interfaces() or ()}
-    try:
-        states = psutil.net_if_stats()
-    except OSError:  # as above
-        return ()
-    return tuple(name for name, stats in states.items() if stats.isup and name not in own)

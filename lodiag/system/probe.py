@@ -71,6 +71,8 @@ class Answer:
     icmp_type: int | None = None
     icmp_code: int | None = None
     error: str | None = None
+    interface_index: int | None = None
+    """By which interface it came, if that was asked for."""
     kernel_rtt_ns: int | None = None
     """Round trip by the kernel's stamps, if it is known."""
     clock: str = "user"
@@ -92,6 +94,15 @@ class ProbeSocket(Protocol):
 
     def use_clock(self, clock: str) -> bool:
         """Time answers by the clock kernel, kernel-rx or user from now on; whether it is to be had."""
+        ...
+
+    @property
+    def own_address(self) -> str | None:
+        """Address that probes go out from, once one was sent; ``None`` where the system does not tell."""
+        ...
+
+    def tell_interfaces(self) -> None:
+        """Have answers tell from now on by which interface they come, where the system does."""
         ...
 
     def send(self, seq: int, ttl: int | None = None) -> int:

@@ -52,6 +52,15 @@ class UdpProbe:
         errqueue.enable_ttl(self._sock, family)
         self._stamper = Stamper(self._sock)
 
+    @property
+    def own_address(self) -> str | None:
+        """Address that the kernel chose when the socket was connected."""
+        return str(self._sock.getsockname()[0]) if self._connected else None
+
+    def tell_interfaces(self) -> None:
+        """Have errors tell by which interface they come."""
+        errqueue.enable_interface(self._sock, self._family)
+
     def use_clock(self, clock: str) -> bool:
         """Have the kernel stamp the datagrams and the errors about them, where there is an error queue."""
         return (self._has_queue or clock == "user") and self._stamper.use(clock)
@@ -117,6 +126,7 @@ class UdpProbe:
             icmp_type=error.icmp_type,
             icmp_code=error.icmp_code,
             error=None if is_reply else name_error(self._family, error.icmp_type, error.icmp_code, echo=False),
+            interface_index=caught.interface_index,
             kernel_rtt_ns=kernel_rtt_ns,
             clock=clock,
         )
