@@ -86,14 +86,16 @@ class FakeProbe:
         self.under_way: deque[tuple[int, Answer]] = deque()
         self.is_closed = False
         self.ttl: int | None = None
+        self.reached: dict[int, str] = {}
         self.clock = "user"
         self._system, self._behave = system, behave
 
     def tell_interfaces(self) -> None:
         """Tell them anyway."""
 
-    def use_clock(self, clock: str) -> bool:
+    def use_clock(self, clock: str, *, closely: bool = False) -> bool:
         """Grant the clocks of this machine."""
+        del closely
         self.clock = clock
         return clock in self._system.clocks
 
@@ -143,6 +145,10 @@ class FakeProbe:
         if self.under_way and self.under_way[0][0] <= self._system.now_ns:
             return self.under_way.popleft()[1]
         return None
+
+    def locate(self, seq: int) -> str | None:
+        """Tell what the test says of this probe."""
+        return self.reached.get(seq)
 
     def waits_for(self) -> Iterable[tuple[socket.socket, bool]]:
         """There is no real socket."""

@@ -9,7 +9,7 @@ from lodiag.model import SCHEMA, Evidence, Finding, Fix, Host, Missing, Refusal,
 from lodiag.model.audit import AuditCount, AuditForward, AuditRecord, AuditSummary
 from lodiag.model.conns import ConnCount, ConnRecord, ConnsSummary, ConnTcp, Endpoint, Owner
 from lodiag.model.map import FlowNode, FlowOwner, FlowRecord, FlowStates, MapSummary
-from lodiag.model.ping import PingRecord, PingReply, PingSummary
+from lodiag.model.ping import Outage, PingRecord, PingReply, PingSummary, RttBucket
 from lodiag.model.trace import HopProbe, HopRecord, TraceMethod, TraceRoute, TraceSummary
 from lodiag.model.who import WhoOwner, WhoRecord, WhoSocket, WhoSummary
 
@@ -81,6 +81,14 @@ def make_ping_record(**changes: Any) -> PingRecord:
         "duplicates": 0,
         "corrupted": 0,
         "late": 0,
+        "reordered": 0,
+        "strays": 0,
+        "lost_unqueued": 0,
+        "lost_queued": 0,
+        "lost_sent": 1,
+        "outage_count": 0,
+        "reply_ttl_min": 64,
+        "reply_ttl_max": 64,
         "lesser_clock": 0,
         "rtt_min_ms": 0.021,
         "rtt_avg_ms": 0.034567,
@@ -95,11 +103,27 @@ def make_ping_record(**changes: Any) -> PingRecord:
         "jitter_ms": 0.0101,
         "error": "timeout",
         "errno": None,
+        "icmp_type": None,
+        "icmp_code": None,
+        "icmp_from": None,
+        "outages": (),
+        "histogram": (
+            RttBucket(from_ms=0.020480, below_ms=0.024576, count=1),
+            RttBucket(from_ms=0.028672, below_ms=0.032768, count=1),
+            RttBucket(from_ms=0.049152, below_ms=0.057344, count=1),
+        ),
         "refused": (),
         "replies": (
             make_reply(),
             make_reply(
-                seq=2, rtt_ms=None, rtt_user_ms=None, clock=None, reply_ttl=None, status="timeout", error="timeout"
+                seq=2,
+                rtt_ms=None,
+                rtt_user_ms=None,
+                clock=None,
+                reply_ttl=None,
+                status="timeout",
+                error="timeout",
+                reached="interface",
             ),
         ),
     }
@@ -134,6 +158,19 @@ def make_silent_record(**changes: Any) -> PingRecord:
         "jitter_ms": None,
         "error": "address-not-available",
         "errno": "EADDRNOTAVAIL (Cannot assign requested address)",
+        "lost_sent": 0,
+        "outage_count": 1,
+        "reply_ttl_min": None,
+        "reply_ttl_max": None,
+        "outages": (
+            Outage(
+                first_seq=1,
+                started_at="2026-01-02T03:04:05.000106Z",
+                ended_at="2026-01-02T03:04:05.600106Z",
+                probes=4,
+            ),
+        ),
+        "histogram": (),
         "replies": (),
         "method": "icmp-raw",
         "refused": (Refusal(method="icmp-datagram", reason="EACCES (Permission denied)"),),
@@ -157,6 +194,7 @@ def make_reply(**changes: Any) -> PingReply:
         "icmp_type": 0,
         "icmp_code": 0,
         "reply_from": "127.0.0.1",
+        "reached": None,
     }
     return PingReply(**{**settings, **changes})
 

@@ -16,7 +16,7 @@ PACKAGE = ROOT / "lodiag"
 LAYERS = (
     ("errors", "__init__"),
     ("model",),
-    ("clock", "histogram", "limits"),
+    ("clock", "histogram", "limits", "outages"),
     ("rtt",),
     ("options",),
     ("policy", "baseline"),
@@ -24,6 +24,7 @@ LAYERS = (
     ("targets",),
     ("judge",),
     ("report",),
+    ("oddities",),
     ("echo", "hops", "sockets", "changes"),
     ("snapshot", "answers", "paths"),
     ("ping", "trace", "conns", "who", "pairs", "nodes", "mirrors", "peers"),

@@ -89,6 +89,18 @@ ADVICE = {
         "the kernel is set to ignore echo requests, so {address} cannot answer them",
         "No other protocol is touched: lodiag ping --method udp {address}",
     ),
+    "dropped-on-output": Advice(
+        "probes to {subject} are dropped on their way out, and nothing is said: they never came to the queue",
+        f"An output rule drops them. {LOOK_AT_RULES}",
+    ),
+    "dropped-in-queue": Advice(
+        "the queue of the interface drops the probes to {subject}, and nothing is said",
+        "Look at what shapes its traffic.",
+    ),
+    "reply-from-elsewhere": Advice(
+        "probes to {subject} are answered from another address",
+        "A rule rewrites sources, or redirects what is sent there.",
+    ),
     "timeout": Advice(
         "no probe to {subject} was answered in time",
         "Try another --method: if that is answered, something drops this one alone, as a packet filter can.",

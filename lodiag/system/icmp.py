@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
+from dataclasses import replace
 from time import perf_counter_ns
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from lodiag.system import errqueue
 from lodiag.system.packets import (
     ECHO_HEADER,
     ECHO_REPLY,
+    PAYLOAD_KEY,
     QueuedError,
     decode_echo,
     encode_echo,
@@ -40,6 +42,9 @@ if TYPE_CHECKING:
 
 BESIDES_PAYLOAD_BYTES = 1_024
 """Room for the headers of a reply, or for an ICMP error with what it quotes: at most 576 bytes (RFC 1812 4.3.2.3)."""
+
+KEYED = PAYLOAD_KEY.size
+"""A payload of so many bytes is certainly ours if it is whole; a shorter one another program's may be like."""
 
 FOREIGN_AT_ONCE = 64
 """Other programs' messages skipped in one go, lest their flood keep us from our schedule."""
@@ -84,9 +89,9 @@ class IcmpProbe:
         """Have replies and errors tell by which interface they come."""
         errqueue.enable_interface(self._sock, self._family)
 
-    def use_clock(self, clock: str) -> bool:
+    def use_clock(self, clock: str, *, closely: bool = False) -> bool:
         """Have the kernel stamp requests and replies."""
-        return self._stamper.use(clock)
+        return self._stamper.use(clock, closely=closely)
 
     def send(self, seq: int, ttl: int | None = None) -> int:
         """Send echo request ``seq``."""
@@ -102,8 +107,7 @@ class IcmpProbe:
             self._sock.sendto(packet, (self._address, 0))
         except OSError as error:
             self._read_stamps()
-            self._stamper.retract_send(seq)
-            raise SendError(error) from error
+            raise SendError(error, self._stamper.retract_send(seq)) from error
         if not self._icmp.is_privileged:
             # Linux replaces the identifier of a datagram socket by its port, which it chooses at the first send.
             self._ident = self._sock.getsockname()[1] or self._ident
@@ -137,6 +141,11 @@ class IcmpProbe:
             while caught := errqueue.read(self._sock, self._family, self._stamper, seq):
                 self._aside.append(caught)
 
+    def locate(self, seq: int) -> str | None:
+        """Tell by the kernel's stamps how far a request came."""
+        self._read_stamps()
+        return self._stamper.locate(seq)
+
     def _to_answer(
         self, message: EchoMessage, source: str, received_ns: int, ancillary: ControlMessages
     ) -> Answer | None:
@@ -152,7 +161,12 @@ class IcmpProbe:
             index = errqueue.find_interface(ancillary)
             return self._to_error(seq, error, message.ttl, received_ns, index) if ours else None
         is_whole = message.payload == expected
-        if source != self._address or not (is_whole or resembles(message.payload, expected)):
+        if source != self._address:
+            if not is_whole or len(expected) < KEYED:
+                return None
+            error, index = QueuedError(message.icmp_type, message.icmp_code, source), errqueue.find_interface(ancillary)
+            return replace(self._to_error(seq, error, message.ttl, received_ns, index), error="reply-from-elsewhere")
+        if not (is_whole or resembles(message.payload, expected)):
             return None
         self._read_stamps(seq)
         kernel_rtt_ns, clock = self._stamper.measure(seq, find_stamp(ancillary), received_ns)

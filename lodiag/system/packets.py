@@ -155,13 +155,15 @@ def _offender(family: str, sockaddr: bytes) -> str | None:
 
 
 def name_error(family: str, icmp_type: int, icmp_code: int, *, echo: bool) -> str:
-    """Stable code of an ICMP error: rejected-by-firewall, ttl-exceeded or destination-unreachable.
+    """Stable code of an ICMP error: rejected-by-firewall, ttl-exceeded, message-too-long, destination-unreachable.
 
     No host answers an echo request with "port unreachable" of its own accord; nftables does so for
     a bare ``reject``.
     """
     if icmp_type == TIME_EXCEEDED[family]:
         return "ttl-exceeded"
+    if (icmp_type, icmp_code) == TOO_BIG[family]:
+        return "message-too-long"
     if icmp_type == UNREACHABLE[family] and (
         icmp_code in _REJECTED[family] or (echo and icmp_code == PORT_UNREACHABLE[family])
     ):

@@ -36,9 +36,10 @@ would cause them otherwise are refused before.
 class SendError(Exception):
     """The kernel refused to send: ``code`` names why, ``errno`` is its own word for it."""
 
-    def __init__(self, error: OSError) -> None:
-        """Translate the operating system's error."""
+    def __init__(self, error: OSError, reached: str = "not-sent") -> None:
+        """Translate the operating system's error; ``reached`` is how far the probe came, as ``locate`` tells."""
         super().__init__(error.strerror or str(error))
+        self.reached = reached
         self.errno = error.errno or 0
         self.code = SEND_ERRORS.get(self.errno, "send-failed")
 
@@ -92,8 +93,11 @@ class ProbeSocket(Protocol):
         """Destination port, where the method has one."""
         ...
 
-    def use_clock(self, clock: str) -> bool:
-        """Time answers by the clock kernel, kernel-rx or user from now on; whether it is to be had."""
+    def use_clock(self, clock: str, *, closely: bool = False) -> bool:
+        """Time answers by the clock kernel, kernel-rx or user from now on; whether it is to be had.
+
+        ``closely`` asks for what ``locate`` needs to tell more.
+        """
         ...
 
     @property
@@ -111,6 +115,10 @@ class ProbeSocket(Protocol):
 
     def receive(self) -> Answer | None:
         """Return the next answer that has arrived; ``None`` if there is none."""
+        ...
+
+    def locate(self, seq: int) -> str | None:
+        """How far probe ``seq`` came, of which nothing came back: socket, queue, interface; ``None`` if unknown."""
         ...
 
     def waits_for(self) -> Iterable[tuple[socket.socket, bool]]:

@@ -42,8 +42,9 @@ class TcpProbe:
         """Have ICMP errors tell by which interface they come; a connection does not tell."""
         self._tells_interfaces = True
 
-    def use_clock(self, clock: str) -> bool:
+    def use_clock(self, clock: str, *, closely: bool = False) -> bool:
         """Have no clock but the user's: the kernel stamps bytes of a connection, not its beginning."""
+        del closely
         return clock == "user"
 
     def send(self, seq: int, ttl: int | None = None) -> int:
@@ -96,6 +97,11 @@ class TcpProbe:
             interface_index=caught.interface_index,
             error=name_error(self._family, found.icmp_type, found.icmp_code, echo=False),
         )
+
+    def locate(self, seq: int) -> str | None:
+        """Know nothing of where an attempt is."""
+        del seq
+        return None
 
     def waits_for(self) -> Iterable[tuple[socket.socket, bool]]:
         """Wait for any attempt to be writable, as it is once it is decided."""

@@ -61,9 +61,9 @@ class UdpProbe:
         """Have errors tell by which interface they come."""
         errqueue.enable_interface(self._sock, self._family)
 
-    def use_clock(self, clock: str) -> bool:
+    def use_clock(self, clock: str, *, closely: bool = False) -> bool:
         """Have the kernel stamp the datagrams and the errors about them, where there is an error queue."""
-        return (self._has_queue or clock == "user") and self._stamper.use(clock)
+        return (self._has_queue or clock == "user") and self._stamper.use(clock, closely=closely)
 
     def send(self, seq: int, ttl: int | None = None) -> int:
         """Send datagram ``seq``."""
@@ -80,15 +80,19 @@ class UdpProbe:
             sent_ns = self._stamper.note_send(seq)
             self._sock.send(payload)
         except OSError as error:
-            self._retract(seq)
-            raise SendError(error) from error
+            self._read_stamps()
+            raise SendError(error, self._stamper.retract_send(seq)) from error
         return sent_ns
 
-    def _retract(self, seq: int) -> None:
+    def _read_stamps(self) -> None:
         if self._stamper.queues:
             while caught := errqueue.read(self._sock, self._family, self._stamper):
                 self._aside.append(caught)
-        self._stamper.retract_send(seq)
+
+    def locate(self, seq: int) -> str | None:
+        """Tell by the kernel's stamps how far a datagram came."""
+        self._read_stamps()
+        return self._stamper.locate(seq)
 
     def receive(self) -> Answer | None:
         """Return the next answer: an ICMP error, or a datagram where something does listen."""
