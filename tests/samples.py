@@ -9,8 +9,9 @@ from lodiag.model import SCHEMA, Evidence, Finding, Fix, Host, Missing, Refusal,
 from lodiag.model.audit import AuditCount, AuditForward, AuditRecord, AuditSummary
 from lodiag.model.conns import ConnCount, ConnRecord, ConnsSummary, ConnTcp, Endpoint, Owner
 from lodiag.model.map import FlowNode, FlowOwner, FlowRecord, FlowStates, MapSummary
+from lodiag.model.net import RouteAnswer
 from lodiag.model.ping import Outage, PingRecord, PingReply, PingSummary, RttBucket
-from lodiag.model.trace import HopProbe, HopRecord, TraceMethod, TraceRoute, TraceSummary
+from lodiag.model.trace import HopProbe, HopRecord, TraceMethod, TraceSummary
 from lodiag.model.who import WhoOwner, WhoRecord, WhoSocket, WhoSummary
 
 if TYPE_CHECKING:
@@ -245,8 +246,16 @@ def make_trace_summary(**changes: Any) -> TraceSummary:
         "mtu_bytes": 65536,
         "path_mtu_bytes": None,
         "port": 33434,
-        "route": TraceRoute(
-            kind="local", table="local", interface="lo", gateway=None, source="127.0.0.1", mtu_bytes=65536
+        "route": RouteAnswer(
+            dst="127.0.0.1",
+            type="local",
+            table="local",
+            dev="lo",
+            ifindex=1,
+            prefsrc="127.0.0.1",
+            gateway=None,
+            mtu=65536,
+            error=None,
         ),
         "methods": (TraceMethod(method="udp", port=33434, reached=True, hops=4, source="127.0.0.1", error=None),),
         "refused": (),

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from lodiag.model.conns import ConnRecord
     from lodiag.model.map import FlowRecord
     from lodiag.model.ping import PingRecord
-    from lodiag.model.trace import HopProbe, HopRecord
+    from lodiag.model.trace import HopProbe, HopRecord, TraceSummary
     from lodiag.model.who import WhoRecord, WhoSocket
 
 
@@ -39,7 +39,7 @@ def lay_out(report: Report[Any, Any], columns: Sequence[str] = ()) -> list[Table
 
 
 def headline(report: Report[Any, Any]) -> str | None:
-    """One line above the tables, where the summary says what they do not."""
+    """Lines above the tables, where the summary says what they do not."""
     if report.command == "who":
         return text(report.summary.sentence)
     if report.command == "audit":
@@ -49,9 +49,21 @@ def headline(report: Report[Any, Any]) -> str | None:
     found = report.summary
     name = text(found.target) if found.target == found.address else f"{text(found.target)} ({found.address})"
     port = "" if found.port is None else f", port {found.port}"
-    over = "" if found.interface is None else f"; {text(found.interface)} has mtu {found.mtu_bytes}"
     methods = " and ".join(each.method for each in found.methods) or found.method
-    return f"trace of {name} by {methods}{port}{over}"
+    return f"trace of {name} by {methods}{port}{_way(found)}"
+
+
+def _way(found: TraceSummary) -> str:
+    """The kernel's route, in the words of ip-route(8), or where it is not told the interface's mtu."""
+    route = found.route
+    if route is None:
+        return "" if found.interface is None else f"\n{text(found.interface)} has mtu {found.mtu_bytes}"
+    if route.type is None:
+        return f"\nno route: {route.error}"
+    table = None if route.table in {"local", "main"} else route.table  # which of the two is not certain
+    parts = {"via": route.gateway, "dev": route.dev, "table": table, "src": route.prefsrc, "mtu": route.mtu}
+    told = "".join(f" {name} {text(value)}" for name, value in parts.items() if value is not None)
+    return f"\nroute: {route.type}{told}"
 
 
 def note(item: Missing) -> str:
