@@ -7,6 +7,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from lodiag.audit import audit_bindings
     from lodiag.check import run_checks
     from lodiag.conns import list_connections
     from lodiag.errors import ConfigError, LodiagError, PrivilegeError, TargetError, UnsupportedError
@@ -31,6 +32,7 @@ _HOMES = {
     "find_answerer": "who",
     "map_flows": "map",
     "run_checks": "check",
+    "audit_bindings": "audit",
     "Report": "model",
     "Finding": "model",
     "System": "system",
@@ -51,6 +53,7 @@ __all__ = [  # noqa: RUF022 - functions first, as a reader looks for them
     "find_answerer",
     "map_flows",
     "run_checks",
+    "audit_bindings",
     "Report",
     "Finding",
     "System",

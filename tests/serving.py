@@ -1,126 +1,133 @@
-"""Services that tests of ``check`` ask: real ones, on loopback ports that nobody else has."""
+"""Real services from Debian's packages, started by the tests as their own children and ended by their pid."""
 
 from __future__ import annotations
 
+import os
+import shutil
 import socket
-import threading
+import subprocess
 import time
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator, Sequence
+
+PATIENCE_S = 30
+ATTEMPTS = 3
+OTHER_USER = ("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups")
+"""PostgreSQL refuses to run as root."""
+
+
+def find(program: str, *folders: str) -> str:
+    """Find a program, or skip the test."""
+    places = [str(path) for folder in folders for path in sorted(Path("/").glob(folder.lstrip("/")))]
+    found = shutil.which(program) or shutil.which(program, path=os.pathsep.join(["/usr/sbin", *places]))
+    if found is None:
+        pytest.skip(f"{program} is not installed")
+    return found
+
+
+def free_port() -> int:
+    """Find a port that nobody has at any address; a service that finds it taken meanwhile is started at another."""
+    with socket.socket() as probe:
+        probe.bind(("0.0.0.0", 0))
+        return int(probe.getsockname()[1])
+
+
+def answers(address: str, port: int) -> bool:
+    """Whether something accepts connections."""
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
+        probe.settimeout(1)
+        return probe.connect_ex((address, port)) == 0
 
 
 @contextmanager
-def listening(address: str = "127.0.0.1", port: int = 0) -> Iterator[int]:
-    """Listen on a port, and give it; nobody accepts what comes."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with socket.create_server((address, port), family=family, backlog=64) as server:
-        yield server.getsockname()[1]
-
-
-@contextmanager
-def reserved(address: str = "127.0.0.1", kind: int = socket.SOCK_STREAM) -> Iterator[socket.socket]:
-    """Hold a port on which nothing listens, so that no one else takes it; ``listen`` opens it."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with socket.socket(family, kind) as sock:
-        sock.bind((address, 0))
-        yield sock
-
-
-def port_of(sock: socket.socket) -> int:
-    """Port of a socket."""
-    return int(sock.getsockname()[1])
-
-
-@contextmanager
-def answering(respond: Callable[[bytes], bytes]) -> Iterator[int]:
-    """Answer datagrams on a port, and give it."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.bind(("127.0.0.1", 0))
-        sock.settimeout(0.05)
-        is_over = threading.Event()
-
-        def answer() -> None:
-            while not is_over.is_set():
-                try:
-                    data, peer = sock.recvfrom(4096)
-                except TimeoutError:
-                    continue
-                sock.sendto(respond(data), peer)
-
-        thread = threading.Thread(target=answer)
-        thread.start()
+def run(command: Sequence[str], folder: Path, address: str, port: int) -> Iterator[int]:
+    """Run a service until the end of the context; its pid, once it answers."""
+    with (folder / "log").open("wb") as log:
+        child = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+    try:
+        patience = time.monotonic() + PATIENCE_S
+        while not answers(address, port):
+            if child.poll() is not None or time.monotonic() > patience:
+                raise RuntimeError((folder / "log").read_text(errors="replace")[-2000:])
+            time.sleep(0.02)
+        yield child.pid
+    finally:
+        child.terminate()
         try:
-            yield port_of(sock)
-        finally:
-            is_over.set()
-            thread.join()
+            child.wait(PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
 
 
-class _Handler(BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        self.server.seen.append((self.path, dict(self.headers)))  # type: ignore[attr-defined]
-        status, headers, body = self.server.pages.get(self.path, (404, {}, b""))  # type: ignore[attr-defined]
-        self.send_response(status)
-        for name, value in {"Content-Length": str(len(body)), **headers}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        if self.command == "GET":
-            self.wfile.write(body)
-
-    do_HEAD = do_GET  # noqa: N815 - likewise
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
+def make_redis(folder: Path, bound: Sequence[str], port: int) -> list[str]:
+    """Write the command of a Redis that keeps nothing."""
+    del folder
+    return [
+        find("redis-server"),
+        *("--port", str(port), "--bind", *bound, "--save", "", "--appendonly", "no", "--daemonize", "no"),
+    ]
 
 
-Pages = dict[str, tuple[int, dict[str, str], bytes]]
-Seen = list[tuple[str, dict[str, str]]]
+def make_nginx(folder: Path, bound: Sequence[str], port: int) -> list[str]:
+    """Write the configuration of an nginx with two workers, and its command."""
+    listens = "".join(f"listen {f'[{address}]' if ':' in address else address}:{port};" for address in bound)
+    paths = "".join(
+        f"{kind}_temp_path {folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    (folder / "nginx.conf").write_text(
+        f"worker_processes 2; daemon off; pid {folder}/pid; error_log stderr; events {{}}\n"
+        f"http {{ access_log off; {paths} server {{ {listens} return 200 'well\\n'; }} }}\n"
+    )
+    return [find("nginx"), "-p", str(folder), "-e", "stderr", "-c", str(folder / "nginx.conf")]
+
+
+def make_postgres(folder: Path, bound: Sequence[str], port: int) -> list[str]:
+    """Make a cluster of databases, and the command of its PostgreSQL."""
+    server, init = (find(name, "/usr/lib/postgresql/*/bin") for name in ("postgres", "initdb"))
+    prefix: tuple[str, ...] = ()
+    if os.geteuid() == 0:
+        find("setpriv")
+        prefix = OTHER_USER
+        os.chown(folder, 65534, 65534)
+    data = folder / "data"
+    if not data.exists():
+        made = subprocess.run(
+            [*prefix, init, "-D", str(data), "-A", "trust", "-U", "postgres", "--no-sync", "--no-locale", "-E", "UTF8"],
+            check=False,
+            capture_output=True,
+            text=True,
+            cwd=folder,
+        )
+        assert made.returncode == 0, made.stderr
+    options = {"listen_addresses": ",".join(bound), "unix_socket_directories": "", "fsync": "off"}
+    settings = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
+    return [*prefix, server, "-D", str(data), "-p", str(port), *settings]
+
+
+MAKERS = {"redis": make_redis, "nginx": make_nginx, "postgres": make_postgres}
 
 
 @contextmanager
-def serving(pages: Pages) -> Iterator[tuple[int, Seen]]:
-    """Serve pages by HTTP; give the port, and the list of requests that came."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Handler) as server:
-        server.pages, server.seen = pages, []  # type: ignore[attr-defined]
-        server.daemon_threads = True
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        try:
-            yield server.server_address[1], server.seen  # type: ignore[attr-defined]
-        finally:
-            server.shutdown()
-            thread.join()
-
-
-@contextmanager
-def mute() -> Iterator[int]:
-    """Accept connections on a port, and send nothing, ever."""
-    kept: list[socket.socket] = []
-    with socket.create_server(("127.0.0.1", 0)) as server:
-
-        def accept() -> None:
-            while True:
-                try:
-                    kept.append(server.accept()[0])
-                except OSError:
-                    return
-
-        threading.Thread(target=accept, daemon=True).start()
-        try:
-            yield server.getsockname()[1]
-        finally:
-            server.shutdown(socket.SHUT_RDWR)
-            for sock in kept:
-                sock.close()
-
-
-def wait_until(is_so: Callable[[], bool], patience_s: float = 20.0) -> None:
-    """Wait for a condition, for so long at most."""
-    until = time.monotonic() + patience_s
-    while not is_so():
-        assert time.monotonic() < until, "what was waited for did not come"
-        time.sleep(0.01)
+def serve(name: str, *bound: str, at: str = "127.0.0.1") -> Iterator[tuple[int, int]]:
+    """Serve ``name`` at addresses until the end of the context; its port and its pid, once it answers ``at``."""
+    # Not pytest's folder, which another user may not enter.
+    with TemporaryDirectory(prefix="lodiag-") as own, ExitStack() as stack:
+        folder = Path(own)
+        for attempt in range(ATTEMPTS):
+            port = free_port()
+            try:
+                pid = stack.enter_context(run(MAKERS[name](folder, bound, port), folder, at, port))
+            except RuntimeError as error:
+                if "in use" not in str(error) or attempt + 1 == ATTEMPTS:
+                    raise
+            else:
+                yield port, pid
+                return

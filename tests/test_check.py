@@ -12,8 +12,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from endpoints import answering, listening, mute, port_of, reserved, serving, wait_until
 from running import LO_UP, environment, parse, require_loopback, rules, run_in_world, run_lodiag
-from serving import answering, listening, mute, port_of, reserved, serving, wait_until
 
 from lodiag import ConfigError, run_checks
 from lodiag.check import CheckRun

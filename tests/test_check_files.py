@@ -8,10 +8,10 @@ from contextlib import redirect_stderr, redirect_stdout
 from typing import TYPE_CHECKING
 
 import pytest
+from endpoints import listening, port_of, reserved
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from running import ROOT, assert_refused, run_lodiag
-from serving import listening, port_of, reserved
 
 from lodiag.checkfile import read_checks
 from lodiag.checks import KINDS, SHORT

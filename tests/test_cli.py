@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from running import Done
 
-REPORTING = ("ping", "trace", "conns", "who", "map", "check")
+REPORTING = ("ping", "trace", "conns", "who", "map", "audit", "check")
 """Commands that make a report."""
 
 
@@ -238,6 +238,8 @@ SCENES = {
     "check-lost": Scene("check tcp4:9 iface trace:127.0.0.1", LO_UP),
     "check-down": Scene("check tcp4:127.0.0.1:9 ping:127.0.0.1 --timeout 200ms", LO_DOWN),
     "map-none": Scene("map", LO_DOWN),
+    "audit-none": Scene("audit", LO_DOWN),
+    "audit-unmet": Scene("audit --expect 5432=loopback --expect any=loopback", LO_UP),
 }
 FAILING = {
     "ping-strict",
@@ -248,6 +250,7 @@ FAILING = {
     "who-down",
     "check-lost",
     "check-down",
+    "audit-unmet",
 }
 
 every_scene = pytest.mark.parametrize("name", SCENES)
@@ -375,7 +378,7 @@ def test_markdown_tables_have_as_many_cells_in_each_row(name: str) -> None:
     for block in blocks:
         assert {len(re.findall(r"(?<!\\)\|", line)) for line in block} == {len(re.findall(r"(?<!\\)\|", block[0]))}
         assert re.fullmatch(r"\|(:?-+:?\|)+", block[1])
-    assert bool(blocks) == (name not in {"conns-none", "map-none"})
+    assert bool(blocks) == (name not in {"conns-none", "map-none", "audit-none", "audit-unmet"})
 
 
 # --- Prometheus ------------------------------------------------------------------------------------------------------

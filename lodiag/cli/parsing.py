@@ -22,6 +22,7 @@ COMMANDS = {
     "who": ("look", "who answers on a port of the loopback, and who holds it"),
     "map": ("look", "which process talks to which over the loopback"),
     "check": ("judge", "whether expectations hold: for pipelines, probes, monitoring"),
+    "audit": ("judge", "which services are on the loopback alone, and which are exposed"),
     "schema": ("more", "print the JSON Schema of what --json prints"),
 }
 """Group and purpose of each command, which is a module of ``lodiag.cli`` with ``add_arguments`` and ``run``."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from lodiag.model import Missing, Report
+    from lodiag.model.audit import AuditRecord, AuditSummary
     from lodiag.model.check import CheckRecord
     from lodiag.model.conns import ConnRecord
     from lodiag.model.map import FlowRecord
@@ -44,6 +45,8 @@ def headline(report: Report[Any, Any]) -> str | None:
         return text(report.summary.sentence)
     if report.command == "check":
         return text(report.summary.verdict)
+    if report.command == "audit":
+        return _count_exposed(report.summary)
     if report.command != "trace":
         return None
     found = report.summary
@@ -63,7 +66,8 @@ def _way(found: TraceSummary) -> str:
     table = None if route.table in {"local", "main"} else route.table  # which of the two is not certain
     parts = {"via": route.gateway, "dev": route.dev, "table": table, "src": route.prefsrc, "mtu": route.mtu}
     told = "".join(f" {name} {text(value)}" for name, value in parts.items() if value is not None)
-    return f"\nroute: {route.type}{told}"
+    path = "" if found.path_mtu_bytes is None else f"; packets of {found.path_mtu_bytes} bytes pass"
+    return f"\nroute: {route.type}{told}{path}"
 
 
 def note(item: Missing) -> str:
@@ -134,6 +138,7 @@ def _ping(report: Report[PingRecord, Any]) -> list[Table]:
 
 def _trace(report: Report[HopRecord, Any]) -> list[Table]:
     """Make a table of each method, which names it where there are several."""
+    is_sized = any(record.mtu_bytes is not None for record in report.records)
     rows = [
         [
             str(r.hop),
@@ -145,11 +150,12 @@ def _trace(report: Report[HopRecord, Any]) -> list[Table]:
             milliseconds(r.rtt_min_ms),
             milliseconds(r.rtt_avg_ms),
             milliseconds(r.rtt_max_ms),
+            *([text(r.mtu_bytes)] if is_sized else []),
             " ".join(dict.fromkeys(_status(p) for p in r.probes)),
         ]
         for r in report.records
     ]
-    headers = ["address", "by", "ttl", "sent", "loss", "min ms", "avg", "max", "status"]
+    headers = ["address", "by", "ttl", "sent", "loss", "min ms", "avg", "max", *["mtu"] * is_sized, "status"]
     methods = [r.method for r in report.records]
     first = {method: method if len(set(methods)) > 1 else "hop" for method in methods}
     return [
@@ -272,10 +278,40 @@ def _check(report: Report[CheckRecord, Any]) -> list[Table]:
     return [Table(["status", "check", "result", "ms"], rows, frozenset({"ms"}))]
 
 
+def _audit(report: Report[AuditRecord, Any]) -> list[Table]:
+    """Tell how each socket is bound; those that differ in nothing shown are one row."""
+    headers = ["proto", "local", "exposure", "peers", "process", "unit"]
+    rows = [
+        [
+            f"{r.proto}6" if r.family == "ipv6" else r.proto,
+            endpoint(r.local, r.interface),
+            f"{r.exposure} (opened)" if r.opened_by else r.exposure,
+            "-" if not r.peers else f"{r.local_peers}/{r.peers} local",
+            owners(r.owners) if r.owners is not None or r.user is None else f"? of user {text(r.user)}",
+            text(r.container or (r.unit and r.unit.removesuffix(".service"))),
+        ]
+        for r in report.records
+    ]
+    alike = Counter(map(tuple, rows))
+    folded = [[f"{count} x {row[0]}" if count > 1 else row[0], *row[1:]] for row, count in alike.items()]
+    if all(row[-1] == "-" for row in folded):
+        headers, folded = headers[:-1], [row[:-1] for row in folded]
+    return [Table(headers, folded, frozenset())]
+
+
+def _count_exposed(found: AuditSummary) -> str:
+    sockets = "1 socket" if found.sockets == 1 else f"{found.sockets} sockets"
+    held = (
+        f"; {found.expectations - found.unmet} of {found.expectations} expectations hold" if found.expectations else ""
+    )
+    return f"{sockets}: {found.exposed} exposed, {found.sockets - found.exposed} on the loopback alone{held}"
+
+
 _LAYOUTS: dict[str, Callable[[Report[Any, Any]], list[Table]]] = {
     "ping": _ping,
     "trace": _trace,
     "who": _who,
     "map": _map,
     "check": _check,
+    "audit": _audit,
 }

@@ -43,6 +43,7 @@ _KINDS = {
     "who": "addresses",
     "map": "connections",
     "check": "checks",
+    "audit": "sockets",
 }
 
 

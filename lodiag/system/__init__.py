@@ -14,8 +14,22 @@ if TYPE_CHECKING:
 
     from lodiag.model import Finding, Host
     from lodiag.model.net import Link, LinkAddress, Qdisc, Route, RouteAnswer, Rule
-    from lodiag.system.facts import Condition, Group, Holder, Interface, Process, Question, Setting, Socket, SocketTable
-    from lodiag.system.probe import ProbeSocket
+    from lodiag.system.facts import (
+        Condition,
+        Forwards,
+        Group,
+        Holder,
+        Interface,
+        Namespaces,
+        Opening,
+        Process,
+        Question,
+        Setting,
+        Socket,
+        SocketTable,
+    )
+    from lodiag.system.probe import ProbeSocket, Waitable
+    from lodiag.system.sizing import SizeProbe
 
 
 class System:
@@ -102,13 +116,19 @@ class System:
 
         return IcmpProbe(family, address, method, source=source, size_bytes=size_bytes)
 
+    def open_size_probe(self, family: str, address: str) -> SizeProbe:
+        """Open a socket that sends UDP packets of chosen sizes, which nothing may fragment; ``SendError`` likewise."""
+        from lodiag.system.sizing import SizeProbe
+
+        return SizeProbe(family, address)
+
     def wait_for_stamps(self, families: Iterable[str]) -> None:
         """Wait, for some tens of milliseconds at most, until the kernel stamps what sockets that ask for it receive."""
         from lodiag.system import stamping
 
         any(stamping.warm_up(family) for family in families)
 
-    def wait(self, probes: Sequence[ProbeSocket], timeout_s: float) -> None:
+    def wait(self, probes: Sequence[Waitable], timeout_s: float) -> None:
         """Sleep until an answer may have arrived at one of the probes; it may be less than ``timeout_s``."""
         from lodiag.system import waiting
 
@@ -226,6 +246,29 @@ class System:
         from lodiag.system import portable
 
         return portable.list_loopback_interfaces()
+
+    def find_openings(self) -> tuple[Opening, ...]:
+        """Find the interfaces that are up, but for the loopback's, by which packets for 127.0.0.0/8 are let in."""
+        from lodiag.system import openings
+
+        if not openings.is_any_open():
+            return ()
+        links = self.list_links()
+        up = openings.list_interfaces() if links is None else [link.ifname for link in links if link.is_up]
+        loopbacks = {interface.name for interface in self.list_loopback_interfaces() or ()}
+        return openings.find_openings(name for name in up if name not in loopbacks)
+
+    def read_forwards(self) -> Forwards:
+        """Read the rules of the packet filter that send on what other hosts send here."""
+        from lodiag.system import forwards
+
+        return forwards.read_forwards()
+
+    def count_namespaces(self) -> Namespaces:
+        """Count the other network namespaces of this machine, of which nothing is seen from here."""
+        from lodiag.system import openings
+
+        return openings.count_namespaces(sees_all=self.sees_all_processes())
 
     def list_links(self) -> tuple[Link, ...] | None:
         """All interfaces of this network namespace; ``None`` where rtnetlink is not to be had."""

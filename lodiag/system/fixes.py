@@ -46,6 +46,7 @@ _FIXES: dict[str, dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
             ("sysctl -w {parameter}='32768 60999'",),
             ("sysctl -w {parameter}='{value}'",),
         ),
+        "route-localnet": (("sysctl -w {parameter}=0",), ("sysctl -w {parameter}={value}",)),
         "port-given-to-clients": (
             ("sysctl -w {parameter}={value_and_port}",),
             ("sysctl -w {parameter}={value}",),
@@ -136,6 +137,7 @@ _PAGES = {
         "nearer-hops-silent": "ip-route(8)",
         "route-contradicted": "nft(8)",
         "routing-loop": "ip-route(8)",
+        "mtu-black-hole": "nft(8)",
         "unexpected-ttl": "nft(8)",
         "methods-differ": "nft(8)",
         "address-not-available": "ip-address(8)",
@@ -167,6 +169,8 @@ _PAGES = {
         "reuseport-strangers": "socket(7)",
         "only-at-another-address": "ip(7)",
         "port-held": "bind(2)",
+        "dnat-to-loopback": "nft(8)",
+        "port-forwarded": "nft(8)",
     },
 }
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.request import ProxyHandler, build_opener
 
 import pytest
+from endpoints import listening, port_of, reserved
 from junitparser import Error, Failure, JUnitXml, Skipped
 from running import ROOT, environment, run_lodiag
 from samples import CHECK, HOSTILE, make_check_finding, make_check_record, make_finding, make_report
-from serving import listening, port_of, reserved
 
 from lodiag.model import fact, label
 from lodiag.render import JUDGED, render
