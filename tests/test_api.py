@@ -29,6 +29,7 @@ PUBLIC = {
     "list_connections",
     "map_flows",
     "ping_address",
+    "sweep_sizes",
     "trace_route",
     "watch_connections",
 }
@@ -45,7 +46,16 @@ def test_each_is_documented(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["ping_address", "trace_route", "list_connections", "watch_connections", "find_answerer", "map_flows"]
+    "name",
+    [
+        "ping_address",
+        "sweep_sizes",
+        "trace_route",
+        "list_connections",
+        "watch_connections",
+        "find_answerer",
+        "map_flows",
+    ],
 )
 def test_each_parameter_is_documented(name: str) -> None:
     function = getattr(lodiag, name)

@@ -16,7 +16,7 @@ PACKAGE = ROOT / "lodiag"
 LAYERS = (
     ("errors", "__init__"),
     ("model",),
-    ("clock", "histogram", "limits", "outages"),
+    ("clock", "histogram", "limits", "outages", "sizes"),
     ("rtt",),
     ("options",),
     ("system",),
@@ -28,7 +28,7 @@ LAYERS = (
     ("snapshot", "answers", "paths"),
     ("ping", "trace", "conns", "who", "pairs", "nodes", "mirrors"),
     ("watch", "flows"),
-    ("board", "map"),
+    ("board", "map", "sweep"),
     ("render", "schema"),
     ("cli",),
     ("__main__",),
