@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from lodiag.model import Missing, Report
+    from lodiag.model.audit import AuditRecord, AuditSummary
     from lodiag.model.conns import ConnRecord
     from lodiag.model.map import FlowRecord
     from lodiag.model.ping import PingRecord
@@ -41,6 +42,8 @@ def headline(report: Report[Any, Any]) -> str | None:
     """Lines above the tables, where the summary says what they do not."""
     if report.command == "who":
         return text(report.summary.sentence)
+    if report.command == "audit":
+        return _count_exposed(report.summary)
     if report.command != "trace":
         return None
     found = report.summary
@@ -285,9 +288,39 @@ def _map(report: Report[FlowRecord, Any]) -> list[Table]:
     return tables
 
 
+def _audit(report: Report[AuditRecord, Any]) -> list[Table]:
+    """Tell how each socket is bound; those that differ in nothing shown are one row."""
+    headers = ["proto", "local", "exposure", "peers", "process", "unit"]
+    rows = [
+        [
+            f"{r.proto}6" if r.family == "ipv6" else r.proto,
+            endpoint(r.local, r.interface),
+            f"{r.exposure} (opened)" if r.opened_by else r.exposure,
+            "-" if not r.peers else f"{r.local_peers}/{r.peers} local",
+            owners(r.owners) if r.owners is not None or r.user is None else f"? of user {text(r.user)}",
+            text(r.container or (r.unit and r.unit.removesuffix(".service"))),
+        ]
+        for r in report.records
+    ]
+    alike = Counter(map(tuple, rows))
+    folded = [[f"{count} x {row[0]}" if count > 1 else row[0], *row[1:]] for row, count in alike.items()]
+    if all(row[-1] == "-" for row in folded):
+        headers, folded = headers[:-1], [row[:-1] for row in folded]
+    return [Table(headers, folded, frozenset())]
+
+
+def _count_exposed(found: AuditSummary) -> str:
+    sockets = "1 socket" if found.sockets == 1 else f"{found.sockets} sockets"
+    held = (
+        f"; {found.expectations - found.unmet} of {found.expectations} expectations hold" if found.expectations else ""
+    )
+    return f"{sockets}: {found.exposed} exposed, {found.sockets - found.exposed} on the loopback alone{held}"
+
+
 _LAYOUTS: dict[str, Callable[[Report[Any, Any]], list[Table]]] = {
     "ping": _ping,
     "trace": _trace,
     "who": _who,
     "map": _map,
+    "audit": _audit,
 }

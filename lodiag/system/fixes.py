@@ -46,6 +46,7 @@ _FIXES: dict[str, dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
             ("sysctl -w {parameter}='32768 60999'",),
             ("sysctl -w {parameter}='{value}'",),
         ),
+        "route-localnet": (("sysctl -w {parameter}=0",), ("sysctl -w {parameter}={value}",)),
         "port-given-to-clients": (
             ("sysctl -w {parameter}={value_and_port}",),
             ("sysctl -w {parameter}={value}",),
@@ -169,6 +170,8 @@ _PAGES = {
         "reuseport-strangers": "socket(7)",
         "only-at-another-address": "ip(7)",
         "port-held": "bind(2)",
+        "dnat-to-loopback": "nft(8)",
+        "port-forwarded": "nft(8)",
     },
 }
 
