@@ -25,7 +25,7 @@ LAYERS = (
     ("judge",),
     ("report",),
     ("oddities",),
-    ("echo", "hops", "sockets", "changes"),
+    ("echo", "hops", "pathmtu", "sockets", "changes"),
     ("snapshot", "answers", "paths"),
     ("ping", "trace", "conns", "who", "pairs", "nodes", "mirrors", "peers"),
     ("watch", "flows"),
