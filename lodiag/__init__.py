@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from lodiag.model import Finding, Report
     from lodiag.options import PingOptions
     from lodiag.ping import PingRun, ping_address
+    from lodiag.sweep import sweep_sizes
     from lodiag.system import System
     from lodiag.trace import trace_route
     from lodiag.watch import watch_connections
@@ -25,6 +26,7 @@ _HOMES = {
     "ping_address": "ping",
     "PingRun": "ping",
     "PingOptions": "options",
+    "sweep_sizes": "sweep",
     "trace_route": "trace",
     "list_connections": "conns",
     "watch_connections": "watch",
@@ -45,6 +47,7 @@ __all__ = [  # noqa: RUF022 - functions first, as a reader looks for them
     "ping_address",
     "PingRun",
     "PingOptions",
+    "sweep_sizes",
     "trace_route",
     "list_connections",
     "watch_connections",

@@ -73,6 +73,7 @@ def make_ping_record(**changes: Any) -> PingRecord:
         "source": None,
         "interval_s": 0.2,
         "size_bytes": 56,
+        "fragments": None,
         "sent": 4,
         "received": 3,
         "lost": 1,
@@ -245,6 +246,7 @@ def make_trace_summary(**changes: Any) -> TraceSummary:
         "interface": "lo",
         "mtu_bytes": 65536,
         "path_mtu_bytes": None,
+        "path_mtu_status": None,
         "port": 33434,
         "route": RouteAnswer(
             dst="127.0.0.1",

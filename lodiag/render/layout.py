@@ -63,7 +63,8 @@ def _way(found: TraceSummary) -> str:
     table = None if route.table in {"local", "main"} else route.table  # which of the two is not certain
     parts = {"via": route.gateway, "dev": route.dev, "table": table, "src": route.prefsrc, "mtu": route.mtu}
     told = "".join(f" {name} {text(value)}" for name, value in parts.items() if value is not None)
-    return f"\nroute: {route.type}{told}"
+    path = "" if found.path_mtu_bytes is None else f"; packets of {found.path_mtu_bytes} bytes pass"
+    return f"\nroute: {route.type}{told}{path}"
 
 
 def note(item: Missing) -> str:
@@ -88,6 +89,8 @@ def percent(ratio: float | None) -> str:
 
 def _ping(report: Report[PingRecord, Any]) -> list[Table]:
     records = report.records
+    if any(record.fragments is not None for record in records) or len({r.size_bytes for r in records}) > 1:
+        return [_sweep(records)]
     counts = ["sent", "received", "lost", "loss", "duplicates"]
     times = ["min", "avg", "max", "stddev", "p50", "p95", "p99", "jitter", "user"]
     named = any(record.target != record.address for record in records)
@@ -132,8 +135,28 @@ def _ping(report: Report[PingRecord, Any]) -> list[Table]:
     return tables
 
 
+def _sweep(records: Sequence[PingRecord]) -> Table:
+    """A row for each size."""
+    named = len({(record.target, record.address) for record in records}) > 1
+    numbers = ["bytes", "fragments", "sent", "received", "min ms", "p50 ms", "max ms", "user ms"]
+    rows = [
+        [
+            *([r.address] if named else []),
+            str(r.size_bytes),
+            text(r.fragments),
+            str(r.sent),
+            str(r.received),
+            *map(milliseconds, (r.rtt_min_ms, r.rtt_p50_ms, r.rtt_max_ms, r.rtt_user_p50_ms)),
+            text(r.error),
+        ]
+        for r in records
+    ]
+    return Table([*(["address"] if named else []), *numbers, "error"], rows, frozenset(numbers))
+
+
 def _trace(report: Report[HopRecord, Any]) -> list[Table]:
     """Make a table of each method, which names it where there are several."""
+    is_sized = any(record.mtu_bytes is not None for record in report.records)
     rows = [
         [
             str(r.hop),
@@ -145,11 +168,12 @@ def _trace(report: Report[HopRecord, Any]) -> list[Table]:
             milliseconds(r.rtt_min_ms),
             milliseconds(r.rtt_avg_ms),
             milliseconds(r.rtt_max_ms),
+            *([text(r.mtu_bytes)] if is_sized else []),
             " ".join(dict.fromkeys(_status(p) for p in r.probes)),
         ]
         for r in report.records
     ]
-    headers = ["address", "by", "ttl", "sent", "loss", "min ms", "avg", "max", "status"]
+    headers = ["address", "by", "ttl", "sent", "loss", "min ms", "avg", "max", *["mtu"] * is_sized, "status"]
     methods = [r.method for r in report.records]
     first = {method: method if len(set(methods)) > 1 else "hop" for method in methods}
     return [
