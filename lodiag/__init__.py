@@ -7,6 +7,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from lodiag.bench import bench_loopback
     from lodiag.conns import list_connections
     from lodiag.errors import ConfigError, LodiagError, PrivilegeError, TargetError, UnsupportedError
     from lodiag.map import map_flows
@@ -25,6 +26,7 @@ _HOMES = {
     "PingRun": "ping",
     "PingOptions": "options",
     "trace_route": "trace",
+    "bench_loopback": "bench",
     "list_connections": "conns",
     "watch_connections": "watch",
     "find_answerer": "who",
@@ -44,6 +46,7 @@ __all__ = [  # noqa: RUF022 - functions first, as a reader looks for them
     "PingRun",
     "PingOptions",
     "trace_route",
+    "bench_loopback",
     "list_connections",
     "watch_connections",
     "find_answerer",

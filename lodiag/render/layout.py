@@ -41,6 +41,10 @@ def headline(report: Report[Any, Any]) -> str | None:
     """One line above the tables, where the summary says what they do not."""
     if report.command == "who":
         return text(report.summary.sentence)
+    if report.command == "bench":
+        from lodiag.render import bench
+
+        return bench.headline(report)
     if report.command != "trace":
         return None
     found = report.summary
@@ -235,9 +239,16 @@ def _map(report: Report[FlowRecord, Any]) -> list[Table]:
     return tables
 
 
+def _bench(report: Report[Any, Any]) -> list[Table]:
+    from lodiag.render import bench
+
+    return [Table(*parts) for parts in bench.tables(report)]
+
+
 _LAYOUTS: dict[str, Callable[[Report[Any, Any]], list[Table]]] = {
     "ping": _ping,
     "trace": _trace,
+    "bench": _bench,
     "who": _who,
     "map": _map,
 }

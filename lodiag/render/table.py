@@ -32,7 +32,14 @@ def render(report: Report[Any, Any], columns: Sequence[str] = ()) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-_KINDS = {"ping": "addresses", "trace": "hops", "conns": "sockets", "who": "addresses", "map": "connections"}
+_KINDS = {
+    "ping": "addresses",
+    "trace": "hops",
+    "bench": "tests",
+    "conns": "sockets",
+    "who": "addresses",
+    "map": "connections",
+}
 
 
 def _draw(table: Table) -> str:
