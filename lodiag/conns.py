@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from lodiag.errors import ConfigError
 from lodiag.limits import require_choice
 from lodiag.model import Missing, Refusal
 from lodiag.model.conns import ConnCount, ConnRecord, ConnsSummary
@@ -268,11 +269,20 @@ def contains(text: str | None, wanted: str) -> bool:
 
 
 def name_users(user: str | None, system: System) -> set[str]:
-    """Names by which a user may be told: what was given and, if that is a number, the name of that user."""
+    """Names by which a user may be told: what was given and, if that is a number, the name of that user.
+
+    Raises:
+        ConfigError: There is no user of this name.
+
+    """
     if user is None:
         return set()
-    is_uid = user.isascii() and user.isdecimal() and len(user) <= LONGEST_UID
-    return {user, system.name_user(int(user))} if is_uid else {user}
+    if user.isascii() and user.isdecimal() and len(user) <= LONGEST_UID:
+        return {user, system.name_user(int(user))}
+    if system.has_user(user) is False:
+        message = f"there is no user {user[:40]!r}"
+        raise ConfigError(message, "Give the number of one that only a container knows.")
+    return {user}
 
 
 LONGEST_UID = 10

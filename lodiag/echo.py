@@ -9,12 +9,13 @@ from lodiag.clock import NS_PER_S
 from lodiag.histogram import Histogram
 from lodiag.model import Refusal
 from lodiag.model.ping import PingRecord, PingReply
-from lodiag.rtt import Jitter, describe_rtts, to_ms
+from lodiag.oddities import Oddities
+from lodiag.rtt import Jitter, describe_buckets, describe_rtts, to_ms
 from lodiag.system.probe import MethodRefusedError, SendError
 from lodiag.targets import family_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     from lodiag.options import PingOptions
     from lodiag.system import System
@@ -28,7 +29,7 @@ CATCH_UP_NS = NS_PER_S // 500
 
 ANSWERS_AT_ONCE = 256
 
-_NEVER, _PENDING, _TIMED_OUT, _DONE = range(4)
+_NEVER, _PENDING, _TIMED_OUT, _DONE, _REFUSED = range(5)
 
 
 class PingEvent(NamedTuple):
@@ -58,6 +59,7 @@ class EchoStream:
         self._rtts = Histogram()
         self._user_rtts = Histogram()
         self._clocks: Counter[str] = Counter()
+        self._oddities = Oddities(instant)
         self._jitter = Jitter()
         self._pending: dict[int, int] = {}
         self._overdue: dict[int, int] = {}
@@ -82,7 +84,9 @@ class EchoStream:
                 self.error, self._errno = error.code, error.errno_name
                 return
             else:
-                self.clock = next(filter(self.probe.use_clock, self._options.clocks), None)
+                closely = self._options.interval_s > 0  # without a pause, more stamps would slow the run
+                found = (c for c in self._options.clocks if self.probe.use_clock(c, closely=closely))
+                self.clock = next(found, None)
                 return
 
     def close(self) -> None:
@@ -96,7 +100,8 @@ class EchoStream:
     def wants_to_send(self) -> bool:
         """Whether probes are still to be sent."""
         most = self._options.most_probes
-        return self.probe is not None and (most is None or self._attempts < most)
+        is_done = self._options.once and self.received > 0
+        return self.probe is not None and not is_done and (most is None or self._attempts < most)
 
     def start(self, now_ns: int) -> None:
         """Begin the schedule; an idle read first, so that the first round trip does not pay for cold code."""
@@ -124,8 +129,11 @@ class EchoStream:
         except SendError as error:
             self._not_sent += 1
             self.error, self._errno = error.code, error.errno_name
+            self._fates[seq & 0xFFFF] = _REFUSED
             self._schedule(now_ns)
-            yield self._tell(seq, now_ns, "not-sent", error=error.code)
+            self._oddities.note_failure(seq, now_ns)
+            rejection = yield from self._await_rejection(seq)
+            yield self._tell(seq, now_ns, "not-sent", answer=rejection, error=error.code, reached=error.reached)
             return
         self._sent += 1
         self._first_ns = self._first_ns or sent_ns
@@ -134,6 +142,20 @@ class EchoStream:
         self._fates[seq & 0xFFFF] = _PENDING
         self._schedule(sent_ns)
         yield from self.collect()
+
+    def _await_rejection(self, seq: int) -> Generator[PingEvent, None, Answer | None]:
+        """Take in what is there, and return the ICMP error about a probe that was refused, if that came with it."""
+        for _ in range(ANSWERS_AT_ONCE):
+            answer = self.probe.receive() if self.probe is not None else None
+            if answer is None:
+                return None
+            if answer.seq == seq and not answer.is_reply:
+                self._oddities.note_icmp_error(answer)
+                return answer
+            event = self._take(answer)
+            if event is not None:
+                yield event
+        return None
 
     def _schedule(self, sent_ns: int) -> None:
         """Keep to the grid of the interval; a longer stall than ``CATCH_UP_NS`` is not made up for by a burst."""
@@ -168,10 +190,13 @@ class EchoStream:
             self._due_ns = answer.received_ns
         if not answer.is_reply:
             self.error = answer.error
+            self._oddities.note_failure(answer.seq, sent_ns)
+            self._oddities.note_icmp_error(answer)
             return self._tell(answer.seq, sent_ns, "unreachable", answer=answer, error=answer.error)
         if not answer.intact:
             self._corrupted += 1
             self.error = "corrupted"
+            self._oddities.note_failure(answer.seq, sent_ns)
             return self._tell(answer.seq, sent_ns, "corrupted", answer=answer, error="corrupted")
         self._count(answer, sent_ns)
         return self._tell(answer.seq, sent_ns, "received", answer=answer)
@@ -184,6 +209,7 @@ class EchoStream:
         self._user_rtts.add(user_ns)
         self._clocks[answer.clock] += 1
         self._jitter.add(answer.seq, rtt_ns)
+        self._oddities.note_reply(answer)
 
     def _take_late(self, answer: Answer) -> PingEvent | None:
         sent_ns = self._overdue.pop(answer.seq, None)
@@ -205,10 +231,20 @@ class EchoStream:
             self._overdue[seq] = sent_ns
             self._overdue.pop(seq - 0xFFFF, None)
             self.error = "timeout"
-            yield self._tell(seq, sent_ns, "timeout", error="timeout")
+            reached = self.probe.locate(seq) if self.probe is not None else None
+            self._oddities.note_failure(seq, sent_ns)
+            self._oddities.note_silence(reached)
+            yield self._tell(seq, sent_ns, "timeout", error="timeout", reached=reached)
 
-    def _tell(
-        self, seq: int, sent_ns: int, status: str, *, answer: Answer | None = None, error: str | None = None
+    def _tell(  # noqa: PLR0913 - what becomes of a probe
+        self,
+        seq: int,
+        sent_ns: int,
+        status: str,
+        *,
+        answer: Answer | None = None,
+        error: str | None = None,
+        reached: str | None = None,
     ) -> PingEvent:
         timed = answer if answer is not None and answer.is_reply else None
         user_ms = to_ms(timed.received_ns - sent_ns) if timed else None
@@ -225,6 +261,7 @@ class EchoStream:
             icmp_type=answer.icmp_type if answer else None,
             icmp_code=answer.icmp_code if answer else None,
             reply_from=answer.address if answer else None,
+            reached=reached,
         )
         if self._options.keep_replies:
             self._replies[seq] = reply
@@ -270,6 +307,8 @@ class EchoStream:
             jitter_ms=self._jitter.value_ms,
             error=self.error,
             errno=self._errno,
+            **self._oddities.describe(can_locate=self.clock == "kernel"),
+            histogram=describe_buckets(self._rtts),
             refused=tuple(self.refused),
             replies=tuple(self._replies[seq] for seq in sorted(self._replies)) if self._options.keep_replies else None,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 from lodiag.clock import NS_PER_S
@@ -11,16 +12,27 @@ from lodiag.rtt import describe_rtts, to_ms
 from lodiag.system.probe import SendError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from lodiag.options import TraceOptions
     from lodiag.system import System
     from lodiag.system.probe import Answer, ProbeSocket
 
+
+PATIENCE_S = 0.1
+"""How long the first probe of each hop is waited for before the others go out, no farther than to the target.
+
+Hosts answer some six probes at once and then one a second (Linux's icmp_ratelimit), so none is to be wasted.
+"""
 
 DOUBTS = 10
 """Probes that a near hop is asked again with, before its silence is believed although the target answered."""
 
 
 @dataclass(slots=True)
-class _Probe:
+class Probe:
+    """A probe of one hop, and what became of it so far."""
+
     hop: int
     sent_ns: int | None = None
     answer: Answer | None = None
@@ -28,10 +40,12 @@ class _Probe:
 
     @property
     def is_open(self) -> bool:
+        """Whether it is under way."""
         return self.sent_ns is not None and self.answer is None
 
     @property
     def status(self) -> str:
+        """One of HOP_STATUSES."""
         if self.sent_ns is None:
             return "not-sent"
         if self.answer is None:
@@ -42,9 +56,11 @@ class _Probe:
 
     @property
     def rtt_ns(self) -> int | None:
+        """Nanoseconds until it was answered."""
         return None if self.sent_ns is None or self.answer is None else self.answer.received_ns - self.sent_ns
 
-    def describe(self) -> HopProbe:
+    def describe(self, name: Callable[[int], str | None]) -> HopProbe:
+        """Describe it; ``name`` gives the name of an interface."""
         answer, rtt_ns = self.answer, self.rtt_ns
         failed = {
             "timeout": "timeout",
@@ -57,103 +73,137 @@ class _Probe:
             status=self.status,
             icmp_type=answer.icmp_type if answer else None,
             icmp_code=answer.icmp_code if answer else None,
+            reply_ttl=answer.ttl if answer else None,
+            interface=name(answer.interface_index) if answer and answer.interface_index else None,
             error=failed.get(self.status),
             errno=self.failure.errno_name if self.failure else None,
         )
 
 
 class HopWalk:
-    """Probes of ever farther hops, from one socket."""
+    """Probes of all hops, from one socket."""
 
-    def __init__(self, probe: ProbeSocket, system: System, *, queries: int, timeout_s: float, end_ns: int) -> None:
+    def __init__(self, probe: ProbeSocket, system: System, options: TraceOptions, end_ns: int) -> None:
         """Prepare; ``end_ns`` is the monotonic time at which the walk ends at the latest."""
-        self._socket, self._system = probe, system
-        self._queries, self._timeout_ns, self._end_ns = queries, round(timeout_s * NS_PER_S), end_ns
-        self._probes: list[_Probe] = []
+        self.socket, self._system, self._options, self._end_ns = probe, system, options, end_ns
+        self._probes: list[Probe] = []
+        self._last_hop: int | None = None
 
-    def walk(self, first_hop: int, max_hops: int) -> None:
-        """Go hop by hop while each answers; past a silent one, ask all the rest at once and wait once."""
-        self._socket.receive()
-        hop = first_hop
-        while hop <= max_hops and self._system.monotonic_ns() < self._end_ns:
-            silent = bool(self._probes) and not any(p.answer for p in self._probes if p.hop == hop - 1)
-            hops = range(hop, max_hops + 1) if silent else range(hop, hop + 1)
-            self._ask(hops)
-            if self._last_hop() is not None:
-                break
-            hop = hops.stop
-        if not any(p.answer for p in self._probes if p.hop == first_hop) and self._last_hop() not in {None, first_hop}:
-            # All probes of a near hop lost, and the target reached from afar: loss, or a router that keeps silent?
-            self._ask(range(first_hop, first_hop + 1), DOUBTS)
+    def steps(self) -> Iterator[int]:
+        """Ask all hops at once, and yield until when to wait, to be resumed when something came or then.
 
-    def _last_hop(self) -> int | None:
-        """Nearest hop beyond which there is nothing to ask: the target's, a refusal's, or one never sent to."""
-        ends = [p.hop for p in self._probes if p.status in {"reached", "unreachable", "not-sent"}]
-        return min(ends, default=None)
+        Nothing is asked beyond the hop that the target was seen at. The hops that kept silent on the way are asked
+        once more: routers answer only so often.
+        """
+        hops = range(self._options.first_hop, self._options.max_hops + 1)
+        self.socket.receive()
+        if self._system.monotonic_ns() >= self._end_ns:
+            return
+        self._ask(hops, 1)
+        yield from self._await(min(PATIENCE_S, self._options.timeout_s))
+        self._ask(hops, self._options.queries - 1)
+        yield from self._await(self._options.timeout_s)
+        silent = self._list_silent()
+        if silent:
+            # Only the target answers, from afar: are probes lost, or does a router keep silent?
+            is_doubtful = not any(p.status == "ttl-exceeded" for p in self._probes)
+            self._ask(silent[:1] if is_doubtful else silent, DOUBTS if is_doubtful else 1)
+            yield from self._await(self._options.timeout_s)
+
+    def _list_silent(self) -> list[int]:
+        """Hops on the way to the farthest that answered, none of whose probes was answered."""
+        answered = {p.hop for p in self._probes if p.answer and self._matters(p)}
+        return [hop for hop in range(self._options.first_hop, max(answered, default=0)) if hop not in answered]
+
+    def _decide(self, probe: Probe) -> None:
+        """Note the nearest hop beyond which there is nothing to ask: the target's, a refusal's, or one not sent to."""
+        if probe.status != "ttl-exceeded" and self._matters(probe):
+            self._last_hop = probe.hop
+
+    def _matters(self, probe: Probe) -> bool:
+        return self._last_hop is None or probe.hop <= self._last_hop
 
     def records(self) -> list[HopRecord]:
         """Describe the hops up to the last one that says anything."""
-        last = self._last_hop()
-        hops = sorted({p.hop for p in self._probes if last is None or p.hop <= last})
-        return [describe_hop(hop, self._socket.method, [p for p in self._probes if p.hop == hop]) for hop in hops]
+        hops: dict[int, list[Probe]] = {}
+        for probe in filter(self._matters, self._probes):
+            hops.setdefault(probe.hop, []).append(probe)
+        return [describe_hop(hop, self.socket.method, hops[hop], self._system) for hop in sorted(hops)]
 
-    def _ask(self, hops: range, queries: int | None = None) -> None:
-        for hop in hops:
-            if not all(self._send(hop) for _ in range(queries or self._queries)):
-                break
-        give_up_ns = min(self._system.monotonic_ns() + self._timeout_ns, self._end_ns)
-        while self._is_undecided():
-            left_ns = give_up_ns - self._system.monotonic_ns()
-            if left_ns <= 0:
-                return
-            self._system.wait([self._socket], left_ns / NS_PER_S)
-            self._collect()
+    def _ask(self, hops: Iterable[int], queries: int) -> None:
+        for _ in range(queries):
+            for hop in hops:
+                if self._last_hop is not None and hop > self._last_hop:
+                    break
+                if not self._send(hop):
+                    return
 
     def _send(self, hop: int) -> bool:
         """Send a probe; false if it and all farther ones must wait for descriptors that nearer ones hold."""
-        probe = _Probe(hop)
+        probe = Probe(hop)
         try:
-            probe.sent_ns = self._socket.send(len(self._probes) + 1, hop)
+            probe.sent_ns = self.socket.send(len(self._probes) + 1, hop)
         except SendError as error:
             if error.code == "too-many-open-files" and any(p.is_open for p in self._probes):
                 return False
             probe.failure = error
+            self._decide(probe)
         self._probes.append(probe)
         self._collect()
         return True
 
+    def _await(self, longest_s: float) -> Iterator[int]:
+        """Wait while a probe that matters is open."""
+        until_ns = min(self._system.monotonic_ns() + round(longest_s * NS_PER_S), self._end_ns)
+        while self._is_undecided() and self._system.monotonic_ns() < until_ns:
+            yield until_ns
+            self._collect()
+
     def _is_undecided(self) -> bool:
-        last = self._last_hop()
-        return any(p.is_open for p in self._probes if last is None or p.hop <= last)
+        return any(p.is_open for p in self._probes if self._matters(p))
 
     def _collect(self) -> None:
         while True:
-            answer = self._socket.receive()
+            answer = self.socket.receive()
             if answer is None:
                 return
             if 0 < answer.seq <= len(self._probes) and self._probes[answer.seq - 1].is_open:
                 self._probes[answer.seq - 1].answer = answer
+                self._decide(self._probes[answer.seq - 1])
 
 
-def describe_hop(hop: int, method: str, probes: list[_Probe]) -> HopRecord:
+def walk_all(walks: Sequence[HopWalk], system: System) -> None:
+    """Walk by several sockets at once, each until it has nothing more to wait for."""
+    steps = {walk: walk.steps() for walk in walks}
+    due_ns = {walk: due for walk in walks if (due := next(steps[walk], None)) is not None}
+    while due_ns:
+        left_ns = min(due_ns.values()) - system.monotonic_ns()
+        system.wait([walk.socket for walk in due_ns], max(left_ns, 0) / NS_PER_S)
+        due_ns = {walk: due for walk in due_ns if (due := next(steps[walk], None)) is not None}
+
+
+def describe_hop(hop: int, method: str, probes: Sequence[Probe], system: System) -> HopRecord:
     """Describe what answered at one distance."""
-    sent = sum(p.sent_ns is not None for p in probes)
-    rtts_ns = [p.rtt_ns for p in probes if p.rtt_ns is not None]
-    rtts = describe_rtts(rtts_ns)
+    name = cache(system.name_interface)
+    described = tuple(probe.describe(name) for probe in probes)
+    answered = [probe for probe in described if probe.rtt_ms is not None]
+    sent = sum(probe.sent_ns is not None for probe in probes)
+    rtts = describe_rtts([probe.rtt_ns for probe in probes if probe.rtt_ns is not None])
+    last = answered[-1] if answered else None
     return HopRecord(
         hop=hop,
-        address=next((p.answer.address for p in probes if p.answer), None),
+        address=answered[0].address if answered else None,
         method=method,
-        probes=tuple(p.describe() for p in probes),
+        probes=described,
         sent=sent,
-        received=len(rtts_ns),
-        loss_ratio=(sent - len(rtts_ns)) / sent if sent else None,
+        received=len(answered),
+        loss_ratio=(sent - len(answered)) / sent if sent else None,
+        rtt_last_ms=last.rtt_ms if last else None,
         rtt_min_ms=rtts.min_ms,
         rtt_avg_ms=rtts.avg_ms,
         rtt_max_ms=rtts.max_ms,
+        rtt_stddev_ms=rtts.stddev_ms,
+        reply_ttl=last.reply_ttl if last else None,
+        interface=last.interface if last else None,
+        mtu_bytes=None,
     )
-
-
-def describe_unsent(hop: int, method: str, queries: int, failure: SendError) -> HopRecord:
-    """Describe a hop whose probes could not be sent, because the socket could not be had."""
-    return describe_hop(hop, method, [_Probe(hop, failure=failure) for _ in range(queries)])

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from lodiag.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 LONGEST_S = 86_400.0
 """The longest that any wait may be asked to last: a day."""
@@ -45,8 +50,16 @@ def _require_number(name: str, value: float, kind: type[int | float]) -> None:
 def require_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
     """Raise ``ConfigError`` unless ``value`` is one of ``choices``."""
     if value not in choices:
-        message = f"{name} must be one of {', '.join(choices)}, not {value!r}"
+        message = f"{name} must be one of {', '.join(choices)}, not {value!r}{suggest(value, choices)}"
         raise ConfigError(message)
+
+
+def suggest(text: str, known: Iterable[str]) -> str:
+    """Ask for what is likely meant by ``text``, if anything known is like it; to be put at the end of a complaint."""
+    from difflib import get_close_matches
+
+    close = get_close_matches(text[:40], known, n=1)
+    return f"; did you mean {close[0]}?" if close else ""
 
 
 def _shorten(value: float) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lodiag.errors import ConfigError
-from lodiag.limits import require_between, require_choice, require_seconds, require_whole
+from lodiag.limits import require_between, require_choice, require_seconds, require_whole, suggest
 from lodiag.model import CLOCKS, FAMILIES, PROTOS
 
 PING_METHODS = {"auto": ("icmp-datagram", "icmp-raw", "udp"), "icmp": ("icmp-datagram", "icmp-raw"), "udp": ("udp",)}
@@ -28,6 +28,7 @@ TRACE_METHODS = {
     "icmp": ("icmp-datagram", "icmp-raw"),
     "udp": ("udp",),
     "tcp": ("tcp",),
+    "all": (),
 }
 """Ladders, best first. UDP leads: it needs no privilege, and no setting makes the kernel ignore it."""
 
@@ -78,6 +79,8 @@ class PingOptions:
         clock: ``auto`` for the best that is to be had, ``kernel``, ``kernel-rx`` or ``user``.
         max_loss_ratio: Loss above which the run fails, 0 to 1.
         max_rtt_ms: Round trip above which the run fails.
+        once: Whether an address is probed no more once it has answered.
+        reachable: So many addresses are to answer: if they do, no other needs to; with ``once`` the run ends then.
         keep_replies: Whether the records hold the fate of every probe.
 
     """
@@ -94,6 +97,8 @@ class PingOptions:
     clock: str = "auto"
     max_loss_ratio: float | None = None
     max_rtt_ms: float | None = None
+    once: bool = False
+    reachable: int | None = None
     keep_replies: bool = True
 
     def __post_init__(self) -> None:
@@ -115,6 +120,8 @@ class PingOptions:
             require_between("max-loss", self.max_loss_ratio * 100, 0, 100, "percent")
         if self.max_rtt_ms is not None:
             require_between("max-rtt", self.max_rtt_ms, 0, 1e9, "ms")
+        if self.reachable is not None:
+            require_whole("reachable", self.reachable, 1, MOST_PROBES)
 
     @property
     def most_probes(self) -> int | None:
@@ -139,7 +146,7 @@ class TraceOptions:
     """How to trace.
 
     Attributes:
-        method: ``auto``, ``icmp``, ``udp`` or ``tcp``.
+        method: ``auto``, ``icmp``, ``udp``, ``tcp``, or ``all`` to compare the three.
         first_hop: TTL to begin with, 1 to 255.
         max_hops: TTL to end with, 1 to 255.
         queries: Probes per hop, 1 to 10.
@@ -147,6 +154,7 @@ class TraceOptions:
         deadline_s: Seconds after which the whole trace ends.
         port: Destination port of udp and tcp probes; ``None`` reserves one that nothing listens on.
         family: ``ipv4``, ``ipv6``, or ``None`` for whichever the resolver gives first.
+        with_mtu: Whether to look for the mtu of the path.
 
     """
 
@@ -155,9 +163,10 @@ class TraceOptions:
     max_hops: int = 30
     queries: int = 3
     timeout_s: float = 1.0
-    deadline_s: float = 5.0
+    deadline_s: float = 2.0
     port: int | None = None
     family: str | None = None
+    with_mtu: bool = False
 
     def __post_init__(self) -> None:
         """Raise ``ConfigError`` for what is out of range."""
@@ -179,9 +188,14 @@ class TraceOptions:
                 raise ConfigError(message, "Leave it out, or choose --method udp or tcp.")
 
     @property
-    def ladder(self) -> tuple[str, ...]:
-        """Methods to try; a port that was asked for must not be lost by falling back to ICMP."""
-        return ("udp",) if self.method == "auto" and self.port is not None else TRACE_METHODS[self.method]
+    def ladders(self) -> tuple[tuple[str, ...], ...]:
+        """Methods to try, of each ladder until one opens.
+
+        A port that was asked for must not be lost by falling back to ICMP.
+        """
+        if self.method == "all":
+            return tuple(TRACE_METHODS[method] for method in ("udp", "icmp", "tcp"))
+        return (("udp",) if self.method == "auto" and self.port is not None else TRACE_METHODS[self.method],)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -262,7 +276,7 @@ def parse_state(text: str) -> str:
     squeezed = {state.replace("-", ""): state for state in STATES}
     found = squeezed.get(name.replace("-", ""))
     if found is None:
-        message = f"{text[:40]!r} is not a state of a socket"
+        message = f"{text[:40]!r} is not a state of a socket{suggest(name, STATES)}"
         raise ConfigError(message, f"Known states: {', '.join(STATES)}.")
     return found
 

@@ -10,6 +10,7 @@ from math import sqrt
 from typing import TYPE_CHECKING, TypeVar
 
 from lodiag.histogram import Histogram
+from lodiag.model.ping import RttBucket
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,6 +67,23 @@ def describe_rtts(rtts_ns: Histogram | Sequence[int]) -> RttStatistics:
         p95_ms=to_ms(p95),
         p99_ms=to_ms(p99),
         p999_ms=to_ms(p999),
+    )
+
+
+STEP_BITS = 3
+"""Binary digits of a time that its bucket keeps: the first is 1, so that there are four to each power of two."""
+
+
+def describe_buckets(rtts: Histogram) -> tuple[RttBucket, ...]:
+    """Count the round-trip times in buckets that are few enough to be drawn, and grow as the times do."""
+    counts: dict[tuple[int, int], int] = {}
+    for bucket in rtts.buckets():  # of which none is in two of these
+        shift = max(bucket.low_ns.bit_length() - STEP_BITS, 0)
+        at = (shift, bucket.low_ns >> shift)
+        counts[at] = counts.get(at, 0) + bucket.counted
+    return tuple(
+        RttBucket(from_ms=to_ms(step << shift), below_ms=to_ms(step + 1 << shift), count=count)
+        for (shift, step), count in sorted(counts.items())
     )
 
 

@@ -2,39 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lodiag.clock import NS_PER_S
-from lodiag.errors import PrivilegeError
-from lodiag.hops import HopWalk, describe_unsent
 from lodiag.judge.silence import UNSEEN_INTERFACES, Surroundings
 from lodiag.judge.trace import judge_trace
-from lodiag.model import Refusal
+from lodiag.model import Missing
 from lodiag.model.trace import TraceSummary
 from lodiag.options import TraceOptions
+from lodiag.pathmtu import find_path_mtu
+from lodiag.paths import find_paths
 from lodiag.report import ReportMaker
 from lodiag.system import System
-from lodiag.system.probe import MethodRefusedError, SendError
 from lodiag.targets import family_of, is_loopback, resolve_target
 
 if TYPE_CHECKING:
-    from lodiag.model import Report
+    from collections.abc import Iterator, Sequence
+
+    from lodiag.model import Refusal, Report
+    from lodiag.model.net import RouteAnswer
     from lodiag.model.trace import HopRecord
+    from lodiag.paths import Path
     from lodiag.system.facts import Interface
-    from lodiag.system.probe import ProbeSocket
-
-PAYLOAD_BYTES = 32
-
-
-@dataclass(slots=True)
-class _Path:
-    """What was learned on the way to an address."""
-
-    method: str
-    port: int | None
-    refused: list[Refusal]
-    records: list[HopRecord]
 
 
 def trace_route(  # noqa: PLR0913 - traceroute has this many options
@@ -45,9 +35,10 @@ def trace_route(  # noqa: PLR0913 - traceroute has this many options
     max_hops: int = 30,
     queries: int = 3,
     timeout_s: float = 1.0,
-    deadline_s: float = 5.0,
+    deadline_s: float = 2.0,
     port: int | None = None,
     family: str | None = None,
+    with_mtu: bool = False,
     system: System | None = None,
 ) -> Report[HopRecord, TraceSummary]:
     """Trace the way to a loopback address and report each hop.
@@ -62,11 +53,12 @@ def trace_route(  # noqa: PLR0913 - traceroute has this many options
         deadline_s: Seconds after which the whole trace ends.
         port: Destination port of udp and tcp probes.
         family: ``ipv4``, ``ipv6``, or ``None`` for either.
+        with_mtu: Whether to look for the largest packet that passes unfragmented.
         system: The machine; a test's own stands in for it.
 
     Returns:
-        A report with one ``HopRecord`` per hop. Silent hops are kept, with a null address. A target that
-        was not reached, and any hop that is not the target, are failed findings.
+        A report with one ``HopRecord`` per hop and method. Silent hops are kept, with a null address. A target
+        that was not reached, and any sign that its traffic leaves this host, are failed findings.
 
     Raises:
         TargetError: The target is malformed, unknown, or not on the loopback; nothing was sent.
@@ -83,61 +75,84 @@ def trace_route(  # noqa: PLR0913 - traceroute has this many options
         deadline_s=deadline_s,
         port=port,
         family=family,
+        with_mtu=with_mtu,
     )
     machine = system or System()
-    address = resolve_target(target, family, machine)[0]
-    maker = ReportMaker("trace", machine)
-    path = _walk(machine, address, options, maker.started_ns + round(deadline_s * NS_PER_S))
-    interfaces = machine.list_loopback_interfaces()
+    return trace_address(target, resolve_target(target, family, machine)[0], options, machine)
+
+
+def trace_address(target: str, address: str, options: TraceOptions, system: System) -> Report[HopRecord, TraceSummary]:
+    """Trace the way to an address, a literal, that ``target`` was found to be."""
+    maker = ReportMaker("trace", system)
+    end_ns = maker.started_ns + round(options.deadline_s * NS_PER_S)
+    paths, refused = find_paths(system, address, options, end_ns)
+    summary = _sum_up(target, address, paths, refused)
+    route = _look_up_route(system, address, paths)  # before the kernel learns of the path's mtu
+    records = [record for path in paths for record in path.records]
+    path_mtu = None
+    if options.with_mtu:
+        path_mtu = find_path_mtu(system, address, end_ns)
+        records = [replace(record, mtu_bytes=path_mtu.told.get(record.address or "")) for record in records]
+    interfaces = system.list_loopback_interfaces()
     interface = _find_interface(interfaces, address)
-    reached = next((r.hop for r in path.records if any(p.status == "reached" for p in r.probes)), None)
-    summary = TraceSummary(
-        target=target,
-        address=address,
-        method=path.method,
-        reached=reached is not None,
-        hops=reached,
+    summary = replace(
+        summary,
         interface=interface.name if interface else None,
         mtu_bytes=interface.mtu_bytes if interface else None,
-        port=path.port,
-        refused=tuple(path.refused),
+        path_mtu_bytes=path_mtu.mtu_bytes if path_mtu else None,
+        path_mtu_status=path_mtu.status if path_mtu else None,
+        route=route,
     )
-    settings = machine.read_settings(interfaces[0].name if interfaces else None)
-    findings = judge_trace(summary, path.records, options, Surroundings(interfaces=interfaces, settings=settings))
+    settings = system.read_settings(interfaces[0].name if interfaces else None)
+    around = Surroundings(interfaces=interfaces, settings=settings)
     return maker.make(
-        source=path.method,
+        source=summary.method,
         summary=summary,
-        records=path.records,
-        findings=findings,
-        missing=[UNSEEN_INTERFACES] if interfaces is None else [],
+        records=records,
+        findings=judge_trace(summary, records, options, around),
+        missing=[*_list_untried(summary, options), *([UNSEEN_INTERFACES] if interfaces is None else [])],
     )
 
 
-def _walk(system: System, address: str, options: TraceOptions, end_ns: int) -> _Path:
-    """Walk by the first method that is not refused."""
-    refused: list[Refusal] = []
-    for method in options.ladder:
-        try:
-            probe = _open(system, method, address, options.port)
-        except MethodRefusedError as refusal:
-            refused.append(Refusal(method=method, reason=str(refusal)))
-        except SendError as error:
-            unsent = describe_unsent(options.first_hop, method, options.queries, error)
-            return _Path(method, options.port, refused, [unsent])
-        else:
-            walk = HopWalk(probe, system, queries=options.queries, timeout_s=options.timeout_s, end_ns=end_ns)
-            try:
-                walk.walk(options.first_hop, options.max_hops)
-            finally:
-                probe.close()
-            return _Path(probe.method, probe.port, refused, walk.records())
-    reasons = "; ".join(f"{r.method}: {r.reason}" for r in refused)
-    message = f"no socket to trace {address} with may be opened: {reasons}"
-    raise PrivilegeError(message, "Try --method udp or tcp, which need no privilege.")
+def _sum_up(target: str, address: str, paths: Sequence[Path], refused: Sequence[Refusal]) -> TraceSummary:
+    """Sum up what the probes saw."""
+    first = next((path for path in paths if path.hops is not None), paths[0])
+    is_one = len(paths) == 1
+    return TraceSummary(
+        target=target,
+        address=address,
+        method=first.method if is_one else "all",
+        reached=first.hops is not None,
+        hops=first.hops,
+        interface=None,
+        mtu_bytes=None,
+        path_mtu_bytes=None,
+        path_mtu_status=None,
+        port=first.port if is_one else None,
+        route=None,
+        methods=tuple(path.describe() for path in paths),
+        refused=tuple(refused),
+    )
 
 
-def _open(system: System, method: str, address: str, port: int | None) -> ProbeSocket:
-    return system.open_probe(method, family_of(address), address, source=None, size_bytes=PAYLOAD_BYTES, port=port)
+def _look_up_route(system: System, address: str, paths: Sequence[Path]) -> RouteAnswer | None:
+    """Ask which way a probe goes; where there are several kinds, which way any packet does."""
+    if len(paths) > 1:
+        return system.look_up_route(address)
+    kind = paths[0].method.partition("-")[0]
+    proto = "ipv6-icmp" if kind == "icmp" and family_of(address) == "ipv6" else kind
+    return system.look_up_route(address, proto=proto, port=paths[0].port)
+
+
+def _list_untried(summary: TraceSummary, options: TraceOptions) -> Iterator[Missing]:
+    """Say which of several methods could not be compared, and that the mtu was not found."""
+    tried = {found.method for found in summary.methods}
+    for ladder in options.ladders:
+        if not tried & set(ladder):
+            why = "; ".join(f"{r.method}: {r.reason}" for r in summary.refused if r.method in ladder)
+            yield Missing(what=f"the way by {ladder[0].partition('-')[0]}", count=None, why=why)
+    if summary.path_mtu_status == "unanswered":
+        yield Missing(what="the mtu of the path", count=None, why="UDP packets without fragments were not answered")
 
 
 def _find_interface(interfaces: tuple[Interface, ...] | None, address: str) -> Interface | None:

@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Iterable, Sequence
 
+    from lodiag.model.net import RouteAnswer
     from lodiag.system.facts import Interface
-    from lodiag.system.probe import ProbeSocket
+    from lodiag.system.probe import ProbeSocket, Waitable
 
 NS_PER_S = 1_000_000_000
 
@@ -30,6 +31,7 @@ class FakeSystem(System):
         self.clocks = {"user"}
         self.sysctls: dict[str, str] = {}
         self.interfaces: tuple[Interface, ...] | None = None
+        self.route: RouteAnswer | None = None
         self._behave, self._addresses = behave, addresses
 
     def monotonic_ns(self) -> int:
@@ -57,7 +59,7 @@ class FakeSystem(System):
     def wait_for_stamps(self, families: Iterable[str]) -> None:
         """Stamp at once."""
 
-    def wait(self, probes: Sequence[ProbeSocket], timeout_s: float) -> None:
+    def wait(self, probes: Sequence[Waitable], timeout_s: float) -> None:
         """Let the time pass until the first answer is due, or until the end."""
         due = [at for probe in probes if isinstance(probe, FakeProbe) for at, _ in probe.under_way]
         self.now_ns = max(self.now_ns, min([self.now_ns + round(timeout_s * NS_PER_S), *due]))
@@ -70,11 +72,19 @@ class FakeSystem(System):
         """Give ``interfaces``."""
         return self.interfaces
 
+    def look_up_route(
+        self, address: str, source: str | None = None, *, proto: str | None = None, port: int | None = None
+    ) -> RouteAnswer | None:
+        """Give ``route``."""
+        del address, source, proto, port
+        return self.route
+
 
 class FakeProbe:
     """A socket whose answers arrive when the test says."""
 
     port = None
+    own_address = None
 
     def __init__(
         self, system: FakeSystem, method: str, address: str, size_bytes: int, behave: Callable[[FakeProbe, int], None]
@@ -85,11 +95,16 @@ class FakeProbe:
         self.under_way: deque[tuple[int, Answer]] = deque()
         self.is_closed = False
         self.ttl: int | None = None
+        self.reached: dict[int, str] = {}
         self.clock = "user"
         self._system, self._behave = system, behave
 
-    def use_clock(self, clock: str) -> bool:
+    def tell_interfaces(self) -> None:
+        """Tell them anyway."""
+
+    def use_clock(self, clock: str, *, closely: bool = False) -> bool:
         """Grant the clocks of this machine."""
+        del closely
         self.clock = clock
         return clock in self._system.clocks
 
@@ -112,6 +127,7 @@ class FakeProbe:
         ttl: int | None = 64,
         kernel_s: float | None = None,
         clock: str | None = None,
+        interface_index: int | None = None,
     ) -> None:
         """Let an answer arrive ``after_s`` seconds from now, which the kernel timed as ``kernel_s``."""
         at = self._system.now_ns + round(after_s * NS_PER_S)
@@ -126,6 +142,7 @@ class FakeProbe:
             icmp_type=0 if is_reply else 3,
             icmp_code=0,
             error=error,
+            interface_index=interface_index,
             kernel_rtt_ns=None if kernel_s is None else round(kernel_s * NS_PER_S),
             clock=clock or ("user" if kernel_s is None else self.clock),
         )
@@ -137,6 +154,10 @@ class FakeProbe:
         if self.under_way and self.under_way[0][0] <= self._system.now_ns:
             return self.under_way.popleft()[1]
         return None
+
+    def locate(self, seq: int) -> str | None:
+        """Tell what the test says of this probe."""
+        return self.reached.get(seq)
 
     def waits_for(self) -> Iterable[tuple[socket.socket, bool]]:
         """There is no real socket."""

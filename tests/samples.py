@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from lodiag.model import SCHEMA, Evidence, Finding, Fix, Host, Missing, Refusal, Report, names_of
+from lodiag.model.audit import AuditCount, AuditForward, AuditRecord, AuditSummary
 from lodiag.model.bench import (
     BenchBucket,
     BenchComparison,
@@ -17,8 +18,9 @@ from lodiag.model.bench import (
 )
 from lodiag.model.conns import ConnCount, ConnRecord, ConnsSummary, ConnTcp, Endpoint, Owner
 from lodiag.model.map import FlowNode, FlowOwner, FlowRecord, FlowStates, MapSummary
-from lodiag.model.ping import PingRecord, PingReply, PingSummary
-from lodiag.model.trace import HopProbe, HopRecord, TraceSummary
+from lodiag.model.net import RouteAnswer
+from lodiag.model.ping import Outage, PingRecord, PingReply, PingSummary, RttBucket
+from lodiag.model.trace import HopProbe, HopRecord, TraceMethod, TraceSummary
 from lodiag.model.who import WhoOwner, WhoRecord, WhoSocket, WhoSummary
 
 if TYPE_CHECKING:
@@ -89,6 +91,14 @@ def make_ping_record(**changes: Any) -> PingRecord:
         "duplicates": 0,
         "corrupted": 0,
         "late": 0,
+        "reordered": 0,
+        "strays": 0,
+        "lost_unqueued": 0,
+        "lost_queued": 0,
+        "lost_sent": 1,
+        "outage_count": 0,
+        "reply_ttl_min": 64,
+        "reply_ttl_max": 64,
         "lesser_clock": 0,
         "rtt_min_ms": 0.021,
         "rtt_avg_ms": 0.034567,
@@ -103,11 +113,27 @@ def make_ping_record(**changes: Any) -> PingRecord:
         "jitter_ms": 0.0101,
         "error": "timeout",
         "errno": None,
+        "icmp_type": None,
+        "icmp_code": None,
+        "icmp_from": None,
+        "outages": (),
+        "histogram": (
+            RttBucket(from_ms=0.020480, below_ms=0.024576, count=1),
+            RttBucket(from_ms=0.028672, below_ms=0.032768, count=1),
+            RttBucket(from_ms=0.049152, below_ms=0.057344, count=1),
+        ),
         "refused": (),
         "replies": (
             make_reply(),
             make_reply(
-                seq=2, rtt_ms=None, rtt_user_ms=None, clock=None, reply_ttl=None, status="timeout", error="timeout"
+                seq=2,
+                rtt_ms=None,
+                rtt_user_ms=None,
+                clock=None,
+                reply_ttl=None,
+                status="timeout",
+                error="timeout",
+                reached="interface",
             ),
         ),
     }
@@ -142,6 +168,19 @@ def make_silent_record(**changes: Any) -> PingRecord:
         "jitter_ms": None,
         "error": "address-not-available",
         "errno": "EADDRNOTAVAIL (Cannot assign requested address)",
+        "lost_sent": 0,
+        "outage_count": 1,
+        "reply_ttl_min": None,
+        "reply_ttl_max": None,
+        "outages": (
+            Outage(
+                first_seq=1,
+                started_at="2026-01-02T03:04:05.000106Z",
+                ended_at="2026-01-02T03:04:05.600106Z",
+                probes=4,
+            ),
+        ),
+        "histogram": (),
         "replies": (),
         "method": "icmp-raw",
         "refused": (Refusal(method="icmp-datagram", reason="EACCES (Permission denied)"),),
@@ -165,6 +204,7 @@ def make_reply(**changes: Any) -> PingReply:
         "icmp_type": 0,
         "icmp_code": 0,
         "reply_from": "127.0.0.1",
+        "reached": None,
     }
     return PingReply(**{**settings, **changes})
 
@@ -178,6 +218,8 @@ def make_hop(hop: int, address: str | None = None, **changes: Any) -> HopRecord:
         status="timeout" if silent else "reached",
         icmp_type=None if silent else 3,
         icmp_code=None if silent else 3,
+        reply_ttl=None if silent else 64,
+        interface=None if silent else "lo",
         error="timeout" if silent else None,
         errno=None,
     )
@@ -189,9 +231,14 @@ def make_hop(hop: int, address: str | None = None, **changes: Any) -> HopRecord:
         "sent": 2,
         "received": 0 if silent else 2,
         "loss_ratio": 1.0 if silent else 0.0,
+        "rtt_last_ms": None if silent else 0.02,
         "rtt_min_ms": None if silent else 0.02,
         "rtt_avg_ms": None if silent else 0.02,
         "rtt_max_ms": None if silent else 0.02,
+        "rtt_stddev_ms": None if silent else 0.0,
+        "reply_ttl": None if silent else 64,
+        "interface": None if silent else "lo",
+        "mtu_bytes": None,
     }
     return HopRecord(**{**settings, **changes})
 
@@ -206,7 +253,21 @@ def make_trace_summary(**changes: Any) -> TraceSummary:
         "hops": 4,
         "interface": "lo",
         "mtu_bytes": 65536,
+        "path_mtu_bytes": None,
+        "path_mtu_status": None,
         "port": 33434,
+        "route": RouteAnswer(
+            dst="127.0.0.1",
+            type="local",
+            table="local",
+            dev="lo",
+            ifindex=1,
+            prefsrc="127.0.0.1",
+            gateway=None,
+            mtu=65536,
+            error=None,
+        ),
+        "methods": (TraceMethod(method="udp", port=33434, reached=True, hops=4, source="127.0.0.1", error=None),),
         "refused": (),
     }
     return TraceSummary(**{**settings, **changes})
@@ -575,6 +636,112 @@ WHO = make_report(
 )
 
 
+def make_audit_record(**changes: Any) -> AuditRecord:
+    """Make the record of a server that every host may reach, though only this one does."""
+    settings: dict[str, Any] = {
+        "proto": "tcp",
+        "family": "ipv4",
+        "state": "listen",
+        "local": Endpoint(address="0.0.0.0", port=6379),
+        "exposure": "wildcard-ipv4",
+        "exposed": True,
+        "opened_by": (),
+        "interface": None,
+        "v6only": None,
+        "owners": (Owner(pid=812, process="redis-server", user="redis", fd=6, cmdline=None),),
+        "uid": 107,
+        "user": "redis",
+        "cgroup": "/system.slice/redis-server.service",
+        "unit": "redis-server.service",
+        "container": None,
+        "software": "Redis",
+        "identified_by": "process",
+        "peers": 3,
+        "local_peers": 3,
+        "could_be_loopback": True,
+        "since_baseline": "wider",
+        "inode": 4711,
+        "cookie": "1f",
+    }
+    return AuditRecord(**{**settings, **changes})
+
+
+_UNKNOWN = {"software": None, "identified_by": None, "could_be_loopback": None, "since_baseline": None}
+_WORKER = make_audit_record(
+    **_UNKNOWN,
+    local=Endpoint(address="192.0.2.7", port=443),
+    exposure="specific",
+    owners=(
+        Owner(pid=31, process=HOSTILE, user=HOSTILE, fd=3, cmdline=HOSTILE),
+        Owner(pid=32, process=None, user=None, fd=3, cmdline=None),
+    ),
+    unit=HOSTILE,
+    peers=0,
+    local_peers=0,
+)
+AUDIT = make_report(
+    "audit",
+    AuditSummary(
+        sockets=5,
+        exposed=4,
+        counts=(
+            AuditCount(proto="tcp", exposure="wildcard-ipv4", sockets=1),
+            AuditCount(proto="tcp", exposure="specific", sockets=2),
+            AuditCount(proto="tcp", exposure="loopback-ipv4", sockets=1),
+            AuditCount(proto="udp", exposure="wildcard", sockets=1),
+        ),
+        forwards=(
+            AuditForward(rule="ip nat DOCKER handle 9", proto="tcp", ports="8080", to="172.17.0.2:80"),
+            AuditForward(rule="ip nat pre handle 4", proto=None, ports=None, to=None),
+        ),
+        policy=HOSTILE,
+        expectations=2,
+        unmet=1,
+        baseline="2026-01-01T00:00:00.000000Z",
+        refused=(Refusal(method="sock_diag of udp and ipv6", reason="No such file or directory"),),
+    ),
+    (
+        make_audit_record(),
+        _WORKER,
+        _WORKER,
+        make_audit_record(
+            **_UNKNOWN,
+            proto="udp",
+            family="ipv6",
+            state="unconnected",
+            local=Endpoint(address="::", port=5353),
+            exposure="wildcard",
+            interface="eth0",
+            owners=None,
+            unit=None,
+            peers=None,
+            local_peers=None,
+        ),
+        make_audit_record(
+            **_UNKNOWN,
+            local=Endpoint(address="127.0.0.1", port=5432),
+            exposure="loopback-ipv4",
+            opened_by=("net.ipv4.conf.eth0.route_localnet",),
+            owners=(),
+            user=None,
+            unit=None,
+            container="0123456789ab",
+            peers=2,
+            local_peers=1,
+        ),
+    ),
+    (
+        make_finding(code="not-as-expected", fix=None, subject=HOSTILE),
+        make_finding(code="as-expected", severity="ok", evidence=(), hint=None, fix=None, see=()),
+    ),
+    complete=False,
+    missing=(
+        Missing(what="owners", count=1, why="they belong to another user"),
+        Missing(what="what a packet filter keeps out", count=None, why="its rules are not evaluated"),
+    ),
+)
+
+
 def make_bench_record(**changes: Any) -> BenchRecord:
     """Make the record of a stream."""
     settings: dict[str, Any] = {
@@ -714,4 +881,13 @@ BENCH = make_report(
     ),
     (make_finding(code="slower-than-baseline", severity="fail", fix=None),),
 )
-SAMPLES = {"ping": PING, "trace": TRACE, "bench": BENCH, "conns": CONNS, "empty": EMPTY, "who": WHO, "map": MAP}
+SAMPLES = {
+    "ping": PING,
+    "trace": TRACE,
+    "bench": BENCH,
+    "conns": CONNS,
+    "empty": EMPTY,
+    "who": WHO,
+    "map": MAP,
+    "audit": AUDIT,
+}

@@ -26,6 +26,7 @@ PUBLIC = {
     "UnsupportedError",
     "__version__",
     "bench_loopback",
+    "audit_bindings",
     "find_answerer",
     "list_connections",
     "map_flows",
@@ -55,6 +56,7 @@ def test_each_is_documented(name: str) -> None:
         "watch_connections",
         "find_answerer",
         "map_flows",
+        "audit_bindings",
     ],
 )
 def test_each_parameter_is_documented(name: str) -> None:
@@ -70,7 +72,7 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 
 
 def test_modules_stay_importable_by_name() -> None:
-    modules = "lodiag.ping, lodiag.trace, lodiag.bench, lodiag.conns, lodiag.who, lodiag.map"
+    modules = "lodiag.ping, lodiag.trace, lodiag.bench, lodiag.conns, lodiag.who, lodiag.map, lodiag.audit"
     code = f"import {modules}, types; assert isinstance(lodiag.ping, types.ModuleType)"
     subprocess.run([sys.executable, "-c", code], env=environment(), check=True)
 

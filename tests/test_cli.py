@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from running import Done
 
-REPORTING = ("ping", "trace", "conns", "who", "map")
+REPORTING = ("ping", "trace", "conns", "who", "map", "audit")
 """Commands that make a report."""
 
 
@@ -53,7 +53,7 @@ def test_help_is_grouped_and_names_the_commands_that_exist(option: str) -> None:
     assert set(named) == runnable
     assert len(named) == len(set(named))
     headings = re.findall(r"^(probe|look|judge|more)$", done.stdout, re.MULTILINE)
-    assert headings == ["probe", "look", "more"]
+    assert headings == ["probe", "look", "judge", "more"]
 
 
 @pytest.mark.parametrize("arguments", [[], *([name] for name in COMMANDS)], ids=str)
@@ -83,7 +83,7 @@ def test_version() -> None:
         (["pign"], "did you mean ping?"),
         (["con"], "did you mean conns?"),
         (["TRACE"], "not a command"),
-        (["frobnicate"], "ping, trace, conns"),
+        (["frobnicate"], "ping, trace, bench"),
         ([""], "not a command"),
         (["\x1b[2J"], "not a command"),
         (["x" * 10_000], "not a command"),
@@ -91,7 +91,9 @@ def test_version() -> None:
         (["--format", "json", "conns"], "lodiag"),
         (["--no-such-option"], "--no-such-option"),
         (["ping", "--no-such-option"], "--no-such-option"),
-        (["ping", "--coun", "3"], "--coun"),
+        (["ping", "--coun", "3"], "did you mean --count?"),
+        (["ping", "--coun=3"], "did you mean --count?"),
+        (["ping", "--format", "jsn"], "did you mean json?"),
         (["trace", "127.0.0.1", "127.0.0.2"], "127.0.0.2"),
         (["schema", "--json"], "--json"),
         (["conns", "--output"], "--output"),
@@ -179,8 +181,27 @@ def test_zsh_can_read_its_completions(tmp_path: Path) -> None:
         pytest.skip("zsh is not installed; that its completions are printed was tested")
     path = tmp_path / "_lodiag"
     path.write_text(done.stdout, encoding="utf-8")
-    checked = subprocess.run(["zsh", "-n", path], capture_output=True, text=True, check=False)
-    assert (checked.returncode, checked.stderr) == (0, "")
+    load = (
+        "fpath=($1 $fpath); autoload -U compinit; compinit -D -u; autoload +X -U _lodiag; print -r -- $_comps[lodiag]"
+    )
+    checked = subprocess.run(["zsh", "-fc", load, "zsh", tmp_path], capture_output=True, text=True, check=False)
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, "_lodiag\n", "")
+
+
+def test_the_manual_tells_every_option_and_is_clean(tmp_path: Path) -> None:
+    done = run_lodiag("--print-manual")
+    assert (done.returncode, done.stderr) == (0, "")
+    plain = done.stdout.replace("\\-", "-")
+    for name in COMMANDS:
+        assert f".SS lodiag {name}" in plain
+        for option in options_of(name):
+            assert option in plain
+    if shutil.which("mandoc") is None:
+        pytest.skip("mandoc is not installed; that every option is in the manual was tested")
+    path = tmp_path / "lodiag.1"
+    path.write_text(done.stdout, encoding="utf-8")
+    checked = subprocess.run(["mandoc", "-Tlint", "-Wstyle", path], capture_output=True, text=True, check=False)
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
 
 
 # --- every command in every format -----------------------------------------------------------------------------------
@@ -213,8 +234,10 @@ SCENES = {
     "who-down": Scene("who 9", LO_DOWN),
     "map": Scene("map"),
     "map-none": Scene("map", LO_DOWN),
+    "audit-none": Scene("audit", LO_DOWN),
+    "audit-unmet": Scene("audit --expect 5432=loopback --expect any=loopback", LO_UP),
 }
-FAILING = {"ping-strict", "ping-down", "ping-down-twice", "trace-down", "who-nobody", "who-down"}
+FAILING = {"ping-strict", "ping-down", "ping-down-twice", "trace-down", "who-nobody", "who-down", "audit-unmet"}
 
 every_scene = pytest.mark.parametrize("name", SCENES)
 
@@ -341,7 +364,7 @@ def test_markdown_tables_have_as_many_cells_in_each_row(name: str) -> None:
     for block in blocks:
         assert {len(re.findall(r"(?<!\\)\|", line)) for line in block} == {len(re.findall(r"(?<!\\)\|", block[0]))}
         assert re.fullmatch(r"\|(:?-+:?\|)+", block[1])
-    assert bool(blocks) == (name not in {"conns-none", "map-none"})
+    assert bool(blocks) == (name not in {"conns-none", "map-none", "audit-none", "audit-unmet"})
 
 
 # --- Prometheus ------------------------------------------------------------------------------------------------------

@@ -548,7 +548,7 @@ def test_v6only_and_timers_are_told(opened: ExitStack) -> None:
         ("--port {server} --local 127.0.0.9", set()),
         ("--port {server} --user {user}", {"listener", "client", "accepted"}),
         ("--port {server} --user {uid}", {"listener", "client", "accepted"}),
-        ("--port {server} --user nobody-at-all", set()),
+        ("--port {server} --user 64999", set()),
         ("--port {server} --unit no-such-unit", set()),
     ],
 )
@@ -722,17 +722,20 @@ def test_every_column_can_be_shown(opened: ExitStack) -> None:
     ("options", "words"),
     [
         (["--columns", "colour"], "'colour' is not a column"),
+        (["--columns", "acept_queue"], "did you mean accept_queue?"),
         (["--columns", ""], "'' is not a column"),
+        (["--state", "listn"], "did you mean listen?"),
         (["--columns", "local", "--json"], "json has all columns"),
         (["--local", "localhost"], "not an address"),
         (["--local", "::1%lo"], "has a zone"),
         (["--unit", ""], "unit must not be empty"),
         (["--process", ""], "process must not be empty"),
         (["--user", ""], "user must not be empty"),
+        (["--user", "nobody-of-this-name"], "there is no user 'nobody-of-this-name'"),
         (["--no-process", "--columns", "process"], "processes cannot be shown"),
         (["--lport", "65536"], "local port"),
         (["--rport", "-1"], "remote port"),
-        (["--source", "kvm"], "invalid choice"),
+        (["--source", "kvm"], "is not one of sock_diag"),
     ],
 )
 def test_what_cannot_be_shown_is_refused(options: list[str], words: str) -> None:

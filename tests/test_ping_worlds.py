@@ -117,11 +117,11 @@ def test_silence_is_named(world: str, target: str, kind: str, error: str, code: 
     assert finding["evidence"]
 
 
-def test_p36_ipv6_datagrams_vanish_without_a_word() -> None:
+def test_p36_ipv6_datagrams_vanish_and_only_the_stamps_tell_where() -> None:
     report = by("icmp-datagram", WORLDS["P36-output-drop"], *QUICK, "::1")
 
     (record,) = report["records"]
-    assert (record["method"], record["received"], record["error"]) == ("icmp-datagram", 0, "timeout")
+    assert (record["method"], record["received"], record["error"]) == ("icmp-datagram", 0, "dropped-on-output")
 
 
 @pytest.mark.parametrize(("world", "words"), [("P34-never-up", "interface-down"), ("P37-input-drop", "timeout")])

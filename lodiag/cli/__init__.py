@@ -82,6 +82,11 @@ def _run_top(arguments: list[str]) -> int:
 
             output.write(shtab.complete(make_full_parser(), options.print_completion))
             return 0
+        if options.print_manual:
+            from lodiag.cli.manual import write_manual
+
+            output.write(write_manual())
+            return 0
     tell(parser.format_usage().rstrip())
     tell("hint: lodiag --help lists the commands.")
     return USAGE_STATUS

@@ -158,6 +158,7 @@ def _choose_sockets(options: argparse.Namespace, columns: tuple[str, ...]) -> di
 def _choose_columns(options: argparse.Namespace) -> tuple[str, ...]:
     """Columns that were asked for, or none; ``ConfigError`` if they are not to be had."""
     from lodiag.errors import ConfigError
+    from lodiag.limits import suggest
     from lodiag.render import COLUMNED
     from lodiag.render.columns import WIDE, list_columns
 
@@ -173,6 +174,6 @@ def _choose_columns(options: argparse.Namespace) -> tuple[str, ...]:
         raise ConfigError(message, "Leave out --no-process, or the columns process and cmdline.")
     unknown = [name for name in names if name not in list_columns()]
     if unknown:
-        message = f"{unknown[0][:40]!r} is not a column"
+        message = f"{unknown[0][:40]!r} is not a column{suggest(unknown[0], list_columns())}"
         raise ConfigError(message, f"Columns: {', '.join(list_columns())}.")
     return names

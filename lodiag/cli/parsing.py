@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from lodiag import __version__
 from lodiag.cli.output import Output, tell
+from lodiag.limits import suggest
 from lodiag.render import FORMATS
 from lodiag.render.escaping import printable
 
@@ -21,6 +22,7 @@ COMMANDS = {
     "conns": ("look", "which sockets use the loopback, and who owns them"),
     "who": ("look", "who answers on a port of the loopback, and who holds it"),
     "map": ("look", "which process talks to which over the loopback"),
+    "audit": ("judge", "which services are on the loopback alone, and which are exposed"),
     "schema": ("more", "print the JSON Schema of what --json prints"),
 }
 """Group and purpose of each command, which is a module of ``lodiag.cli`` with ``add_arguments`` and ``run``."""
@@ -30,24 +32,38 @@ _LONGEST_MESSAGE = 400
 
 FAMILIES = {"-4": "ipv4", "-6": "ipv6"}
 
-_TOP_HELP = """usage: lodiag COMMAND [OPTIONS]
+PURPOSE = "what is happening on this machine's loopback, and what is wrong with it"
+EXIT_STATUS = "0 all well, 1 something was found, 2 could not run"
 
-What is happening on this machine's loopback, and what is wrong with it.
-{groups}
+_TOP_HELP = f"""usage: lodiag COMMAND [OPTIONS]
+
+{PURPOSE.capitalize()}.
+{{groups}}
 
   lodiag COMMAND --help            the options of a command
   lodiag --version                 the version
   lodiag --print-completion SHELL  completions, for bash or zsh
+  lodiag --print-manual            the manual page, for man -l
 
-exit status: 0 all well, 1 something was found, 2 could not run
+exit status: {EXIT_STATUS}
 """
 
 
 class Parser(argparse.ArgumentParser):
     """A parser whose errors are a usage line, one sentence and a hint, with exit status 2."""
 
+    def _check_value(self, action: argparse.Action, value: object) -> None:
+        """Refuse what is not among the choices of an option."""
+        if action.choices is not None and value not in action.choices:
+            choices = [str(choice) for choice in action.choices]
+            message = f"{str(value)[:40]!r} is not one of {', '.join(choices)}{suggest(str(value), choices)}"
+            raise argparse.ArgumentError(action, message)
+
     def error(self, message: str) -> NoReturn:
         """Say what is wrong with the arguments, and stop."""
+        start, _, unknown = message.partition("unrecognized arguments: ")
+        if not start and unknown:
+            message += suggest(unknown.split()[0].partition("=")[0], self._option_string_actions)
         shown = printable(message[:_LONGEST_MESSAGE])  # it may quote what was given
         tell(self.format_usage().rstrip())
         tell(f"{self.prog}: error [usage]: {shown}")
@@ -76,6 +92,7 @@ def make_top_parser() -> Parser:
     parser.add_argument(
         "--print-completion", choices=("bash", "zsh"), help="print completions for a shell", metavar="SHELL"
     )
+    parser.add_argument("--print-manual", action="store_true", help="print the manual page, in roff")
     return parser
 
 
@@ -94,13 +111,10 @@ class _Print(argparse.Action):
 
 def refuse_command(text: str) -> NoReturn:
     """Say what is wrong with the word that stands where a command should."""
-    from difflib import get_close_matches
-
     if text in COMMANDS:
         message = f"the options of {text} go after it: lodiag {text} [OPTIONS]"
         raise argparse.ArgumentTypeError(message)
-    close = get_close_matches(text, COMMANDS, n=1)
-    guess = f"; did you mean {close[0]}?" if close else f", but one of {', '.join(COMMANDS)} is"
+    guess = suggest(text, COMMANDS) or f", but one of {', '.join(COMMANDS)} is"
     message = f"{text[:40]!r} is not a command{guess}"
     raise argparse.ArgumentTypeError(message)
 

@@ -16,6 +16,7 @@ EXAMPLES = """examples:
   lodiag trace                     the first address of localhost, by UDP
   lodiag trace -I ::1              by ICMP echo
   lodiag trace -T -p 5432 --json   by TCP, to the port of a service
+  lodiag trace --method all        by all three at once: which is blocked
 """
 
 
@@ -27,9 +28,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     methods = parser.add_mutually_exclusive_group()
     methods.add_argument(
         "--method",
-        choices=("auto", "icmp", "udp", "tcp"),
+        choices=("auto", "icmp", "udp", "tcp", "all"),
         default="auto",
-        help="auto takes UDP to a closed port, which needs no privilege, and ICMP where that is refused",
+        help="auto takes UDP to a closed port, which needs no privilege, and ICMP where that is refused; "
+        "all compares the three",
     )
     for letter, method in (("-I", "icmp"), ("-U", "udp"), ("-T", "tcp")):
         methods.add_argument(
@@ -52,9 +54,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
     )
     parser.add_argument(
-        "--deadline", type=seconds, default=5.0, help="seconds after which to stop (default: 5)", metavar="SECONDS"
+        "--deadline", type=seconds, default=2.0, help="seconds after which to stop (default: 2)", metavar="SECONDS"
     )
     parser.add_argument("-p", "--port", type=number(int), help="port for udp and tcp (default: one that is closed)")
+    parser.add_argument(
+        "-M", "--mtu", action="store_true", help="look for the largest packet that passes unfragmented, by UDP"
+    )
     add_family_arguments(parser)
     parser.add_argument("-n", "--numeric", action="store_true", help="accepted for habit; addresses are never named")
     add_output_arguments(parser)
@@ -75,6 +80,7 @@ def run(options: argparse.Namespace, output: Output) -> int:
         deadline_s=options.deadline,
         port=options.port,
         family=options.family,
+        with_mtu=options.mtu,
     )
     output.write(render(report, options.format))
     return report.exit_status

@@ -5,19 +5,25 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from lodiag.judge.delays import judge_delays
+from lodiag.judge.icmp_errors import tell_icmp_error
+from lodiag.judge.places import DROPPED, find_place, hint_at, tell_places
+from lodiag.judge.replies import judge_replies
 from lodiag.judge.silence import LOOK_AT_RULES, Silence, judge_silence, make_finding, tell, tell_errno
 from lodiag.model import Evidence, Finding
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from lodiag.judge.silence import Surroundings
     from lodiag.model.ping import PingRecord
-    from lodiag.system.facts import Setting
 
 
 LEAST_LOSS_STEP = 1e-9
 """Two ratios of losses differ by no less, since no more than 1e9 probes are sent; 0.7 percent of 1000 is not over 7."""
+
+MOST_OUTAGES_SHOWN = 3
+"""Of which a finding gives the times; the record has more."""
 
 LONG_DELAY_MS = 1.0
 """Ten times what this process takes for a probe after a pause, with cold caches: 0.1 ms on a slow virtual machine."""
@@ -38,24 +44,35 @@ def judge_ping(
     """
     if record.received == 0:
         error = record.error or "interrupted"
-        silence = Silence(address=record.address, family=record.family, error=error, evidence=_measured(record))
-        yield judge_silence(silence, surroundings, "warn" if others_answered else "fail")
+        silence = Silence(address=record.address, family=record.family, error=error, evidence=_met(record))
+        finding = judge_silence(silence, surroundings, "warn" if others_answered else "fail")
+        place = hint_at(record) if finding.code == "timeout" else None
+        yield finding if place is None else replace(finding, hint=f"{place} {finding.hint}")
     elif record.not_sent:
-        yield make_finding(record.error or "send-failed", "fail", record.address, _measured(record))
+        yield make_finding(record.error or "send-failed", "fail", record.address, _met(record))
     elif record.lost:
         message = f"{record.lost} of {record.sent} probes to {record.address} were lost"
-        yield _plain("loss", "warn", record, message, f"On a loopback none should be. {LOOK_AT_RULES}")
+        finding = _plain("loss", "warn", record, message, f"On a loopback none should be. {_where(record)}")
+        yield replace(finding, evidence=_met(record))
     yield from _judge_oddities(record)
+    yield from judge_replies(record, surroundings.settings)
+    yield from judge_delays(record)
     yield from _judge_limits(record, max_loss_ratio, max_rtt_ms)
     yield from _judge_clock(record)
     if record.method == "udp" and record.refused:
         yield _judge_refusal(record, surroundings)
 
 
-def name_silence(record: PingRecord, settings: Mapping[str, Setting]) -> PingRecord:
-    """Tell an ignored echo from a lost one: on the wire both are silence."""
-    silent = record.error == "timeout" and record.received == 0 and (record.method or "").startswith("icmp")
-    if silent and settings[f"echo-ignored-{record.family}"].value == "1":
+def name_silence(record: PingRecord, around: Surroundings) -> PingRecord:
+    """Tell apart what is silence all the same: dropped on the way out, ignored by the kernel, lost."""
+    if record.error != "timeout" or record.received:
+        return record
+    place = find_place(record)
+    is_down = around.interfaces is not None and not any(interface.is_up for interface in around.interfaces)
+    if place in DROPPED and not is_down:  # what is down drops as a queue does
+        return replace(record, error=DROPPED[place])
+    is_echo = (record.method or "").startswith("icmp")
+    if is_echo and around.settings[f"echo-ignored-{record.family}"].value == "1":
         return replace(record, error="icmp-ignored")
     return record
 
@@ -125,6 +142,25 @@ def _judge_refusal(record: PingRecord, around: Surroundings) -> Finding:
 def _measured(record: PingRecord) -> tuple[Evidence, ...]:
     value = f"{record.sent} sent, {record.received} received, {record.not_sent} not sent"
     return Evidence(name="probes", value=value, source=f"{record.method or 'no'} socket"), *tell_errno(record.errno)
+
+
+def _met(record: PingRecord) -> tuple[Evidence, ...]:
+    """What probes that were not answered met instead."""
+    error = tell_icmp_error(record.family, record.icmp_type, record.icmp_code, record.icmp_from)
+    outages = (
+        Evidence(
+            name=f"outage from {outage.started_at} to {outage.ended_at}", value=f"{outage.probes} probes", source="ping"
+        )
+        for outage in record.outages[:MOST_OUTAGES_SHOWN]
+    )
+    shown = outages if record.received else ()
+    return *_measured(record), *((error,) if error else ()), *tell_places(record), *shown
+
+
+def _where(record: PingRecord) -> str:
+    if record.icmp_from:
+        return f"An ICMP error tells of some. {LOOK_AT_RULES}"
+    return hint_at(record) or LOOK_AT_RULES
 
 
 def _plain(code: str, severity: str, record: PingRecord, message: str, hint: str | None) -> Finding:

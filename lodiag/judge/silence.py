@@ -89,6 +89,18 @@ ADVICE = {
         "the kernel is set to ignore echo requests, so {address} cannot answer them",
         "No other protocol is touched: lodiag ping --method udp {address}",
     ),
+    "dropped-on-output": Advice(
+        "probes to {subject} are dropped on their way out, and nothing is said: they never came to the queue",
+        f"An output rule drops them. {LOOK_AT_RULES}",
+    ),
+    "dropped-in-queue": Advice(
+        "the queue of the interface drops the probes to {subject}, and nothing is said",
+        "Look at what shapes its traffic.",
+    ),
+    "reply-from-elsewhere": Advice(
+        "probes to {subject} are answered from another address",
+        "A rule rewrites sources, or redirects what is sent there.",
+    ),
     "timeout": Advice(
         "no probe to {subject} was answered in time",
         "Try another --method: if that is answered, something drops this one alone, as a packet filter can.",
@@ -99,6 +111,16 @@ ADVICE = {
     "corrupted": Advice("every reply from {subject} was damaged", f"Something rewrites packets. {LOOK_AT_RULES}"),
     "message-too-long": Advice(
         "probes of this size do not fit the path to {subject}", "Give a smaller --size, or look at the mtu."
+    ),
+    "mtu-black-hole": Advice(
+        "large packets to {subject} vanish without a word, small ones pass: connections hang once they carry much",
+        f"Somebody drops the ICMP errors that tell of a smaller mtu. {LOOK_AT_RULES}",
+        ("RFC 2923 2.1", "RFC 4821"),
+    ),
+    "smaller-path-mtu": Advice(
+        "not all links on the way to {subject} take packets as large as the first one does",
+        "TCP finds that out by itself; a datagram that must not be fragmented does not pass.",
+        ("RFC 1191", "RFC 8201"),
     ),
     "no-buffer-space": Advice(
         "the queue of the interface drops the probes to {subject}", "Look at what shapes its traffic."

@@ -5,15 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from lodiag.judge.silence import Silence, judge_silence, tell_errno
-from lodiag.model import Evidence, Finding
+from lodiag.judge.methods import is_echo_ignored, judge_methods
+from lodiag.judge.silence import Silence, judge_silence, make_finding, tell_errno
+from lodiag.judge.way import judge_way
+from lodiag.model import Evidence
 from lodiag.targets import family_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from lodiag.judge.silence import Surroundings
-    from lodiag.model.trace import HopRecord, TraceSummary
+    from lodiag.model import Finding
+    from lodiag.model.trace import HopRecord, TraceMethod, TraceSummary
     from lodiag.options import TraceOptions
 
 
@@ -27,72 +30,55 @@ _SERVICES = {
 def judge_trace(
     summary: TraceSummary, records: Sequence[HopRecord], options: TraceOptions, around: Surroundings
 ) -> Iterator[Finding]:
-    """Judge a trace: whether the target was reached, and whether its traffic stayed on this host."""
-    strangers = [r for r in records if any(p.address not in {None, summary.address} for p in r.probes)]
-    is_far = summary.hops is not None and summary.hops > options.first_hop
-    nearer = records[:-1] if is_far else ()
-    if strangers or any(record.received for record in nearer):
-        yield _judge_leaving(summary, strangers)
-    elif nearer:
-        yield _judge_distance(summary, sum(record.sent for record in nearer))
-    if not summary.reached:
-        finding = _judge_unreached(summary, records, around)
-        service = _SERVICES.get(summary.method) if options.port is not None and finding.code == "timeout" else None
-        yield replace(finding, hint=service.format(port=options.port)) if service else finding
+    """Judge a trace: whether the target was reached, by all methods alike, and whether its traffic stayed here."""
+    way = list(judge_way(summary, records, options, around))
+    yield from way
+    yield from judge_methods(summary, around)
+    yield from _judge_mtu(summary, records)
+    if not summary.reached and not any(finding.code == "routing-loop" for finding in way):
+        for found in summary.methods:
+            own = [record for record in records if record.method == found.method]
+            yield _judge_unreached(summary.address, found, own, around, options)
 
 
-def _judge_leaving(summary: TraceSummary, strangers: Sequence[HopRecord]) -> Finding:
-    seen = tuple(
-        Evidence(name=f"hop {record.hop}", value=record.address, source=f"{record.method} probe")
-        for record in strangers
-    )
-    hops = Evidence(name="hops", value=summary.hops, source=f"{summary.method} probe")
-    return Finding(
-        code="leaves-loopback",
-        severity="fail",
-        subject=summary.address,
-        message=f"traffic to {summary.address} leaves this host or is redirected: loopback is one hop away",
-        evidence=(hops, *seen),
-        hint="Look at the routes, at the rules that choose among them, and at the packet filter.",
-        fix=None,
-        see=(),
-    )
-
-
-def _judge_distance(summary: TraceSummary, asked: int) -> Finding:
-    """Say that only a far hop answers, which a router that keeps silent can cause, or the loss of many probes."""
-    return Finding(
-        code="nearer-hops-silent",
-        severity="fail",
-        subject=summary.address,
-        message=f"{summary.address} answers at hop {summary.hops} and no nearer, though loopback is one hop away",
-        evidence=(
-            Evidence(name="hops", value=summary.hops, source=f"{summary.method} probe"),
-            Evidence(name="nearer probes", value=f"{asked} sent, 0 answered", source=f"{summary.method} probe"),
-        ),
-        hint="Its traffic passes routers that keep silent, or most probes are lost: look at routes and packet filter.",
-        fix=None,
-        see=(),
-    )
-
-
-def _judge_unreached(summary: TraceSummary, records: Sequence[HopRecord], around: Surroundings) -> Finding:
-    probes = [probe for record in records for probe in record.probes]
-    errors = [probe.error for probe in probes if probe.error]
-    error = next((e for e in errors if e != "timeout"), "timeout" if probes else "interrupted")
-    if records and any(probe.status == "ttl-exceeded" for probe in records[-1].probes):
-        error = "max-hops-reached"
-    family = family_of(summary.address)
-    if (
-        error == "timeout"
-        and summary.method.startswith("icmp")
-        and around.settings[f"echo-ignored-{family}"].value == "1"
-    ):
+def _judge_unreached(
+    address: str, found: TraceMethod, records: Sequence[HopRecord], around: Surroundings, options: TraceOptions
+) -> Finding:
+    family, error = family_of(address), found.error or "timeout"
+    if error == "timeout" and is_echo_ignored(found.method, family, around):
         error = "icmp-ignored"
+    probes = [probe for record in records for probe in record.probes]
     sent = sum(record.sent for record in records)
     received = sum(record.received for record in records)
     value = f"{sent} sent, {received} answered, {len(probes) - sent} not sent"
     errno = next((probe.errno for probe in probes if probe.errno), None)
-    counts = Evidence(name="probes", value=value, source=f"{summary.method} socket")
-    silence = Silence(address=summary.address, family=family, error=error, evidence=(counts, *tell_errno(errno)))
-    return judge_silence(silence, around, "fail")
+    counts = Evidence(name="probes", value=value, source=f"{found.method} socket")
+    evidence = (counts, *_tell_last(found, records), *tell_errno(errno))
+    silence = Silence(address=address, family=family, error=error, evidence=evidence)
+    finding = judge_silence(silence, around, "fail")
+    service = _SERVICES.get(found.method) if options.port is not None and finding.code == "timeout" else None
+    return replace(finding, hint=service.format(port=options.port)) if service else finding
+
+
+def _tell_last(found: TraceMethod, records: Sequence[HopRecord]) -> Iterator[Evidence]:
+    """Tell who answered last, and what it said."""
+    answered = [(record.hop, probe) for record in records for probe in record.probes if probe.address is not None]
+    if answered:
+        hop, probe = answered[-1]
+        icmp = "" if probe.icmp_type is None else f", ICMP type {probe.icmp_type} code {probe.icmp_code}"
+        value = f"{probe.address} at hop {hop}: {probe.error or probe.status}{icmp}"
+        yield Evidence(name="last answer", value=value, source=f"{found.method} probe")
+
+
+def _judge_mtu(summary: TraceSummary, records: Sequence[HopRecord]) -> Iterator[Finding]:
+    """Say who on the way has a smaller link, or that somebody keeps silent about it."""
+    subject = summary.address
+    told = {record.address: record.mtu_bytes for record in records if record.mtu_bytes is not None}
+    evidence = [Evidence(name=f"mtu behind {address}", value=mtu, source="udp probe") for address, mtu in told.items()]
+    if summary.path_mtu_status == "black-hole":
+        if summary.route is not None:
+            evidence.append(Evidence(name="mtu of the route", value=summary.route.mtu, source="rtnetlink"))
+        yield make_finding("mtu-black-hole", "warn", subject, tuple(evidence))
+    elif summary.path_mtu_status == "found" and told:
+        evidence.append(Evidence(name="path_mtu_bytes", value=summary.path_mtu_bytes, source="udp probe"))
+        yield make_finding("smaller-path-mtu", "info", subject, tuple(evidence))

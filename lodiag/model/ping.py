@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from lodiag.model import CLOCKS, FAMILIES, METHODS, Refusal, detail, fact, label, metric
 
 REPLY_STATUSES = ("received", "timeout", "late", "corrupted", "unreachable", "not-sent")
+STAGES = ("not-sent", "socket", "queue", "interface")
+"""How far a probe came: refused by the system call; taken, and never seen at the queue of the interface; put there, and
+never seen to leave it; handed to the interface."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +28,28 @@ class PingReply:
     icmp_type: int | None = fact("Type of the ICMP message that came back.")
     icmp_code: int | None = fact("Code of the ICMP message that came back.")
     reply_from: str | None = fact("Address that the message came from.")
+    reached: str | None = fact(
+        "How far a probe came of which nothing came back, by the kernel's stamps; null where they do not tell.", STAGES
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RttBucket:
+    """How many round trips took so long."""
+
+    from_ms: float = fact("Least time that counts here.")
+    below_ms: float = fact("Least time that no longer does.")
+    count: int = fact("How many there are.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outage:
+    """Two or more probes in a row that were lost or could not be sent."""
+
+    first_seq: int = fact("Number of the first of them.")
+    started_at: str = fact("When the first of them was sent, or should have been: RFC 3339, UTC.")
+    ended_at: str = fact("When the last of them was.")
+    probes: int = fact("How many they are.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +75,16 @@ class PingRecord:
     duplicates: int = metric("Further replies to a probe that had one.")
     corrupted: int = metric("Replies whose payload or checksum was wrong; not received.")
     late: int = metric("Replies after the timeout; not received.")
+    reordered: int = metric("Received replies to probes that were sent before one that was already received.")
+    strays: int = metric("Replies that came from another address than was probed; not received.")
+    lost_unqueued: int | None = metric(
+        "Silent probes that never came to the queue of the interface; null where no stamps tell."
+    )
+    lost_queued: int | None = metric("Silent probes that never left that queue; null likewise.")
+    lost_sent: int | None = metric("Silent probes that were handed to the interface; null likewise.")
+    outage_count: int = metric("Times that two or more probes in a row were lost or not sent.")
+    reply_ttl_min: int | None = metric("Lowest TTL or hop limit of the received replies; null where it is not told.")
+    reply_ttl_max: int | None = metric("Highest of them.")
     lesser_clock: int = metric("Received replies that had to be timed by a lesser clock than was to be had.")
     rtt_min_ms: float | None = metric("Shortest round trip of the received probes.")
     rtt_avg_ms: float | None = metric("Arithmetic mean of the round trips.")
@@ -64,6 +99,13 @@ class PingRecord:
     jitter_ms: float | None = metric("Mean absolute difference of the round trips of consecutive probes.")
     error: str | None = fact("Code of the last thing that kept a probe from being sent or answered; null if none.")
     errno: str | None = fact("The system's own word for why a probe could not be sent; null if all could.")
+    icmp_type: int | None = fact("Type of the last ICMP error; null if none came.")
+    icmp_code: int | None = fact("Code of the last ICMP error.")
+    icmp_from: str | None = fact("Address that the last ICMP error came from.")
+    outages: tuple[Outage, ...] = detail("The first hundred outages, as ranges of time.")
+    histogram: tuple[RttBucket, ...] = detail(
+        "The round trips of received probes in buckets, four to each power of two; empty ones are left out."
+    )
     refused: tuple[Refusal, ...] = detail("Better methods that were refused, best first.")
     replies: tuple[PingReply, ...] | None = detail("The fate of each probe; null where it was not kept.")
 

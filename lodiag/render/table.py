@@ -24,7 +24,7 @@ MOST_TABULATED = 1000
 def render(report: Report[Any, Any], columns: Sequence[str] = ()) -> str:
     """Write a report for a terminal of 80 columns."""
     head = headline(report)
-    parts = [_wrap(head, "")] if head else []
+    parts = ["\n".join(_wrap(line, "") for line in head.splitlines())] if head else []
     parts += [_draw(table) for table in lay_out(report, columns)] or [f"no {_KINDS[report.command]} to show"]
     parts += [_describe(finding) for finding in report.findings]
     for item in report.missing:
@@ -39,6 +39,7 @@ _KINDS = {
     "conns": "sockets",
     "who": "addresses",
     "map": "connections",
+    "audit": "sockets",
 }
 
 
@@ -100,8 +101,20 @@ def render_reply(target: str, address: str, reply: PingReply) -> str:
         time = f"time={milliseconds(reply.rtt_ms)} ms{user}"
         return f"{size or 'reply '}from {address}: seq={reply.seq}{ttl} {time}{note}"
     if reply.status == "unreachable":
-        kind = "" if reply.icmp_type is None else f" (ICMP type {reply.icmp_type} code {reply.icmp_code})"
+        kind = "" if reply.icmp_type is None else _kind(reply)
         return f"from {reply.reply_from or address}: seq={reply.seq} {reply.error}{kind}"
     if reply.status == "not-sent":
-        return f"{address}: seq={reply.seq} not sent: {reply.error}"
-    return f"{address}: seq={reply.seq} no reply ({reply.error})"
+        error = "" if reply.icmp_type is None else f"; from {reply.reply_from or address}{_kind(reply)}"
+        return f"{address}: seq={reply.seq} not sent: {reply.error}{error}"
+    return f"{address}: seq={reply.seq} no reply ({_PLACES.get(reply.reached or '', reply.error)})"
+
+
+_PLACES = {
+    "socket": "timeout; it never came to the queue",
+    "queue": "timeout; it never left the queue",
+    "interface": "timeout; it was sent",
+}
+
+
+def _kind(reply: PingReply) -> str:
+    return f" (ICMP type {reply.icmp_type} code {reply.icmp_code})"

@@ -14,10 +14,25 @@ if TYPE_CHECKING:
 
     from lodiag.model import Finding, Host
     from lodiag.model.bench import BenchMachine
+    from lodiag.model.net import Link, LinkAddress, Qdisc, Route, RouteAnswer, Rule
     from lodiag.system.census import Census
     from lodiag.system.ends.pool import Ends
-    from lodiag.system.facts import Condition, Group, Holder, Interface, Process, Question, Setting, Socket, SocketTable
-    from lodiag.system.probe import ProbeSocket
+    from lodiag.system.facts import (
+        Condition,
+        Forwards,
+        Group,
+        Holder,
+        Interface,
+        Namespaces,
+        Opening,
+        Process,
+        Question,
+        Setting,
+        Socket,
+        SocketTable,
+    )
+    from lodiag.system.probe import ProbeSocket, Waitable
+    from lodiag.system.sizing import SizeProbe
 
 
 class System:
@@ -104,13 +119,19 @@ class System:
 
         return IcmpProbe(family, address, method, source=source, size_bytes=size_bytes)
 
+    def open_size_probe(self, family: str, address: str) -> SizeProbe:
+        """Open a socket that sends UDP packets of chosen sizes, which nothing may fragment; ``SendError`` likewise."""
+        from lodiag.system.sizing import SizeProbe
+
+        return SizeProbe(family, address)
+
     def wait_for_stamps(self, families: Iterable[str]) -> None:
         """Wait, for some tens of milliseconds at most, until the kernel stamps what sockets that ask for it receive."""
         from lodiag.system import stamping
 
         any(stamping.warm_up(family) for family in families)
 
-    def wait(self, probes: Sequence[ProbeSocket], timeout_s: float) -> None:
+    def wait(self, probes: Sequence[Waitable], timeout_s: float) -> None:
         """Sleep until an answer may have arrived at one of the probes; it may be less than ``timeout_s``."""
         from lodiag.system import waiting
 
@@ -188,6 +209,12 @@ class System:
 
         return procfs.name_user(uid)
 
+    def has_user(self, name: str) -> bool | None:
+        """Whether there is a user of this name; ``None`` where that cannot be asked."""
+        from lodiag.system import procfs
+
+        return procfs.has_user(name)
+
     def has_address(self, address: str) -> bool:
         """Whether a socket of this machine can have an address (a literal); nothing is sent."""
         from lodiag.system import names
@@ -214,6 +241,11 @@ class System:
 
     def list_loopback_interfaces(self) -> tuple[Interface, ...] | None:
         """Find the loopback interfaces, by their flag and not by their name; ``None`` if none can be read."""
+        from lodiag.system import interfaces
+
+        found = interfaces.try_to(interfaces.list_loopback_interfaces)
+        if found is not None:
+            return found
         from lodiag.system import portable
 
         return portable.list_loopback_interfaces()
@@ -240,8 +272,8 @@ class System:
         """Tell what the speed of the loopback depends on."""
         from lodiag.system import machine
 
-        interfaces = self.list_loopback_interfaces()
-        return machine.describe_machine(interfaces[0] if interfaces else None, None)
+        links = [link for link in self.list_links() or () if link.is_loopback]
+        return machine.describe_machine(links[0] if links else None)
 
     def take_census(self) -> Census:
         """Tell how much of the processors everybody has used so far."""
@@ -254,3 +286,68 @@ class System:
         from lodiag.system import machine
 
         return machine.read_load()
+
+    def find_openings(self) -> tuple[Opening, ...]:
+        """Find the interfaces that are up, but for the loopback's, by which packets for 127.0.0.0/8 are let in."""
+        from lodiag.system import openings
+
+        if not openings.is_any_open():
+            return ()
+        links = self.list_links()
+        up = openings.list_interfaces() if links is None else [link.ifname for link in links if link.is_up]
+        loopbacks = {interface.name for interface in self.list_loopback_interfaces() or ()}
+        return openings.find_openings(name for name in up if name not in loopbacks)
+
+    def read_forwards(self) -> Forwards:
+        """Read the rules of the packet filter that send on what other hosts send here."""
+        from lodiag.system import forwards
+
+        return forwards.read_forwards()
+
+    def count_namespaces(self) -> Namespaces:
+        """Count the other network namespaces of this machine, of which nothing is seen from here."""
+        from lodiag.system import openings
+
+        return openings.count_namespaces(sees_all=self.sees_all_processes())
+
+    def list_links(self) -> tuple[Link, ...] | None:
+        """All interfaces of this network namespace; ``None`` where rtnetlink is not to be had."""
+        from lodiag.system import interfaces
+
+        return interfaces.try_to(interfaces.list_links)
+
+    def list_addresses(self) -> tuple[LinkAddress, ...] | None:
+        """Addresses of all interfaces; ``None`` likewise."""
+        from lodiag.system import interfaces
+
+        return interfaces.try_to(interfaces.list_addresses)
+
+    def list_routes(self) -> tuple[Route, ...] | None:
+        """Routes of all tables that packets to 127.0.0.0/8 or ::1 could take, default routes too; ``None`` likewise."""
+        from lodiag.system import interfaces
+
+        return interfaces.try_to(interfaces.list_routes)
+
+    def list_rules(self) -> tuple[Rule, ...] | None:
+        """All rules that choose among the tables of routes, by family and priority; ``None`` likewise."""
+        from lodiag.system import interfaces
+
+        return interfaces.try_to(interfaces.list_rules)
+
+    def list_qdiscs(self) -> tuple[Qdisc, ...] | None:
+        """What queues the packets of all interfaces; ``None`` likewise."""
+        from lodiag.system import interfaces
+
+        return interfaces.try_to(interfaces.list_qdiscs)
+
+    def look_up_route(
+        self, address: str, source: str | None = None, *, proto: str | None = None, port: int | None = None
+    ) -> RouteAnswer | None:
+        """Ask for the way that a packet to ``address`` (a literal) would take; nothing is sent. ``None`` likewise.
+
+        ``source`` is the address that it would come from, ``proto`` tcp, udp or icmp, ``port`` that of the destination.
+        Of an interface that is down this tells nothing: its routes stay.
+        """
+        from lodiag.system import interfaces
+
+        return interfaces.try_to(lambda: interfaces.look_up_route(address, source, proto, port))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import socket
 import sys
+from contextlib import suppress
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 IP_RECVERR = 11
 IP_RECVTTL = 12
 IPV6_RECVERR = 25
+IP_PKTINFO = 8
+IPV6_RECVPKTINFO, IPV6_PKTINFO = 49, 50
 ANCILLARY_BYTES = 512
 QUOTE_BYTES = 2048
 """Room for what an ICMP error quotes: at most 576 bytes (RFC 1812 4.3.2.3) or 1280 (RFC 4443 2.4)."""
@@ -28,7 +31,8 @@ QUOTE_BYTES = 2048
 class Caught(NamedTuple):
     """An ICMP error of the error queue: what we had sent, what was wrong with it, when it was read.
 
-    ``arrived_ns`` is when the kernel stamped it, in nanoseconds since the epoch; ``None`` if it did not.
+    ``arrived_ns`` is when the kernel stamped it, in nanoseconds since the epoch, and ``interface_index`` by which
+    interface it came; ``None`` if the kernel does not tell.
     """
 
     quoted: bytes
@@ -36,6 +40,7 @@ class Caught(NamedTuple):
     ttl: int | None
     received_ns: int
     arrived_ns: int | None
+    interface_index: int | None = None
 
 
 def enable(sock: socket.socket, family: str) -> bool:
@@ -69,6 +74,24 @@ def find_ttl(ancillary: list[tuple[int, int, bytes]]) -> int | None:
     return None
 
 
+def enable_interface(sock: socket.socket, family: str) -> None:
+    """Ask by which interface things arrive; it stays unknown where the system does not tell."""
+    option = (socket.IPPROTO_IP, IP_PKTINFO) if family == "ipv4" else (socket.IPPROTO_IPV6, IPV6_RECVPKTINFO)
+    if sys.platform == "linux":
+        with suppress(OSError):
+            sock.setsockopt(*option, 1)
+
+
+def find_interface(ancillary: list[tuple[int, int, bytes]]) -> int | None:
+    """Index of the interface among control messages: first in in_pktinfo, behind the address in in6_pktinfo."""
+    for level, kind, data in ancillary:
+        if (level, kind) == (socket.IPPROTO_IP, IP_PKTINFO):
+            return int.from_bytes(data[:4], sys.byteorder)
+        if (level, kind) == (socket.IPPROTO_IPV6, IPV6_PKTINFO):
+            return int.from_bytes(data[16:20], sys.byteorder)
+    return None
+
+
 def read(sock: socket.socket, family: str, stamper: Stamper | None = None, seq: int | None = None) -> Caught | None:
     """Take the next ICMP error off the queue; ``None`` when there is none.
 
@@ -86,7 +109,8 @@ def read(sock: socket.socket, family: str, stamper: Stamper | None = None, seq: 
             if (level, kind) in {(socket.IPPROTO_IP, IP_RECVERR), (socket.IPPROTO_IPV6, IPV6_RECVERR)}:
                 error = decode_extended_err(family, data)
                 if error is not None:
-                    return Caught(quoted, error, find_ttl(ancillary), received_ns, find_stamp(ancillary))
+                    ttl, arrived_ns = find_ttl(ancillary), find_stamp(ancillary)
+                    return Caught(quoted, error, ttl, received_ns, arrived_ns, find_interface(ancillary))
     return None
 
 

@@ -33,8 +33,12 @@ def name_settings(interface: str | None) -> dict[str, str]:
         "echo-ignored-ipv4": "net.ipv4.icmp_echo_ignore_all",
         "echo-ignored-ipv6": "net.ipv6.icmp.echo_ignore_all",
         "icmp-groups": "net.ipv4.ping_group_range",
+        "default-ttl-ipv4": "net.ipv4.ip_default_ttl",
     }
-    return names | ({"ipv6-disabled": f"net.ipv6.conf.{interface}.disable_ipv6"} if interface else {})
+    if interface is None:
+        return names
+    of_interface = {"ipv6-disabled": "disable_ipv6", "default-ttl-ipv6": "hop_limit"}
+    return names | {role: f"net.ipv6.conf.{interface}.{name}" for role, name in of_interface.items()}
 
 
 SOCKET_SETTINGS = {

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
+from dataclasses import replace
 from time import perf_counter_ns
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from lodiag.system import errqueue
 from lodiag.system.packets import (
     ECHO_HEADER,
     ECHO_REPLY,
+    PAYLOAD_KEY,
     QueuedError,
     decode_echo,
     encode_echo,
@@ -36,9 +38,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from lodiag.system.packets import EchoMessage
+    from lodiag.system.stamps import ControlMessages
 
 BESIDES_PAYLOAD_BYTES = 1_024
 """Room for the headers of a reply, or for an ICMP error with what it quotes: at most 576 bytes (RFC 1812 4.3.2.3)."""
+
+KEYED = PAYLOAD_KEY.size
+"""A payload of so many bytes is certainly ours if it is whole; a shorter one another program's may be like."""
 
 FOREIGN_AT_ONCE = 64
 """Other programs' messages skipped in one go, lest their flood keep us from our schedule."""
@@ -74,9 +80,18 @@ class IcmpProbe:
         self._stamper = Stamper(self._sock)
         self._aside: deque[errqueue.Caught] = deque()
 
-    def use_clock(self, clock: str) -> bool:
+    @property
+    def own_address(self) -> str | None:
+        """Have none: each echo request is routed on its own."""
+        return None
+
+    def tell_interfaces(self) -> None:
+        """Have replies and errors tell by which interface they come."""
+        errqueue.enable_interface(self._sock, self._family)
+
+    def use_clock(self, clock: str, *, closely: bool = False) -> bool:
         """Have the kernel stamp requests and replies."""
-        return self._stamper.use(clock)
+        return self._stamper.use(clock, closely=closely)
 
     def send(self, seq: int, ttl: int | None = None) -> int:
         """Send echo request ``seq``."""
@@ -92,8 +107,7 @@ class IcmpProbe:
             self._sock.sendto(packet, (self._address, 0))
         except OSError as error:
             self._read_stamps()
-            self._stamper.retract_send(seq)
-            raise SendError(error) from error
+            raise SendError(error, self._stamper.retract_send(seq)) from error
         if not self._icmp.is_privileged:
             # Linux replaces the identifier of a datagram socket by its port, which it chooses at the first send.
             self._ident = self._sock.getsockname()[1] or self._ident
@@ -103,23 +117,23 @@ class IcmpProbe:
         """Return the next reply to, or error about, an echo request of this socket."""
         for _ in range(FOREIGN_AT_ONCE):
             try:
-                packet, source, ttl, arrived_ns = self._read()
+                packet, source, ancillary = self._read()
             except OSError:  # nothing there, or the notice of an entry in the error queue
                 return self._receive_queued() if self._has_queue or self._stamper.queues else None
             received_ns = perf_counter_ns()
-            message = decode_echo(self._family, packet, ttl)
+            message = decode_echo(self._family, packet, errqueue.find_ttl(ancillary))
             if message is not None and message.ident == self._ident:
-                answer = self._to_answer(message, source, received_ns, arrived_ns)
+                answer = self._to_answer(message, source, received_ns, ancillary)
                 if answer is not None:
                     return answer
         return None
 
-    def _read(self) -> tuple[bytes, str, int | None, int | None]:
+    def _read(self) -> tuple[bytes, str, ControlMessages]:
         if not hasattr(self._sock, "recvmsg"):
             packet, source = self._sock.recvfrom(self._room)
-            return packet, source[0], None, None
+            return packet, source[0], []
         packet, ancillary, _, source = self._sock.recvmsg(self._room, errqueue.ANCILLARY_BYTES)
-        return packet, source[0], errqueue.find_ttl(ancillary), find_stamp(ancillary)
+        return packet, source[0], ancillary
 
     def _read_stamps(self, seq: int | None = None) -> None:
         """Read the stamps of what was sent, up to that of ``seq`` if given; errors on the way are kept aside."""
@@ -127,7 +141,14 @@ class IcmpProbe:
             while caught := errqueue.read(self._sock, self._family, self._stamper, seq):
                 self._aside.append(caught)
 
-    def _to_answer(self, message: EchoMessage, source: str, received_ns: int, arrived_ns: int | None) -> Answer | None:
+    def locate(self, seq: int) -> str | None:
+        """Tell by the kernel's stamps how far a request came."""
+        self._read_stamps()
+        return self._stamper.locate(seq)
+
+    def _to_answer(
+        self, message: EchoMessage, source: str, received_ns: int, ancillary: ControlMessages
+    ) -> Answer | None:
         """Judge one message under our identifier; ``None`` if it answers another process's probe after all."""
         seq = unwrap_seq(message.seq, self._last_seq)
         if seq < 1:
@@ -137,12 +158,18 @@ class IcmpProbe:
             # An error quotes as much as it likes of what we sent.
             ours = expected.startswith(message.payload[: len(expected)])
             error = QueuedError(message.icmp_type, message.icmp_code, source)
-            return self._to_error(seq, error, message.ttl, received_ns) if ours else None
+            index = errqueue.find_interface(ancillary)
+            return self._to_error(seq, error, message.ttl, received_ns, index) if ours else None
         is_whole = message.payload == expected
-        if source != self._address or not (is_whole or resembles(message.payload, expected)):
+        if source != self._address:
+            if not is_whole or len(expected) < KEYED:
+                return None
+            error, index = QueuedError(message.icmp_type, message.icmp_code, source), errqueue.find_interface(ancillary)
+            return replace(self._to_error(seq, error, message.ttl, received_ns, index), error="reply-from-elsewhere")
+        if not (is_whole or resembles(message.payload, expected)):
             return None
         self._read_stamps(seq)
-        kernel_rtt_ns, clock = self._stamper.measure(seq, arrived_ns, received_ns)
+        kernel_rtt_ns, clock = self._stamper.measure(seq, find_stamp(ancillary), received_ns)
         return Answer(
             seq=seq,
             received_ns=received_ns,
@@ -154,6 +181,7 @@ class IcmpProbe:
             size_bytes=len(message.payload),
             icmp_type=message.icmp_type,
             icmp_code=message.icmp_code,
+            interface_index=errqueue.find_interface(ancillary),
         )
 
     def _receive_queued(self) -> Answer | None:
@@ -161,9 +189,11 @@ class IcmpProbe:
         if caught is None or len(caught.quoted) < ECHO_HEADER.size:
             return None
         seq = unwrap_seq(ECHO_HEADER.unpack_from(caught.quoted)[4], self._last_seq)
-        return self._to_error(seq, caught.error, caught.ttl, caught.received_ns)
+        return self._to_error(seq, caught.error, caught.ttl, caught.received_ns, caught.interface_index)
 
-    def _to_error(self, seq: int, error: QueuedError, ttl: int | None, received_ns: int) -> Answer:
+    def _to_error(
+        self, seq: int, error: QueuedError, ttl: int | None, received_ns: int, interface_index: int | None
+    ) -> Answer:
         return Answer(
             seq=seq,
             received_ns=received_ns,
@@ -173,6 +203,7 @@ class IcmpProbe:
             icmp_type=error.icmp_type,
             icmp_code=error.icmp_code,
             error=name_error(self._family, error.icmp_type, error.icmp_code, echo=True),
+            interface_index=interface_index,
         )
 
     def waits_for(self) -> Iterable[tuple[socket.socket, bool]]:

@@ -10,7 +10,7 @@ from lodiag.model.bench import BenchMachine, BenchSetting
 from lodiag.system.host import read_sysctl
 
 if TYPE_CHECKING:
-    from lodiag.system.facts import Interface
+    from lodiag.model.net import Link
 
 CPU = "/sys/devices/system/cpu/cpu{core}"
 CLOCK = "/sys/devices/system/clocksource/clocksource0/current_clocksource"
@@ -40,7 +40,7 @@ SETTINGS = (
 """Documentation/networking/ip-sysctl.rst and admin-guide/sysctl/net.rst."""
 
 
-def describe_machine(interface: Interface | None, qdisc: str | None) -> BenchMachine:
+def describe_machine(loopback: Link | None) -> BenchMachine:
     """Tell what can be read; ``None`` for what cannot."""
     cores = list_cores()
     return BenchMachine(
@@ -50,8 +50,8 @@ def describe_machine(interface: Interface | None, qdisc: str | None) -> BenchMac
         python=platform.python_version(),
         governor=read(f"{CPU.format(core=cores[0])}/cpufreq/scaling_governor") if cores else None,
         clock=read(CLOCK),
-        qdisc=qdisc,
-        mtu_bytes=None if interface is None else interface.mtu_bytes,
+        qdisc=None if loopback is None else loopback.qdisc,
+        mtu_bytes=None if loopback is None else loopback.mtu,
         cpu_max=_find_quota(),
         settings=tuple(BenchSetting(name=name, value=read_sysctl(name)) for name in SETTINGS),
     )

@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-import socket
 from errno import ENOENT
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from lodiag.model import Missing
-from lodiag.system import sock_diag
+from lodiag.system import conversation, sock_diag
 from lodiag.system.facts import Question, SocketTable
 from lodiag.system.sources import SourceRefusedError
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable, Iterator
 
     from lodiag.system.facts import Socket
 
 NETLINK_SOCK_DIAG = 4
 """include/uapi/linux/netlink.h"""
-
-REPLY_BYTES = 1 << 16
-"""A dump comes in datagrams of at most 32 KiB."""
-
-TRIES = 3
-"""How often a dump that the kernel calls inconsistent (NLM_F_DUMP_INTR) is asked for."""
-
-WAIT_S = 5.0
 
 
 class Dump(NamedTuple):
@@ -37,16 +30,8 @@ class Dump(NamedTuple):
 
 
 def open_socket() -> socket.socket:
-    """Open a conversation with the kernel; ``SourceRefusedError`` if it has none to offer."""
-    if not hasattr(socket, "AF_NETLINK"):
-        message = "this system has no netlink"
-        raise SourceRefusedError(message)
-    try:
-        sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_SOCK_DIAG)
-    except OSError as error:
-        raise SourceRefusedError(error.strerror or str(error)) from error
-    sock.settimeout(WAIT_S)
-    return sock
+    """Open a conversation about sockets; ``SourceRefusedError`` if the kernel has none to offer."""
+    return conversation.open_socket(NETLINK_SOCK_DIAG)
 
 
 def list_sockets(question: Question, connect: Callable[[], socket.socket] = open_socket) -> SocketTable:
@@ -109,7 +94,7 @@ def look_up(
     try:
         with connect() as sock:
             sock.send(request)
-            found = sock_diag.decode_reply(proto, memoryview(sock.recv(REPLY_BYTES))).sockets
+            found = sock_diag.decode_reply(proto, memoryview(sock.recv(conversation.REPLY_BYTES))).sockets
     except OSError as error:
         # A kernel that does not diagnose the protocol at all gives ENOENT as well, but then for a dump too.
         if error.errno == ENOENT:
@@ -165,29 +150,6 @@ def list_dumps(question: Question) -> Iterator[Dump]:
 
 
 def ask(sock: socket.socket, dump: Dump) -> tuple[list[Socket], bool]:
-    """Ask for one dump, again if it was interrupted; the sockets, and whether it was to the last.
-
-    Raises ``OSError`` for a refusal, for a reply that is not whole, and if none comes.
-    """
-    for _ in range(TRIES):
-        sock.send(dump.request)
-        rows, is_torn = _receive(sock, dump.proto)
-        if not is_torn:
-            break
-    return rows, is_torn
-
-
-def _receive(sock: socket.socket, proto: str) -> tuple[list[Socket], bool]:
-    rows: list[Socket] = []
-    is_torn = False
-    buffer = bytearray(REPLY_BYTES)
-    view = memoryview(buffer)
-    while True:
-        size, _, flags, _ = sock.recvmsg_into([buffer])
-        if flags & socket.MSG_TRUNC:
-            raise sock_diag.DiagError(0, "a reply did not fit")
-        reply = sock_diag.decode_reply(proto, view[:size])
-        rows += reply.sockets
-        is_torn |= reply.is_torn
-        if reply.is_last:
-            return rows, is_torn
+    """Ask for one dump; the sockets, and whether it was interrupted each time (see ``conversation.ask``)."""
+    replies, is_torn = conversation.ask(sock, dump.request, partial(sock_diag.decode_reply, dump.proto))
+    return [row for reply in replies for row in reply.sockets], is_torn

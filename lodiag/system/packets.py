@@ -22,6 +22,9 @@ ECHO_REPLY = {"ipv4": 0, "ipv6": 129}
 UNREACHABLE = {"ipv4": 3, "ipv6": 1}
 TIME_EXCEEDED = {"ipv4": 11, "ipv6": 3}
 PORT_UNREACHABLE = {"ipv4": 3, "ipv6": 4}
+TOO_BIG = {"ipv4": (3, 4), "ipv6": (2, 0)}
+"""Type and code that come with the mtu of the next link (RFC 1191 section 4, RFC 4443 section 3.2)."""
+
 _QUOTING = {"ipv4": frozenset({3, 4, 5, 11, 12}), "ipv6": frozenset({1, 2, 3, 4})}
 """Types that carry the offending packet, by RFC 792 and RFC 4443."""
 
@@ -56,6 +59,7 @@ class QueuedError:
     icmp_type: int
     icmp_code: int
     offender: str | None
+    mtu_bytes: int | None = None
 
 
 def checksum(data: bytes) -> int:
@@ -132,10 +136,11 @@ def decode_extended_err(family: str, data: bytes) -> QueuedError | None:
     """Decode a sock_extended_err with the offender's sockaddr behind it; ``None`` unless ICMP caused it."""
     if len(data) < EXTENDED_ERR.size:
         return None
-    _, origin, icmp_type, icmp_code, _, _, _ = EXTENDED_ERR.unpack_from(data)
+    _, origin, icmp_type, icmp_code, _, info, _ = EXTENDED_ERR.unpack_from(data)
     if origin not in {SO_EE_ORIGIN_ICMP, SO_EE_ORIGIN_ICMP6}:
         return None
-    return QueuedError(icmp_type, icmp_code, _offender(family, data[EXTENDED_ERR.size :]))
+    told = info if (icmp_type, icmp_code) == TOO_BIG[family] else 0
+    return QueuedError(icmp_type, icmp_code, _offender(family, data[EXTENDED_ERR.size :]), told or None)
 
 
 def _offender(family: str, sockaddr: bytes) -> str | None:
@@ -150,13 +155,15 @@ def _offender(family: str, sockaddr: bytes) -> str | None:
 
 
 def name_error(family: str, icmp_type: int, icmp_code: int, *, echo: bool) -> str:
-    """Stable code of an ICMP error: rejected-by-firewall, ttl-exceeded or destination-unreachable.
+    """Stable code of an ICMP error: rejected-by-firewall, ttl-exceeded, message-too-long, destination-unreachable.
 
     No host answers an echo request with "port unreachable" of its own accord; nftables does so for
     a bare ``reject``.
     """
     if icmp_type == TIME_EXCEEDED[family]:
         return "ttl-exceeded"
+    if (icmp_type, icmp_code) == TOO_BIG[family]:
+        return "message-too-long"
     if icmp_type == UNREACHABLE[family] and (
         icmp_code in _REJECTED[family] or (echo and icmp_code == PORT_UNREACHABLE[family])
     ):

@@ -36,9 +36,10 @@ would cause them otherwise are refused before.
 class SendError(Exception):
     """The kernel refused to send: ``code`` names why, ``errno`` is its own word for it."""
 
-    def __init__(self, error: OSError) -> None:
-        """Translate the operating system's error."""
+    def __init__(self, error: OSError, reached: str = "not-sent") -> None:
+        """Translate the operating system's error; ``reached`` is how far the probe came, as ``locate`` tells."""
         super().__init__(error.strerror or str(error))
+        self.reached = reached
         self.errno = error.errno or 0
         self.code = SEND_ERRORS.get(self.errno, "send-failed")
 
@@ -71,13 +72,23 @@ class Answer:
     icmp_type: int | None = None
     icmp_code: int | None = None
     error: str | None = None
+    interface_index: int | None = None
+    """By which interface it came, if that was asked for."""
     kernel_rtt_ns: int | None = None
     """Round trip by the kernel's stamps, if it is known."""
     clock: str = "user"
     """Whose clock the round trip is best told by: kernel, kernel-rx or user."""
 
 
-class ProbeSocket(Protocol):
+class Waitable(Protocol):
+    """Something that answers arrive at."""
+
+    def waits_for(self) -> Iterable[tuple[socket.socket, bool]]:
+        """Yield what to wait on for an answer, and whether it is for writing (as a TCP connect is)."""
+        ...
+
+
+class ProbeSocket(Waitable, Protocol):
     """A socket that sends numbered probes to one address and never blocks."""
 
     @property
@@ -90,8 +101,20 @@ class ProbeSocket(Protocol):
         """Destination port, where the method has one."""
         ...
 
-    def use_clock(self, clock: str) -> bool:
-        """Time answers by the clock kernel, kernel-rx or user from now on; whether it is to be had."""
+    def use_clock(self, clock: str, *, closely: bool = False) -> bool:
+        """Time answers by the clock kernel, kernel-rx or user from now on; whether it is to be had.
+
+        ``closely`` asks for what ``locate`` needs to tell more.
+        """
+        ...
+
+    @property
+    def own_address(self) -> str | None:
+        """Address that probes go out from, once one was sent; ``None`` where the system does not tell."""
+        ...
+
+    def tell_interfaces(self) -> None:
+        """Have answers tell from now on by which interface they come, where the system does."""
         ...
 
     def send(self, seq: int, ttl: int | None = None) -> int:
@@ -102,8 +125,8 @@ class ProbeSocket(Protocol):
         """Return the next answer that has arrived; ``None`` if there is none."""
         ...
 
-    def waits_for(self) -> Iterable[tuple[socket.socket, bool]]:
-        """Yield what to wait on for an answer, and whether it is for writing (as a TCP connect is)."""
+    def locate(self, seq: int) -> str | None:
+        """How far probe ``seq`` came, of which nothing came back: socket, queue, interface; ``None`` if unknown."""
         ...
 
     def close(self) -> None:

@@ -152,6 +152,19 @@ def name_user(uid: int) -> str:
         return str(uid)
 
 
+def has_user(name: str) -> bool | None:
+    """Whether there is a user of this name; ``None`` where that cannot be asked."""
+    try:
+        import pwd
+
+        pwd.getpwnam(name)
+    except ImportError:  # Windows
+        return None
+    except (KeyError, ValueError):  # unknown; with a null byte
+        return False
+    return True
+
+
 def _to_text(raw: bytes) -> str:
     r"""The kernel does not ask that a name be text: bytes that are not UTF-8 become \xNN."""
     return raw.decode("utf-8", "backslashreplace")

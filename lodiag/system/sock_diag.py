@@ -7,15 +7,25 @@ length, never by the version of the kernel: newer kernels append, older ones lea
 
 from __future__ import annotations
 
-import os
 import struct
-import sys
 from functools import cache
 from socket import AF_INET, AF_INET6, AF_UNSPEC, inet_ntop, inet_pton
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lodiag.model.conns import ConnTcp, Endpoint
 from lodiag.system.facts import Socket, unmap
+from lodiag.system.nlmsg import (
+    ATTRIBUTE,
+    NLM_F_DUMP,
+    NLM_F_DUMP_INTR,
+    NLMSG_DONE,
+    NLMSG_ERROR,
+    NLMSG_HEADER,
+    NetlinkError,
+    decode_attributes,
+    encode,
+    require_success,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -48,18 +58,13 @@ ALL_STATES = 0xFFF
 TIMERS = {1: "retransmit", 2: "keepalive", 3: "time-wait", 4: "persist", 5: "delayed-ack"}
 """idiag_timer; 0 is none."""
 
-NLMSG_ERROR, NLMSG_DONE = 2, 3
-NLM_F_REQUEST, NLM_F_DUMP, NLM_F_DUMP_INTR = 1, 0x300, 0x10
 SOCK_DIAG_BY_FAMILY = 20
-NLMSG_HEADER = struct.Struct("=IHHII")
-"""length, type, flags, sequence, port id"""
 REQUEST = struct.Struct("=BBBBI48s")
 """struct inet_diag_req_v2: family, protocol, extensions, padding, states, and struct inet_diag_sockid"""
 _MESSAGE_FIELDS = "BBBB2s2s16s16sIQIIIII"
 MESSAGE = struct.Struct(f"={_MESSAGE_FIELDS}")
 """struct inet_diag_msg: family, state, timer, retransmits, ports, addresses, interface, cookie, expiry of the timer,
 queues, uid, inode"""
-ATTRIBUTE = struct.Struct("=HH")
 PORTS = struct.Struct("!HH")
 NO_COOKIE = b"\xff" * 8
 
@@ -136,10 +141,6 @@ def at_address(address: str) -> tuple[Condition, ...]:
     return (Condition(S_COND, family, len(packed) * BITS_PER_BYTE, packed),)
 
 
-class DiagError(OSError):
-    """The kernel refused the request; ``errno`` is its word for it."""
-
-
 def encode_any_of(conditions: Iterable[Condition]) -> bytes:
     """Write the program by which the kernel passes sockets of which any condition holds.
 
@@ -184,7 +185,7 @@ def encode_dump(  # noqa: PLR0913, PLR0917 - what a request is made of
     program = encode_any_of(conditions)
     if program:
         body += ATTRIBUTE.pack(ATTRIBUTE.size + len(program), REQ_BYTECODE) + program
-    return _head(body, NLM_F_REQUEST | NLM_F_DUMP) + body
+    return encode(SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, body)
 
 
 def encode_lookup(
@@ -200,11 +201,7 @@ def encode_lookup(
     addresses = b"".join(inet_pton(FAMILIES[family], address).ljust(16, b"\0") for address, _ in ends)
     own = PORTS.pack(*(port for _, port in ends)) + addresses + _U32.pack(interface_index) + NO_COOKIE
     body = REQUEST.pack(FAMILIES[family], PROTOCOLS[proto], extensions, 0, ALL_STATES, own)
-    return _head(body, NLM_F_REQUEST) + body
-
-
-def _head(body: bytes, flags: int) -> bytes:
-    return NLMSG_HEADER.pack(NLMSG_HEADER.size + len(body), SOCK_DIAG_BY_FAMILY, flags, 0, 0)
+    return encode(SOCK_DIAG_BY_FAMILY, 0, body)
 
 
 class Reply(NamedTuple):
@@ -219,7 +216,7 @@ class Reply(NamedTuple):
 def decode_reply(proto: str, datagram: memoryview) -> Reply:
     """Decode a datagram: some hundred sockets, most of them in messages of the same size, which are read at one go.
 
-    What is no socket of IPv4 or IPv6 is left out. Raises ``DiagError`` if the reply is, or ends in, a refusal, or is
+    What is no socket of IPv4 or IPv6 is left out. Raises ``NetlinkError`` if the reply is, or ends in, a refusal, or is
     not whole.
     """
     sockets: list[Socket] = []
@@ -227,26 +224,20 @@ def decode_reply(proto: str, datagram: memoryview) -> Reply:
     offset, end = 0, len(datagram)
     while offset < end:
         if end - offset < NLMSG_HEADER.size:
-            raise DiagError(0, "a reply was cut short")
+            raise NetlinkError(0, "a reply was cut short")
         size, kind, flags, _, _ = NLMSG_HEADER.unpack_from(datagram, offset)
         if not NLMSG_HEADER.size <= size <= end - offset:
-            raise DiagError(0, "a reply was cut short")
+            raise NetlinkError(0, "a reply was cut short")
         is_torn |= bool(flags & NLM_F_DUMP_INTR)
         if kind == SOCK_DIAG_BY_FAMILY and size >= SHORTEST:
             offset += _decode_run(proto, datagram[offset:], sockets)
             continue
         if kind in {NLMSG_ERROR, NLMSG_DONE}:
-            _require_success(datagram[offset + NLMSG_HEADER.size : offset + size])
+            require_success(datagram[offset + NLMSG_HEADER.size : offset + size])
         if kind == NLMSG_DONE:
             return Reply(sockets, is_torn, is_last=True)
         offset += size + 3 & ~3
     return Reply(sockets, is_torn, is_last=False)
-
-
-def _require_success(payload: memoryview) -> None:
-    code = -int.from_bytes(payload[:4], sys.byteorder, signed=True)
-    if code:
-        raise DiagError(code, os.strerror(code))
 
 
 def _decode_run(proto: str, data: memoryview, sockets: list[Socket]) -> int:
@@ -350,20 +341,6 @@ class _Attributes(dict[bytes, tuple[Any, ...]]):
             found.get(INFO),
         )
         return told
-
-
-def decode_attributes(tail: bytes) -> dict[int, bytes]:
-    """Take apart the attributes behind a message's fixed part; one that is cut short ends them."""
-    found = {}
-    offset, end = 0, len(tail)
-    unpack = ATTRIBUTE.unpack_from
-    while end - offset >= ATTRIBUTE.size:
-        size, kind = unpack(tail, offset)
-        if not ATTRIBUTE.size <= size <= end - offset:
-            break
-        found[kind] = tail[offset + ATTRIBUTE.size : offset + size]
-        offset += size + 3 & ~3
-    return found
 
 
 def _decode_drops(memory: bytes) -> int | None:

@@ -12,12 +12,21 @@ from time import perf_counter_ns, time_ns
 from typing import TYPE_CHECKING
 
 from lodiag.system.sockopts import FAMILIES
-from lodiag.system.stamps import SO_TIMESTAMPING, SOL_SOCKET, Reading, find_sent_number, find_stamp, measure
+from lodiag.system.stamps import (
+    SCM_TSTAMP_SCHED,
+    SCM_TSTAMP_SND,
+    SO_TIMESTAMPING,
+    SOL_SOCKET,
+    Reading,
+    find_sent,
+    find_stamp,
+    measure,
+)
 
 if TYPE_CHECKING:
     from lodiag.system.stamps import ControlMessages
 
-RX_SOFTWARE, SOFTWARE, OPT_ID, TX_SCHED, OPT_TSONLY = 1 << 3, 1 << 4, 1 << 7, 1 << 8, 1 << 11
+TX_SOFTWARE, RX_SOFTWARE, SOFTWARE, OPT_ID, TX_SCHED, OPT_TSONLY = 1 << 1, 1 << 3, 1 << 4, 1 << 7, 1 << 8, 1 << 11
 """Linux's include/uapi/linux/net_tstamp.h; the last came with Linux 4.0."""
 
 FLAGS = {"kernel": TX_SCHED | RX_SOFTWARE | SOFTWARE | OPT_ID | OPT_TSONLY, "kernel-rx": RX_SOFTWARE | SOFTWARE}
@@ -38,18 +47,24 @@ class Stamper:
         """Time by the user's clock until another is chosen."""
         self.clock = "user"
         self._sock = sock
+        self._flags = 0
         self._sends = 0
         self._seqs: dict[int, int] = {}
         self._sent: dict[int, Reading] = {}
         self._left_ns: dict[int, int] = {}
+        self._departed: set[int] = set()
 
-    def use(self, clock: str) -> bool:
-        """Time by this clock from now on; whether it is to be had."""
+    def use(self, clock: str, *, closely: bool = False) -> bool:
+        """Time by this clock from now on; whether it is to be had.
+
+        ``closely`` has the kernel tell as well what leaves the queue of the interface, if it is to stamp what is sent.
+        """
         if clock == "user":
             return True
-        if sys.platform != "linux" or not self._set(FLAGS[clock]):
+        flags = FLAGS[clock] | (TX_SOFTWARE if closely and clock == "kernel" else 0)
+        if sys.platform != "linux" or not self._set(flags):
             return False
-        self.clock = clock
+        self.clock, self._flags = clock, flags
         return True
 
     def _set(self, flags: int) -> bool:
@@ -77,27 +92,51 @@ class Stamper:
         self._sent[seq] = reading = Reading(perf_counter_ns(), time_ns(), perf_counter_ns())
         return reading.after_ns
 
-    def retract_send(self, seq: int) -> None:
-        """Number anew after a send that failed: some of those count in the kernel and some do not.
+    def retract_send(self, seq: int) -> str:
+        """Take back a send that failed, and tell how far it came all the same: as ``locate`` has it, or not-sent.
 
-        The kernel numbers from 0 when the option is turned on that was off. What the error queue holds must have
-        been read before.
+        Unless it was stamped on its way, whether it counts in the kernel is not known, so that all are numbered anew:
+        from 0 when the option is turned on that was off. What the error queue holds must have been read before.
         """
+        was_stamped = seq in self._left_ns
         self._forget(seq)
+        if was_stamped:
+            return "queue"
         self._seqs.clear()
         self._sends = 0
         if self.queues:
-            self._set(FLAGS["kernel"] & ~OPT_ID)
-            self._set(FLAGS["kernel"])
+            self._set(self._flags & ~OPT_ID)
+            self._set(self._flags)
+        return "not-sent"
+
+    def locate(self, seq: int) -> str | None:
+        """How far a probe came that was not answered; ``None`` where the stamps do not tell.
+
+        ``socket``: it never came to the queue of the interface. ``queue``: it never left that. ``interface``: it was
+        handed to the interface. What the error queue holds must have been read before.
+        """
+        if not self.queues or seq not in self._sent:
+            return None
+        if seq in self._departed:
+            return "interface"
+        if seq in self._left_ns:
+            return "queue" if self._flags & TX_SOFTWARE else None
+        return "socket"
 
     def take(self, ancillary: ControlMessages) -> bool:
         """Keep the stamp that an entry of the error queue holds; whether it is such an entry."""
-        number = find_sent_number(ancillary)
-        if number is None:
+        found = find_sent(ancillary)
+        if found is None:
             return False
-        seq, stamp_ns = self._seqs.pop(number, None), find_stamp(ancillary)
-        if seq is not None and seq in self._sent and stamp_ns is not None:
-            self._left_ns[seq] = stamp_ns
+        where, number = found
+        seq, stamp_ns = self._seqs.get(number), find_stamp(ancillary)
+        if where == SCM_TSTAMP_SND or not self._flags & TX_SOFTWARE:
+            self._seqs.pop(number, None)
+        if seq is not None and seq in self._sent:
+            if where == SCM_TSTAMP_SND:
+                self._departed.add(seq)
+            elif where == SCM_TSTAMP_SCHED and stamp_ns is not None:
+                self._left_ns[seq] = stamp_ns
         return True
 
     def awaits(self, seq: int) -> bool:
@@ -116,6 +155,7 @@ class Stamper:
     def _forget(self, seq: int) -> None:
         self._sent.pop(seq, None)
         self._left_ns.pop(seq, None)
+        self._departed.discard(seq)
 
 
 def warm_up(family: str) -> bool:

@@ -17,8 +17,9 @@ QUEUE_KINDS = frozenset({(0, 11), (41, 25)})
 """Level and type of a sock_extended_err: IPPROTO_IP, IP_RECVERR and IPPROTO_IPV6, IPV6_RECVERR."""
 
 SO_EE_ORIGIN_TIMESTAMPING = 4
-SCM_TSTAMP_SCHED = 1
-"""Before the queueing discipline: a stamp from behind it (SCM_TSTAMP_SND) would leave out what a shaped lo delays."""
+SCM_TSTAMP_SND, SCM_TSTAMP_SCHED = 0, 1
+"""Behind the queueing discipline, and before it: a round trip begins at the latter, lest it leave out what a shaped lo
+delays."""
 
 TIMESPEC = struct.Struct("@ll")
 """Seconds and nanoseconds, as wide as this machine's long: the first of the three of a struct scm_timestamping."""
@@ -47,13 +48,16 @@ def find_stamp(ancillary: ControlMessages) -> int | None:
     return None
 
 
-def find_sent_number(ancillary: ControlMessages) -> int | None:
-    """Which of the socket's sends an entry of the error queue stamps; ``None`` if the entry is something else."""
+def find_sent(ancillary: ControlMessages) -> tuple[int, int] | None:
+    """Where an entry of the error queue stamps what was sent, and which of the socket's sends that is.
+
+    ``None`` if the entry is something else.
+    """
     for level, kind, data in ancillary:
         if (level, kind) in QUEUE_KINDS and len(data) >= EXTENDED_ERR.size:
-            _, origin, _, _, _, info, number = EXTENDED_ERR.unpack_from(data)
-            if (origin, info) == (SO_EE_ORIGIN_TIMESTAMPING, SCM_TSTAMP_SCHED):
-                return int(number)
+            _, origin, _, _, _, where, number = EXTENDED_ERR.unpack_from(data)
+            if origin == SO_EE_ORIGIN_TIMESTAMPING:
+                return int(where), int(number)
     return None
 
 

@@ -35,9 +35,16 @@ class TcpProbe:
         self.port = port or (self._holder.getsockname()[1] if self._holder else UDP_TRACEROUTE_PORT)
         self._family, self._address, self._source = family, address, source
         self._pending: dict[int, socket.socket] = {}
+        self._tells_interfaces = False
+        self.own_address: str | None = None
 
-    def use_clock(self, clock: str) -> bool:
+    def tell_interfaces(self) -> None:
+        """Have ICMP errors tell by which interface they come; a connection does not tell."""
+        self._tells_interfaces = True
+
+    def use_clock(self, clock: str, *, closely: bool = False) -> bool:
         """Have no clock but the user's: the kernel stamps bytes of a connection, not its beginning."""
+        del closely
         return clock == "user"
 
     def send(self, seq: int, ttl: int | None = None) -> int:
@@ -45,6 +52,9 @@ class TcpProbe:
         sock = open_socket(self._family, socket.SOCK_STREAM, self._source)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ABORT)
         errqueue.enable(sock, self._family)
+        if self._tells_interfaces:
+            errqueue.enable_interface(sock, self._family)
+            errqueue.enable_ttl(sock, self._family)
         if ttl is not None:
             set_ttl(sock, self._family, ttl)
         sent_ns = perf_counter_ns()
@@ -53,6 +63,7 @@ class TcpProbe:
             sock.close()
             raise SendError(OSError(code, "connect failed"))
         self._pending[seq] = sock
+        self.own_address = str(sock.getsockname()[0])
         return sent_ns
 
     def receive(self) -> Answer | None:
@@ -84,8 +95,14 @@ class TcpProbe:
             ttl=caught.ttl,
             icmp_type=found.icmp_type,
             icmp_code=found.icmp_code,
+            interface_index=caught.interface_index,
             error=name_error(self._family, found.icmp_type, found.icmp_code, echo=False),
         )
+
+    def locate(self, seq: int) -> str | None:
+        """Know nothing of where an attempt is."""
+        del seq
+        return None
 
     def waits_for(self) -> Iterable[tuple[socket.socket, bool]]:
         """Wait for any attempt to be writable, as it is once it is decided."""

@@ -52,9 +52,18 @@ class UdpProbe:
         errqueue.enable_ttl(self._sock, family)
         self._stamper = Stamper(self._sock)
 
-    def use_clock(self, clock: str) -> bool:
+    @property
+    def own_address(self) -> str | None:
+        """Address that the kernel chose when the socket was connected."""
+        return str(self._sock.getsockname()[0]) if self._connected else None
+
+    def tell_interfaces(self) -> None:
+        """Have errors tell by which interface they come."""
+        errqueue.enable_interface(self._sock, self._family)
+
+    def use_clock(self, clock: str, *, closely: bool = False) -> bool:
         """Have the kernel stamp the datagrams and the errors about them, where there is an error queue."""
-        return (self._has_queue or clock == "user") and self._stamper.use(clock)
+        return (self._has_queue or clock == "user") and self._stamper.use(clock, closely=closely)
 
     def send(self, seq: int, ttl: int | None = None) -> int:
         """Send datagram ``seq``."""
@@ -71,15 +80,19 @@ class UdpProbe:
             sent_ns = self._stamper.note_send(seq)
             self._sock.send(payload)
         except OSError as error:
-            self._retract(seq)
-            raise SendError(error) from error
+            self._read_stamps()
+            raise SendError(error, self._stamper.retract_send(seq)) from error
         return sent_ns
 
-    def _retract(self, seq: int) -> None:
+    def _read_stamps(self) -> None:
         if self._stamper.queues:
             while caught := errqueue.read(self._sock, self._family, self._stamper):
                 self._aside.append(caught)
-        self._stamper.retract_send(seq)
+
+    def locate(self, seq: int) -> str | None:
+        """Tell by the kernel's stamps how far a datagram came."""
+        self._read_stamps()
+        return self._stamper.locate(seq)
 
     def receive(self) -> Answer | None:
         """Return the next answer: an ICMP error, or a datagram where something does listen."""
@@ -117,6 +130,7 @@ class UdpProbe:
             icmp_type=error.icmp_type,
             icmp_code=error.icmp_code,
             error=None if is_reply else name_error(self._family, error.icmp_type, error.icmp_code, echo=False),
+            interface_index=caught.interface_index,
             kernel_rtt_ns=kernel_rtt_ns,
             clock=clock,
         )

@@ -133,7 +133,18 @@ def test_nothing_to_show_is_said() -> None:
         ({"status": "late"}, "56 bytes from 127.0.0.1: seq=1 ttl=64 time=0.035 ms user=0.084 ms (late)"),
         ({"status": "corrupted"}, "56 bytes from 127.0.0.1: seq=1 ttl=64 time=0.035 ms user=0.084 ms (corrupted)"),
         ({"status": "timeout", "error": "timeout"}, "127.0.0.1: seq=1 no reply (timeout)"),
-        ({"status": "not-sent", "error": "blocked-by-firewall"}, "127.0.0.1: seq=1 not sent: blocked-by-firewall"),
+        (
+            {"status": "timeout", "error": "timeout", "reached": "queue"},
+            "127.0.0.1: seq=1 no reply (timeout; it never left the queue)",
+        ),
+        (
+            {"status": "not-sent", "error": "blocked-by-firewall", "icmp_type": None},
+            "127.0.0.1: seq=1 not sent: blocked-by-firewall",
+        ),
+        (
+            {"status": "not-sent", "error": "blocked-by-firewall", "icmp_type": 3, "icmp_code": 1},
+            "127.0.0.1: seq=1 not sent: blocked-by-firewall; from 127.0.0.1 (ICMP type 3 code 1)",
+        ),
         (
             {"status": "unreachable", "error": "rejected-by-firewall", "icmp_type": 3, "icmp_code": 13},
             "from 127.0.0.1: seq=1 rejected-by-firewall (ICMP type 3 code 13)",

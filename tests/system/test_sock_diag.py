@@ -17,18 +17,16 @@ from hypothesis import strategies as st
 from lodiag.model.conns import ConnTcp
 from lodiag.options import STATES
 from lodiag.system import sock_diag
+from lodiag.system.conversation import TRIES
 from lodiag.system.facts import Question, Socket
 from lodiag.system.names import index_interface
-from lodiag.system.netlink import TRIES, Dump, ask, list_dumps, list_sockets, look_up, open_socket
+from lodiag.system.netlink import Dump, ask, list_dumps, list_sockets, look_up, open_socket
+from lodiag.system.nlmsg import NLM_F_DUMP_INTR, NLMSG_DONE, NLMSG_ERROR, NLMSG_HEADER, NetlinkError
 from lodiag.system.sock_diag import (
     LOOPBACK,
-    NLMSG_DONE,
-    NLMSG_ERROR,
-    NLMSG_HEADER,
     S_COND,
     SOCK_DIAG_BY_FAMILY,
     Condition,
-    DiagError,
     decode_reply,
     decode_tcp_info,
     encode_any_of,
@@ -197,10 +195,10 @@ def test_what_was_not_measured_yet_is_not_zero() -> None:
 
 def test_the_end_of_a_dump_and_that_it_is_torn_are_told() -> None:
     row = message(SOCK_DIAG_BY_FAMILY, bytes.fromhex(CAPTURED["ipv4 tcp listen"]), flags=2)
-    for flags, is_torn in ((2, False), (2 | sock_diag.NLM_F_DUMP_INTR, True)):
+    for flags, is_torn in ((2, False), (2 | NLM_F_DUMP_INTR, True)):
         reply = decode_reply("tcp", memoryview(row + message(NLMSG_DONE, bytes(4), flags=flags) + row))
         assert (len(reply.sockets), reply.is_torn, reply.is_last) == (1, is_torn, True)
-    torn = message(SOCK_DIAG_BY_FAMILY, bytes.fromhex(CAPTURED["ipv4 tcp listen"]), flags=sock_diag.NLM_F_DUMP_INTR)
+    torn = message(SOCK_DIAG_BY_FAMILY, bytes.fromhex(CAPTURED["ipv4 tcp listen"]), flags=NLM_F_DUMP_INTR)
     assert decode_reply("tcp", memoryview(row + torn)).is_torn
 
 
@@ -234,7 +232,7 @@ def test_what_is_no_socket_of_the_internet_is_left_out() -> None:
 @pytest.mark.parametrize("kind", [NLMSG_ERROR, NLMSG_DONE])
 def test_a_refusal_is_an_error_whichever_message_it_is_in(kind: int) -> None:
     """An unsupported protocol ends the dump with -ENOENT, and is not "no sockets"."""
-    with pytest.raises(DiagError) as caught:
+    with pytest.raises(NetlinkError) as caught:
         decode_reply("tcp", memoryview(message(kind, struct.pack("=i", -2))))
     assert caught.value.errno == 2
 
@@ -242,13 +240,13 @@ def test_a_refusal_is_an_error_whichever_message_it_is_in(kind: int) -> None:
 @pytest.mark.parametrize("cut", [1, 15, 17, 19])
 def test_a_reply_that_is_cut_short_is_an_error(cut: int) -> None:
     datagram = message(SOCK_DIAG_BY_FAMILY, b"abcd")
-    with pytest.raises(DiagError, match="cut short"):
+    with pytest.raises(NetlinkError, match="cut short"):
         decode_reply("tcp", memoryview(datagram[:cut]))
 
 
 @given(st.binary(max_size=600))
 def test_no_bytes_raise_anything_else(data: bytes) -> None:
-    with suppress(DiagError):
+    with suppress(NetlinkError):
         decode_reply("tcp", memoryview(data))
 
 
@@ -355,7 +353,7 @@ def test_a_question_of_one_state_is_answered_with_it(state: str) -> None:
 
 ROW = message(SOCK_DIAG_BY_FAMILY, bytes.fromhex(CAPTURED["ipv4 tcp listen"]))
 WHOLE = message(NLMSG_DONE, bytes(4))
-TORN = message(NLMSG_DONE, bytes(4), flags=sock_diag.NLM_F_DUMP_INTR)
+TORN = message(NLMSG_DONE, bytes(4), flags=NLM_F_DUMP_INTR)
 QUESTION = Dump("tcp", "ipv4", b"?")
 
 

@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lodiag.system.stamps import LEAST_STEP_NS, Reading, find_sent_number, find_stamp, measure, was_set_between
+from lodiag.system.stamps import (
+    LEAST_STEP_NS,
+    SCM_TSTAMP_SCHED,
+    Reading,
+    find_sent,
+    find_stamp,
+    measure,
+    was_set_between,
+)
 
 # Captured on Linux 6.18 (x86-64) from sockets on lo: the control messages of the second datagram of a UDP socket that
 # left, of the error about it, and of a raw IPv6 socket's packets.
@@ -30,12 +38,12 @@ PAUSES = st.integers(0, NS_PER_S)
 
 @pytest.mark.parametrize("queued", [QUEUED_V4, QUEUED_V6], ids=["ipv4", "ipv6"])
 def test_a_captured_stamp_of_what_left(queued: list[tuple[int, int, bytes]]) -> None:
-    assert find_sent_number(queued) == 1
+    assert find_sent(queued) == (SCM_TSTAMP_SCHED, 1)
     assert find_stamp(queued) == 0x6B058F82 * NS_PER_S + 0x366F1574
 
 
 def test_a_captured_error_is_stamped_and_is_no_stamp() -> None:
-    assert find_sent_number(QUEUED_ERROR) is None
+    assert find_sent(QUEUED_ERROR) is None
     assert find_stamp(QUEUED_ERROR) == 0x6B058F82 * NS_PER_S + 0x366F1DC2
 
 
@@ -48,14 +56,14 @@ def test_a_stamp_of_nothing_is_none() -> None:
 @given(ANCILLARY)
 def test_no_control_messages_crash_the_decoders(ancillary: list[tuple[int, int, bytes]]) -> None:
     find_stamp(ancillary)
-    find_sent_number(ancillary)
+    find_sent(ancillary)
 
 
 @given(st.sampled_from([QUEUED_V4, QUEUED_V6]), st.integers(0, 48), st.binary(max_size=8))
 def test_no_mutation_crashes_the_decoders(queued: list[tuple[int, int, bytes]], at: int, noise: bytes) -> None:
     mutated = [(level, kind, data[:at] + noise) for level, kind, data in queued]
     find_stamp(mutated)
-    find_sent_number(mutated)
+    find_sent(mutated)
 
 
 def read_at(ns: int, *, until_wall_ns: int = 30, until_ns: int = 60, set_by_ns: int = 0) -> Reading:
