@@ -82,6 +82,7 @@ def make_ping_record(**changes: Any) -> PingRecord:
         "source": None,
         "interval_s": 0.2,
         "size_bytes": 56,
+        "fragments": None,
         "sent": 4,
         "received": 3,
         "lost": 1,
