@@ -79,7 +79,9 @@ def test_output_in_the_readme_looks_like_that(line: str, shown: list[str], shell
     headings = [
         text
         for text in shown
-        if re.match(r"(ping |bytes |trace |address|rtt in ms|hop |proto |client |stream |rr |crr |udp +a sec)", text)
+        if re.match(
+            r"(ping |bytes |trace |status |address|rtt in ms|hop |proto |client |stream |rr |crr |udp +a sec)", text
+        )
     ]
     assert headings
     for heading in headings:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from lodiag.model import Missing, Report
     from lodiag.model.audit import AuditRecord, AuditSummary
+    from lodiag.model.check import CheckRecord
     from lodiag.model.conns import ConnRecord
     from lodiag.model.map import FlowRecord
     from lodiag.model.ping import PingRecord
@@ -46,6 +47,8 @@ def headline(report: Report[Any, Any]) -> str | None:
         from lodiag.render import bench
 
         return bench.headline(report)
+    if report.command == "check":
+        return text(report.summary.verdict)
     if report.command == "audit":
         return _count_exposed(report.summary)
     if report.command != "trace":
@@ -301,6 +304,11 @@ def _bench(report: Report[Any, Any]) -> list[Table]:
     return [Table(*parts) for parts in bench.tables(report)]
 
 
+def _check(report: Report[CheckRecord, Any]) -> list[Table]:
+    rows = [[text(r.status), text(r.id), text(r.message), f"{r.elapsed_ms:.1f}"] for r in report.records]
+    return [Table(["status", "check", "result", "ms"], rows, frozenset({"ms"}))]
+
+
 def _audit(report: Report[AuditRecord, Any]) -> list[Table]:
     """Tell how each socket is bound; those that differ in nothing shown are one row."""
     headers = ["proto", "local", "exposure", "peers", "process", "unit"]
@@ -336,5 +344,6 @@ _LAYOUTS: dict[str, Callable[[Report[Any, Any]], list[Table]]] = {
     "bench": _bench,
     "who": _who,
     "map": _map,
+    "check": _check,
     "audit": _audit,
 }
