@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from lodiag.model import Finding, Report
     from lodiag.options import PingOptions
     from lodiag.ping import PingRun, ping_address
+    from lodiag.rounds import watch_route
     from lodiag.system import System
     from lodiag.trace import trace_route
     from lodiag.watch import watch_connections
@@ -28,6 +29,7 @@ _HOMES = {
     "trace_route": "trace",
     "list_connections": "conns",
     "watch_connections": "watch",
+    "watch_route": "rounds",
     "find_answerer": "who",
     "map_flows": "map",
     "audit_bindings": "audit",
@@ -48,6 +50,7 @@ __all__ = [  # noqa: RUF022 - functions first, as a reader looks for them
     "trace_route",
     "list_connections",
     "watch_connections",
+    "watch_route",
     "find_answerer",
     "map_flows",
     "audit_bindings",

@@ -32,6 +32,7 @@ PUBLIC = {
     "ping_address",
     "trace_route",
     "watch_connections",
+    "watch_route",
 }
 
 
@@ -52,6 +53,7 @@ def test_each_is_documented(name: str) -> None:
         "trace_route",
         "list_connections",
         "watch_connections",
+        "watch_route",
         "find_answerer",
         "map_flows",
         "audit_bindings",
