@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from lodiag.options import PingOptions
     from lodiag.ping import PingRun, ping_address
     from lodiag.rounds import watch_route
+    from lodiag.sweep import sweep_sizes
     from lodiag.system import System
     from lodiag.trace import trace_route
     from lodiag.watch import watch_connections
@@ -26,6 +27,7 @@ _HOMES = {
     "ping_address": "ping",
     "PingRun": "ping",
     "PingOptions": "options",
+    "sweep_sizes": "sweep",
     "trace_route": "trace",
     "list_connections": "conns",
     "watch_connections": "watch",
@@ -47,6 +49,7 @@ __all__ = [  # noqa: RUF022 - functions first, as a reader looks for them
     "ping_address",
     "PingRun",
     "PingOptions",
+    "sweep_sizes",
     "trace_route",
     "list_connections",
     "watch_connections",

@@ -284,6 +284,7 @@ class EchoStream:
             source=self._options.source,
             interval_s=self._options.interval_s,
             size_bytes=self._options.size_bytes,
+            fragments=None,
             sent=self._sent,
             received=self.received,
             lost=lost,

@@ -18,6 +18,8 @@ LARGEST_PAYLOAD = {"ipv4": 65_507, "ipv6": 65_527}
 """65535 less 20 + 8 bytes of headers; IPv6 leaves its own header out of the length (RFC 8200 section 3)."""
 
 USUAL_COUNT = 4
+USUAL_INTERVAL_S = 0.2
+USUAL_TIMEOUT_S = 1.0
 SHORTEST_INTERVAL_S = 0.0001
 """A shorter schedule could not be kept; 0 stands for "as soon as the last is answered"."""
 MOST_PROBES = 1_000_000_000
@@ -86,8 +88,8 @@ class PingOptions:
     """
 
     count: int | None = None
-    interval_s: float = 0.2
-    timeout_s: float = 1.0
+    interval_s: float = USUAL_INTERVAL_S
+    timeout_s: float = USUAL_TIMEOUT_S
     deadline_s: float | None = None
     size_bytes: int = 56
     ttl: int | None = None

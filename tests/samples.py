@@ -73,6 +73,7 @@ def make_ping_record(**changes: Any) -> PingRecord:
         "source": None,
         "interval_s": 0.2,
         "size_bytes": 56,
+        "fragments": None,
         "sent": 4,
         "received": 3,
         "lost": 1,
@@ -682,8 +683,8 @@ AUDIT = make_report(
             AuditCount(proto="udp", exposure="wildcard", sockets=1),
         ),
         forwards=(
-            AuditForward(rule="ip nat DOCKER handle 9", proto="tcp", ports="8080", to="172.17.0.2:80"),
-            AuditForward(rule="ip nat pre handle 4", proto=None, ports=None, to=None),
+            AuditForward(rule="ip nat DOCKER handle 9", proto="tcp", ports="8080", at="192.0.2.1", to="172.17.0.2:80"),
+            AuditForward(rule="ip nat pre handle 4", proto=None, ports=None, at=None, to=None),
         ),
         policy=HOSTILE,
         expectations=2,

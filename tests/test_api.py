@@ -30,6 +30,7 @@ PUBLIC = {
     "list_connections",
     "map_flows",
     "ping_address",
+    "sweep_sizes",
     "trace_route",
     "watch_connections",
     "watch_route",
@@ -50,6 +51,7 @@ def test_each_is_documented(name: str) -> None:
     "name",
     [
         "ping_address",
+        "sweep_sizes",
         "trace_route",
         "list_connections",
         "watch_connections",

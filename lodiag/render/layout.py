@@ -89,6 +89,8 @@ def percent(ratio: float | None) -> str:
 
 def _ping(report: Report[PingRecord, Any]) -> list[Table]:
     records = report.records
+    if any(record.fragments is not None for record in records) or len({r.size_bytes for r in records}) > 1:
+        return [_sweep(records)]
     counts = ["sent", "received", "lost", "loss", "duplicates"]
     times = ["min", "avg", "max", "stddev", "p50", "p95", "p99", "jitter", "user"]
     named = any(record.target != record.address for record in records)
@@ -131,6 +133,25 @@ def _ping(report: Report[PingRecord, Any]) -> list[Table]:
     if any(r.rtt_min_ms is not None for r in records):
         tables.append(Table(["rtt in ms", *times], second, frozenset(times)))
     return tables
+
+
+def _sweep(records: Sequence[PingRecord]) -> Table:
+    """A row for each size."""
+    named = len({(record.target, record.address) for record in records}) > 1
+    numbers = ["bytes", "fragments", "sent", "received", "min ms", "p50 ms", "max ms", "user ms"]
+    rows = [
+        [
+            *([r.address] if named else []),
+            str(r.size_bytes),
+            text(r.fragments),
+            str(r.sent),
+            str(r.received),
+            *map(milliseconds, (r.rtt_min_ms, r.rtt_p50_ms, r.rtt_max_ms, r.rtt_user_p50_ms)),
+            text(r.error),
+        ]
+        for r in records
+    ]
+    return Table([*(["address"] if named else []), *numbers, "error"], rows, frozenset(numbers))
 
 
 def _trace(report: Report[HopRecord, Any]) -> list[Table]:
