@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lodiag.model import Finding, Report
     from lodiag.options import PingOptions
     from lodiag.ping import PingRun, ping_address
+    from lodiag.rounds import watch_route
     from lodiag.sweep import sweep_sizes
     from lodiag.system import System
     from lodiag.trace import trace_route
@@ -33,6 +34,7 @@ _HOMES = {
     "bench_loopback": "bench",
     "list_connections": "conns",
     "watch_connections": "watch",
+    "watch_route": "rounds",
     "find_answerer": "who",
     "map_flows": "map",
     "run_checks": "check",
@@ -56,6 +58,7 @@ __all__ = [  # noqa: RUF022 - functions first, as a reader looks for them
     "bench_loopback",
     "list_connections",
     "watch_connections",
+    "watch_route",
     "find_answerer",
     "map_flows",
     "run_checks",

@@ -35,6 +35,7 @@ PUBLIC = {
     "sweep_sizes",
     "trace_route",
     "watch_connections",
+    "watch_route",
 }
 
 
@@ -57,6 +58,7 @@ def test_each_is_documented(name: str) -> None:
         "bench_loopback",
         "list_connections",
         "watch_connections",
+        "watch_route",
         "find_answerer",
         "map_flows",
         "run_checks",

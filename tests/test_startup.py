@@ -106,8 +106,9 @@ sys.stdout = os.fdopen(pipe, "w")
 """
 
 
-def test_watching_by_a_pipe_loads_nothing_that_draws() -> None:
-    code = WATCH + MAIN.format(arguments=["conns", "--watch", "3600"])
+@pytest.mark.parametrize("command", ["conns", "trace"])
+def test_watching_by_a_pipe_loads_nothing_that_draws(command: str) -> None:
+    code = WATCH + MAIN.format(arguments=[command, "--watch", "3600"])
     assert loaded_by(code, 0) <= JSON_MODULES
 
 

@@ -176,7 +176,7 @@ def _trace(report: Report[HopRecord, Any]) -> list[Table]:
             milliseconds(r.rtt_avg_ms),
             milliseconds(r.rtt_max_ms),
             *([text(r.mtu_bytes)] if is_sized else []),
-            " ".join(dict.fromkeys(_status(p) for p in r.probes)),
+            " ".join(dict.fromkeys(write_status(p) for p in r.probes)),
         ]
         for r in report.records
     ]
@@ -193,7 +193,7 @@ def _trace(report: Report[HopRecord, Any]) -> list[Table]:
     ]
 
 
-def _status(probe: HopProbe) -> str:
+def write_status(probe: HopProbe) -> str:
     """What became of a probe: of an ICMP error its type and code, of what was not sent the reason."""
     if probe.status == "unreachable" and probe.icmp_type is not None:
         return f"{probe.status} ({probe.icmp_type}/{probe.icmp_code})"
