@@ -29,7 +29,7 @@ LAYERS = (
     ("snapshot", "answers", "paths"),
     ("ping", "trace", "conns", "who", "pairs", "nodes", "mirrors", "peers"),
     ("watch", "flows"),
-    ("board", "map", "sweep", "audit"),
+    ("board", "map", "sweep", "pulse", "audit"),
     ("render", "schema"),
     ("cli",),
     ("__main__",),

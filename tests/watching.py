@@ -28,11 +28,12 @@ class Watcher:
         pipe: tuple[int, int] | None = None,
         env: dict[str, str] | None = None,
         prefix: tuple[str, ...] = (),
+        command: str = "conns",
     ) -> None:
-        """Start ``lodiag conns`` with these arguments; ``pipe`` is where to read and to write, by default a pipe."""
+        """Start the command with these arguments; ``pipe`` is where to read and to write, by default a pipe."""
         self.reader, writer = pipe or os.pipe()
         self.process = subprocess.Popen(
-            [*prefix, sys.executable, "-m", "lodiag", "conns", *arguments],
+            [*prefix, sys.executable, "-m", "lodiag", command, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=writer,
             stderr=subprocess.PIPE,
