@@ -8,6 +8,7 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from lodiag.audit import audit_bindings
+    from lodiag.check import run_checks
     from lodiag.conns import list_connections
     from lodiag.errors import ConfigError, LodiagError, PrivilegeError, TargetError, UnsupportedError
     from lodiag.map import map_flows
@@ -32,6 +33,7 @@ _HOMES = {
     "watch_connections": "watch",
     "find_answerer": "who",
     "map_flows": "map",
+    "run_checks": "check",
     "audit_bindings": "audit",
     "Report": "model",
     "Finding": "model",
@@ -53,6 +55,7 @@ __all__ = [  # noqa: RUF022 - functions first, as a reader looks for them
     "watch_connections",
     "find_answerer",
     "map_flows",
+    "run_checks",
     "audit_bindings",
     "Report",
     "Finding",

@@ -30,6 +30,7 @@ PUBLIC = {
     "list_connections",
     "map_flows",
     "ping_address",
+    "run_checks",
     "sweep_sizes",
     "trace_route",
     "watch_connections",
@@ -56,6 +57,7 @@ def test_each_is_documented(name: str) -> None:
         "watch_connections",
         "find_answerer",
         "map_flows",
+        "run_checks",
         "audit_bindings",
     ],
 )
@@ -72,7 +74,7 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 
 
 def test_modules_stay_importable_by_name() -> None:
-    modules = "lodiag.ping, lodiag.trace, lodiag.conns, lodiag.who, lodiag.map, lodiag.audit"
+    modules = "lodiag.ping, lodiag.trace, lodiag.conns, lodiag.who, lodiag.map, lodiag.audit, lodiag.check"
     code = f"import {modules}, types; assert isinstance(lodiag.ping, types.ModuleType)"
     subprocess.run([sys.executable, "-c", code], env=environment(), check=True)
 

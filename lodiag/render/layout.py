@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from lodiag.model import Missing, Report
     from lodiag.model.audit import AuditRecord, AuditSummary
+    from lodiag.model.check import CheckRecord
     from lodiag.model.conns import ConnRecord
     from lodiag.model.map import FlowRecord
     from lodiag.model.ping import PingRecord
@@ -42,6 +43,8 @@ def headline(report: Report[Any, Any]) -> str | None:
     """Lines above the tables, where the summary says what they do not."""
     if report.command == "who":
         return text(report.summary.sentence)
+    if report.command == "check":
+        return text(report.summary.verdict)
     if report.command == "audit":
         return _count_exposed(report.summary)
     if report.command != "trace":
@@ -291,6 +294,11 @@ def _map(report: Report[FlowRecord, Any]) -> list[Table]:
     return tables
 
 
+def _check(report: Report[CheckRecord, Any]) -> list[Table]:
+    rows = [[text(r.status), text(r.id), text(r.message), f"{r.elapsed_ms:.1f}"] for r in report.records]
+    return [Table(["status", "check", "result", "ms"], rows, frozenset({"ms"}))]
+
+
 def _audit(report: Report[AuditRecord, Any]) -> list[Table]:
     """Tell how each socket is bound; those that differ in nothing shown are one row."""
     headers = ["proto", "local", "exposure", "peers", "process", "unit"]
@@ -325,5 +333,6 @@ _LAYOUTS: dict[str, Callable[[Report[Any, Any]], list[Table]]] = {
     "trace": _trace,
     "who": _who,
     "map": _map,
+    "check": _check,
     "audit": _audit,
 }
