@@ -36,7 +36,7 @@ class Terminal(Watcher):
         self.resize(lines, columns)
         kept = {name: value for name, value in environment().items() if name not in {"NO_COLOR", "COLUMNS", "LINES"}}
         env = {**kept, "TERM": "xterm", "LC_ALL": "C.UTF-8", **variables}
-        watch = ("--watch",) if command == "conns" else ()
+        watch = ("--watch",) if command != "ping" else ()
         super().__init__(*watch, *arguments, pipe=(self.terminal, slave), env=env, command=command)
 
     def resize(self, lines: int, columns: int) -> None:

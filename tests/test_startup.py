@@ -62,6 +62,7 @@ def test_importing_lodiag_costs_nothing() -> None:
         (["conns", "--help"], set()),
         (["who", "--help"], set()),
         (["map", "--help"], set()),
+        (["bench", "--help"], set()),
         (["check", "--help"], set()),
         (["check", "resolve:localhost", "--json"], JSON_MODULES),
         (["check", "resolve:localhost"], {"dataclasses"}),
@@ -73,6 +74,9 @@ def test_importing_lodiag_costs_nothing() -> None:
         (["ping", "-c1", "--json", "127.0.0.1"], JSON_MODULES | ICMPLIB),
         (["ping", "-c1", "--json", "--method", "udp", "127.0.0.1"], JSON_MODULES),
         (["ping", "-c1", "--method", "udp", "127.0.0.1"], {"dataclasses"} | TABULATE),
+        (["trace", "--json", "127.0.0.1"], JSON_MODULES | PSUTIL),
+        (["bench", "rr", "-n1", "--quick", "--json"], JSON_MODULES | PSUTIL),
+        (["bench", "rr", "-n1", "--quick"], {"dataclasses", "json"} | TABULATE | PSUTIL),
         (["trace", "--json", "127.0.0.1"], JSON_MODULES),
         (["conns", "--json"], JSON_MODULES),
         (["conns", "--findings", "--json", "--lport", "1"], JSON_MODULES | PSUTIL),
@@ -102,8 +106,9 @@ sys.stdout = os.fdopen(pipe, "w")
 """
 
 
-def test_watching_by_a_pipe_loads_nothing_that_draws() -> None:
-    code = WATCH + MAIN.format(arguments=["conns", "--watch", "3600"])
+@pytest.mark.parametrize("command", ["conns", "trace"])
+def test_watching_by_a_pipe_loads_nothing_that_draws(command: str) -> None:
+    code = WATCH + MAIN.format(arguments=[command, "--watch", "3600"])
     assert loaded_by(code, 0) <= JSON_MODULES
 
 

@@ -1,4 +1,4 @@
-"""A ``lodiag conns --watch`` that runs beside the test, whose output is read as it comes."""
+"""A ``lodiag conns --watch``, or ``trace --watch``, that runs beside the test, whose output is read as it comes."""
 
 from __future__ import annotations
 
