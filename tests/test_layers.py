@@ -29,8 +29,6 @@ LAYERS = (
     ("echo", "hops", "pathmtu", "sockets", "changes", "benches"),
     ("snapshot", "answers", "paths"),
     ("ping", "trace", "bench", "conns", "who", "pairs", "nodes", "mirrors", "peers"),
-    ("watch", "flows"),
-    ("ping", "trace", "conns", "who", "pairs", "nodes", "mirrors", "peers"),
     ("schedule",),
     ("watch", "rounds", "flows"),
     ("board", "map", "sweep", "audit"),
