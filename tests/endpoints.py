@@ -148,3 +148,12 @@ def wait_until(is_so: Callable[[], bool], patience_s: float = 20.0) -> None:
     while not is_so():
         assert time.monotonic() < until, "what was waited for did not come"
         time.sleep(0.01)
+
+
+def has_threads(pid: int) -> bool:
+    """Whether a ``lodiag check`` has begun to attempt."""
+    try:
+        with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:  # noqa: PTH123 - one line
+            return any(line.startswith("Threads:") and int(line.split()[1]) > 1 for line in file)
+    except OSError:
+        return False

@@ -13,7 +13,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from endpoints import CERTIFICATE, answering, listening, mute, port_of, reserved, serving, wait_until
+from endpoints import CERTIFICATE, answering, has_threads, listening, mute, port_of, reserved, serving, wait_until
 from running import LO_UP, environment, parse, require_loopback, rules, run_in_world, run_lodiag
 
 from lodiag import ConfigError, run_checks
@@ -461,15 +461,6 @@ def test_a_signal_ends_a_wait_and_tells_how_far_it_was(closed: int) -> None:
         out, err = process.communicate(timeout=30)
         assert (process.returncode, err) == (status, "")
         assert '"status": "interrupted"' in out
-
-
-def has_threads(pid: int) -> bool:
-    """Whether a process has begun to attempt."""
-    try:
-        with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:  # noqa: PTH123 - one line
-            return any(line.split() == ["Threads:", "2"] for line in file)
-    except OSError:
-        return False
 
 
 # --- the command -----------------------------------------------------------------------------------------------------

@@ -30,7 +30,6 @@ MOST_BYTES = 1_048_576
 """Bytes of a body that are looked at; what is sought stands near its beginning."""
 _PIECE = 65_536
 _MOVED = frozenset({301, 302, 303, 307, 308})
-_HINT = "curl -v shows the whole exchange; lodiag who tells who has the port."
 
 
 class Url(NamedTuple):
@@ -128,7 +127,8 @@ def attempt(settings: Mapping[str, Any], left_s: float, system: System) -> Outco
     until_s = time.monotonic() + left_s
     answers = [_ask(address, settings, until_s) for address in ends]
     wanted = " or ".join(map(str, settings["status"])) if "status" in settings else "200 to 299"
-    return combine(answers, family, expected=f"status {wanted}{_describe(settings)}", hint=_HINT)
+    hint = f"lodiag who {target.port} tells who has the port, and curl -v shows the whole exchange."
+    return combine(answers, family, expected=f"status {wanted}{_describe(settings)}", hint=hint)
 
 
 def _describe(settings: Mapping[str, Any]) -> str:
