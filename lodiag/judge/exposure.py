@@ -99,15 +99,19 @@ def judge_other_loopback(
 
 def group_services(records: Iterable[AuditRecord]) -> list[list[AuditRecord]]:
     """Put together the sockets of one service: those that share a process, a place, or a unit and a program."""
-    groups: dict[object, list[AuditRecord]] = {}
-    for record in records:
+    groups: dict[int, list[AuditRecord]] = {}
+    places: dict[object, int] = {}
+    for number, record in enumerate(records):
         keys = list(_list_keys(record))
-        merged: list[AuditRecord] = []
-        for group in {id(groups[key]): groups[key] for key in keys if key in groups}.values():
-            merged += group
-        merged.append(record)
-        groups |= dict.fromkeys([key for own in merged for key in _list_keys(own)], merged)
-    return list({id(group): group for group in groups.values()}.values())
+        joined = sorted({places[key] for key in keys if key in places})
+        first = joined[0] if joined else number
+        groups.setdefault(first, []).append(record)
+        places |= dict.fromkeys(keys, first)
+        for other in joined[1:]:  # two that nothing joined until now
+            moved = groups.pop(other)
+            groups[first] += moved
+            places |= dict.fromkeys([key for own in moved for key in _list_keys(own)], first)
+    return list(groups.values())
 
 
 def _list_keys(record: AuditRecord) -> Iterator[object]:
