@@ -157,6 +157,7 @@ class TraceOptions:
         port: Destination port of udp and tcp probes; ``None`` reserves one that nothing listens on.
         family: ``ipv4``, ``ipv6``, or ``None`` for whichever the resolver gives first.
         with_mtu: Whether to look for the mtu of the path.
+        asks_again: Whether hops that kept silent on the way to one that answered are asked once more.
 
     """
 
@@ -169,6 +170,7 @@ class TraceOptions:
     port: int | None = None
     family: str | None = None
     with_mtu: bool = False
+    asks_again: bool = True
 
     def __post_init__(self) -> None:
         """Raise ``ConfigError`` for what is out of range."""

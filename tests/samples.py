@@ -5,8 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from lodiag.model import SCHEMA, Evidence, Finding, Fix, Host, Missing, Refusal, Report
+from lodiag.model import SCHEMA, Evidence, Finding, Fix, Host, Missing, Refusal, Report, names_of
 from lodiag.model.audit import AuditCount, AuditForward, AuditRecord, AuditSummary
+from lodiag.model.bench import (
+    BenchBucket,
+    BenchComparison,
+    BenchInterference,
+    BenchMachine,
+    BenchRecord,
+    BenchSetting,
+    BenchSummary,
+)
+from lodiag.model.check import CheckAddress, CheckRecord, CheckSummary, CheckTries
 from lodiag.model.conns import ConnCount, ConnRecord, ConnsSummary, ConnTcp, Endpoint, Owner
 from lodiag.model.map import FlowNode, FlowOwner, FlowRecord, FlowStates, MapSummary
 from lodiag.model.net import RouteAnswer
@@ -628,6 +638,128 @@ WHO = make_report(
 )
 
 
+def make_check_record(**changes: Any) -> CheckRecord:
+    """Make a record of a port that was waited for."""
+    settings: dict[str, Any] = {
+        "id": "api-port",
+        "kind": "tcp",
+        "target": "localhost:8080",
+        "status": "ok",
+        "success": True,
+        "message": "127.0.0.1:8080 answered in 0.035 ms (after 1.25 s, 6 attempts: ECONNREFUSED x5, then ok)",
+        "attempts": 6,
+        "elapsed_ms": 1250.25,
+        "addresses": (make_check_address(),),
+        "observed": "127.0.0.1 ok",
+        "expected": "open",
+        "history": (CheckTries(error="ECONNREFUSED", count=5), CheckTries(error="ok", count=1)),
+        "hint": None,
+    }
+    return CheckRecord(**{**settings, **changes})
+
+
+def make_check_address(**changes: Any) -> CheckAddress:
+    """Make an address that answered."""
+    settings: dict[str, Any] = {
+        "address": "127.0.0.1",
+        "port": 8080,
+        "family": "ipv4",
+        "answered": True,
+        "error": None,
+        "rtt_ms": 0.034567,
+    }
+    return CheckAddress(**{**settings, **changes})
+
+
+def make_check_finding(record: CheckRecord, code: str, severity: str) -> Finding:
+    """Make the finding about a check."""
+    proof = (Evidence(name="expected", value=record.expected, source=f"{record.kind} check"),)
+    return make_finding(
+        code=code,
+        severity=severity,
+        subject=record.id,
+        message=f"{record.id}: {record.message}",
+        evidence=proof,
+        hint=record.hint,
+        fix=None,
+        see=(),
+    )
+
+
+REFUSED = make_check_record(
+    id="half",
+    status="warn",
+    message="127.0.0.1:5432 answered in 0.021 ms; [::1]:5432 refused (ECONNREFUSED): "
+    "clients that try ::1 first will fail",
+    target="localhost:5432",
+    attempts=1,
+    elapsed_ms=0.5,
+    addresses=(
+        make_check_address(port=5432),
+        make_check_address(address="::1", port=5432, family="ipv6", answered=False, error="ECONNREFUSED", rtt_ms=None),
+    ),
+    history=(CheckTries(error="ok", count=1),),
+)
+LATE = make_check_record(
+    id=f"page {HOSTILE}",
+    kind="http",
+    status="timeout",
+    success=False,
+    message=f"not in time after 30.00 s, 120 attempts: ECONNREFUSED x118, then status 503 x2; last: {HOSTILE}",
+    target="http://127.0.0.1:8080/healthz",
+    expected="status 200 to 299",
+    attempts=120,
+    elapsed_ms=30_000.0,
+    hint="curl -v shows the whole exchange; lodiag who tells who has the port.",
+)
+SKIPPED = make_check_record(
+    id="after",
+    status="skipped",
+    success=None,
+    message="skipped: page did not pass",
+    attempts=0,
+    elapsed_ms=0.0,
+    addresses=(),
+    observed=None,
+    expected=None,
+    history=(),
+)
+UNSEEN = make_check_record(
+    id="owner",
+    kind="listen",
+    status="error",
+    success=False,
+    message="the owner of 127.0.0.1:5432 may not be seen by this user",
+    target="5432",
+    attempts=1,
+    elapsed_ms=3.5,
+    addresses=(),
+    expected="owner postgres",
+    hint="Run it as root, or as the user of the service.",
+)
+CHECK = make_report(
+    "check",
+    CheckSummary(
+        verdict="fail: 2 of 5 checks failed, 1 with a warning, 1 skipped, in 30.00 s: page, owner",
+        file="lodiag.toml",
+        checks=5,
+        passed=2,
+        warned=1,
+        failed=2,
+        timed_out=1,
+        errors=1,
+        skipped=1,
+    ),
+    (make_check_record(), REFUSED, LATE, SKIPPED, UNSEEN),
+    (
+        make_check_finding(LATE, "check-timed-out", "fail"),
+        make_check_finding(UNSEEN, "check-not-run", "fail"),
+        make_check_finding(REFUSED, "check-warning", "warn"),
+        make_check_finding(SKIPPED, "check-skipped", "info"),
+    ),
+)
+
+
 def make_audit_record(**changes: Any) -> AuditRecord:
     """Make the record of a server that every host may reach, though only this one does."""
     settings: dict[str, Any] = {
@@ -732,4 +864,156 @@ AUDIT = make_report(
         Missing(what="what a packet filter keeps out", count=None, why="its rules are not evaluated"),
     ),
 )
-SAMPLES = {"ping": PING, "trace": TRACE, "conns": CONNS, "empty": EMPTY, "who": WHO, "map": MAP, "audit": AUDIT}
+
+
+def make_bench_record(**changes: Any) -> BenchRecord:
+    """Make the record of a stream."""
+    settings: dict[str, Any] = {
+        **dict.fromkeys(names_of(BenchRecord)),
+        "test": "stream",
+        "proto": "tcp",
+        "family": "ipv4",
+        "address": "127.0.0.1",
+        "placement": "unpinned",
+        "direction": "to-server",
+        "congestion": "bbr",
+        "streams": 1,
+        "message_bytes": 1048576,
+        "read_bytes": 131072,
+        "segment_bytes": 65483,
+        "measured_ms": 240.0,
+        "throughput_bps": 38.25e9,
+        "throughput_low_bps": 30.1e9,
+        "throughput_high_bps": 46.4e9,
+        "client_cpu_s_per_gb": 0.1912,
+        "server_cpu_s_per_gb": 0.1344,
+        "retransmits": 3,
+        "unix_ratio": 0.8034,
+        "measure": "throughput_bps",
+        "slices": (30.1e9, 46.4e9),
+        "histogram": (),
+    }
+    return BenchRecord(**{**settings, **changes})
+
+
+def make_round_trips(**changes: Any) -> BenchRecord:
+    """Make the record of some round trips."""
+    settings: dict[str, Any] = {
+        "test": "rr",
+        "placement": "same-core",
+        "direction": None,
+        "client_core": 0,
+        "server_core": 0,
+        "message_bytes": 1,
+        "throughput_bps": None,
+        "throughput_low_bps": None,
+        "throughput_high_bps": None,
+        "client_cpu_s_per_gb": None,
+        "server_cpu_s_per_gb": None,
+        "retransmits": None,
+        "transactions": 4,
+        "transactions_per_s": 76543.0,
+        "rtt_min_ms": 0.0112,
+        "rtt_p50_ms": 0.012416,
+        "rtt_p90_ms": 0.0131,
+        "rtt_p99_ms": 0.021,
+        "rtt_p999_ms": 0.0483,
+        "rtt_max_ms": 1.2,
+        "measure": "rtt_p50_ms",
+        "slices": (0.0121, 0.0127),
+        "histogram": (
+            BenchBucket(low_ms=0.0112, high_ms=0.011263, counted=3),
+            BenchBucket(low_ms=1.196, high_ms=1.2039, counted=1),
+        ),
+    }
+    return make_bench_record(**{**settings, **changes})
+
+
+def make_comparison(**changes: Any) -> BenchComparison:
+    """Make the comparison of what became slower."""
+    settings: dict[str, Any] = {
+        "verdict": "slower",
+        "speed_ratio": 0.5,
+        "speed_low_ratio": 0.4,
+        "speed_high_ratio": 0.625,
+        "could_miss_ratio": 1.64,
+        "baseline_slices": (70e9, 76.5e9, 80e9),
+        "repeated": 1,
+    }
+    return BenchComparison(**{**settings, **changes})
+
+
+BENCH = make_report(
+    "bench",
+    BenchSummary(
+        tests=("stream", "rr", "crr", "udp"),
+        rounds=2,
+        runs=1,
+        machine=BenchMachine(
+            kernel="Linux 6.18.44",
+            cpu=HOSTILE,
+            cores=2,
+            python="3.11.7",
+            governor=None,
+            clock="tsc",
+            qdisc="noqueue",
+            mtu_bytes=65536,
+            cpu_max="200000 100000",
+            settings=(BenchSetting(name="net.ipv4.tcp_rmem", value="4096 131072 6291456"),),
+        ),
+        load_before=0.25,
+        interference=(BenchInterference(pid=4711, process=HOSTILE, cores_used=0.97),),
+        steal_ratio=0.01,
+        throttled_ms=None,
+        compared_with="2026-01-01T00:00:00Z",
+        saved_to=None,
+        sentence=None,
+    ),
+    (
+        make_bench_record(compared=make_comparison()),
+        make_bench_record(direction="to-client", compared=make_comparison(verdict="no-change", speed_ratio=0.97)),
+        make_bench_record(proto="unix", family=None, address=None, congestion=None, retransmits=None, unix_ratio=None),
+        make_round_trips(),
+        make_round_trips(
+            proto="udp",
+            family="ipv6",
+            address="::1",
+            placement="across-cores",
+            error="timeout",
+            slices=(),
+            histogram=(),
+            **dict.fromkeys(("rtt_min_ms", "rtt_p50_ms", "rtt_p90_ms", "rtt_p99_ms", "rtt_p999_ms", "rtt_max_ms")),
+        ),
+        make_round_trips(
+            test="crr", closing="abortive", sources=1, failed=2, limited_by="ephemeral-ports", time_wait_left=0
+        ),
+        make_bench_record(
+            test="udp",
+            proto="udp",
+            congestion=None,
+            sent=1000,
+            received=999,
+            lost=1,
+            loss_ratio=0.001,
+            dropped=1,
+            reordered=0,
+            duplicates=0,
+            received_pps=321_000.0,
+            measure="received_pps",
+            slices=(321_000.0,),
+        ),
+    ),
+    (make_finding(code="slower-than-baseline", severity="fail", fix=None),),
+)
+
+SAMPLES = {
+    "ping": PING,
+    "trace": TRACE,
+    "conns": CONNS,
+    "empty": EMPTY,
+    "who": WHO,
+    "map": MAP,
+    "audit": AUDIT,
+    "check": CHECK,
+    "bench": BENCH,
+}

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from lodiag.model import Missing, Report
     from lodiag.model.audit import AuditRecord, AuditSummary
+    from lodiag.model.check import CheckRecord
     from lodiag.model.conns import ConnRecord
     from lodiag.model.map import FlowRecord
     from lodiag.model.ping import PingRecord
@@ -42,6 +43,12 @@ def headline(report: Report[Any, Any]) -> str | None:
     """Lines above the tables, where the summary says what they do not."""
     if report.command == "who":
         return text(report.summary.sentence)
+    if report.command == "bench":
+        from lodiag.render import bench
+
+        return bench.headline(report)
+    if report.command == "check":
+        return text(report.summary.verdict)
     if report.command == "audit":
         return _count_exposed(report.summary)
     if report.command != "trace":
@@ -169,7 +176,7 @@ def _trace(report: Report[HopRecord, Any]) -> list[Table]:
             milliseconds(r.rtt_avg_ms),
             milliseconds(r.rtt_max_ms),
             *([text(r.mtu_bytes)] if is_sized else []),
-            " ".join(dict.fromkeys(_status(p) for p in r.probes)),
+            " ".join(dict.fromkeys(write_status(p) for p in r.probes)),
         ]
         for r in report.records
     ]
@@ -186,7 +193,7 @@ def _trace(report: Report[HopRecord, Any]) -> list[Table]:
     ]
 
 
-def _status(probe: HopProbe) -> str:
+def write_status(probe: HopProbe) -> str:
     """What became of a probe: of an ICMP error its type and code, of what was not sent the reason."""
     if probe.status == "unreachable" and probe.icmp_type is not None:
         return f"{probe.status} ({probe.icmp_type}/{probe.icmp_code})"
@@ -291,6 +298,17 @@ def _map(report: Report[FlowRecord, Any]) -> list[Table]:
     return tables
 
 
+def _bench(report: Report[Any, Any]) -> list[Table]:
+    from lodiag.render import bench
+
+    return [Table(*parts) for parts in bench.tables(report)]
+
+
+def _check(report: Report[CheckRecord, Any]) -> list[Table]:
+    rows = [[text(r.status), text(r.id), text(r.message), f"{r.elapsed_ms:.1f}"] for r in report.records]
+    return [Table(["status", "check", "result", "ms"], rows, frozenset({"ms"}))]
+
+
 def _audit(report: Report[AuditRecord, Any]) -> list[Table]:
     """Tell how each socket is bound; those that differ in nothing shown are one row."""
     headers = ["proto", "local", "exposure", "peers", "process", "unit"]
@@ -323,7 +341,9 @@ def _count_exposed(found: AuditSummary) -> str:
 _LAYOUTS: dict[str, Callable[[Report[Any, Any]], list[Table]]] = {
     "ping": _ping,
     "trace": _trace,
+    "bench": _bench,
     "who": _who,
     "map": _map,
+    "check": _check,
     "audit": _audit,
 }
