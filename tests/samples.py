@@ -771,6 +771,7 @@ def make_audit_record(**changes: Any) -> AuditRecord:
         "exposed": True,
         "opened_by": (),
         "interface": None,
+        "address_interface": None,
         "v6only": None,
         "owners": (Owner(pid=812, process="redis-server", user="redis", fd=6, cmdline=None),),
         "uid": 107,
@@ -782,6 +783,7 @@ def make_audit_record(**changes: Any) -> AuditRecord:
         "identified_by": "process",
         "peers": 3,
         "local_peers": 3,
+        "loopback_peers": 2,
         "could_be_loopback": True,
         "since_baseline": "wider",
         "inode": 4711,
@@ -806,6 +808,7 @@ _WORKER = make_audit_record(
 AUDIT = make_report(
     "audit",
     AuditSummary(
+        verdict=f"1 of 2 expectations not met by 5 sockets, 4 exposed and 1 on the loopback alone: {HOSTILE}",
         sockets=5,
         exposed=4,
         counts=(
@@ -814,6 +817,7 @@ AUDIT = make_report(
             AuditCount(proto="tcp", exposure="loopback-ipv4", sockets=1),
             AuditCount(proto="udp", exposure="wildcard", sockets=1),
         ),
+        interfaces=("eth0",),
         forwards=(
             AuditForward(rule="ip nat DOCKER handle 9", proto="tcp", ports="8080", at="192.0.2.1", to="172.17.0.2:80"),
             AuditForward(rule="ip nat pre handle 4", proto=None, ports=None, at=None, to=None),
@@ -855,8 +859,8 @@ AUDIT = make_report(
         ),
     ),
     (
-        make_finding(code="not-as-expected", fix=None, subject=HOSTILE),
-        make_finding(code="as-expected", severity="ok", evidence=(), hint=None, fix=None, see=()),
+        make_finding(code="expectation", fix=None, subject=HOSTILE),
+        make_finding(code="expectation", severity="ok", evidence=(), hint=None, fix=None, see=()),
     ),
     complete=False,
     missing=(

@@ -142,9 +142,13 @@ def tell_exposure(records: Sequence[AuditRecord], source: str) -> tuple[Evidence
     if first.software is not None:
         told_by = {"process": "name of the process", "unit": "unit", "user-and-port": "user and port"}
         found.append(Evidence(name="software", value=first.software, source=told_by[str(first.identified_by)]))
-    peers, local = _count_peers(records)
+    for address, interface in {r.local.address: r.address_interface for r in records if r.exposed}.items():
+        if interface is not None:
+            found.append(Evidence(name=f"interface of {address}", value=interface, source="interface addresses"))
+    peers, local, by_loopback = _count_peers(records)
     if peers:
-        found.append(Evidence(name="connections", value=f"{peers}, {local} of them of this host", source=source))
+        value = f"{peers}, {local} of them of this host, {by_loopback} by the loopback"
+        found.append(Evidence(name="connections", value=value, source=source))
     return tuple(found)
 
 
@@ -161,14 +165,17 @@ def _name(record: AuditRecord) -> str:
 
 
 def _tell_peers(records: Sequence[AuditRecord]) -> str:
-    peers, local = _count_peers(records)
+    peers, local, by_loopback = _count_peers(records)
     if not peers or peers != local:
         return ""
     whose = "its only connection comes" if peers == 1 else f"all its {count(peers, 'connection')} come"
-    return f"; {whose} from this host, so it could be on the loopback alone"
+    others = "" if by_loopback == peers else ", once they ask for it there"
+    return f"; {whose} from this host, so it could be on the loopback alone{others}"
 
 
-def _count_peers(records: Iterable[AuditRecord]) -> tuple[int, int]:
+def _count_peers(records: Iterable[AuditRecord]) -> tuple[int, int, int]:
     """Count the connections of sockets, those of several that share a place once."""
     places = {(r.proto, r.family, r.local, r.interface): r for r in records}.values()
-    return sum(r.peers or 0 for r in places), sum(r.local_peers or 0 for r in places)
+    counts = [(r.peers or 0, r.local_peers or 0, r.loopback_peers or 0) for r in places]
+    peers, local, by_loopback = map(sum, zip(*counts, strict=True))
+    return peers, local, by_loopback

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from lodiag.model import Missing, Report
-    from lodiag.model.audit import AuditRecord, AuditSummary
+    from lodiag.model.audit import AuditRecord
     from lodiag.model.check import CheckRecord
     from lodiag.model.conns import ConnRecord
     from lodiag.model.map import FlowRecord
@@ -50,7 +50,7 @@ def headline(report: Report[Any, Any]) -> str | None:
     if report.command == "check":
         return text(report.summary.verdict)
     if report.command == "audit":
-        return _count_exposed(report.summary)
+        return text(report.summary.verdict)
     if report.command != "trace":
         return None
     found = report.summary
@@ -328,14 +328,6 @@ def _audit(report: Report[AuditRecord, Any]) -> list[Table]:
     if all(row[-1] == "-" for row in folded):
         headers, folded = headers[:-1], [row[:-1] for row in folded]
     return [Table(headers, folded, frozenset())]
-
-
-def _count_exposed(found: AuditSummary) -> str:
-    sockets = "1 socket" if found.sockets == 1 else f"{found.sockets} sockets"
-    held = (
-        f"; {found.expectations - found.unmet} of {found.expectations} expectations hold" if found.expectations else ""
-    )
-    return f"{sockets}: {found.exposed} exposed, {found.sockets - found.exposed} on the loopback alone{held}"
 
 
 _LAYOUTS: dict[str, Callable[[Report[Any, Any]], list[Table]]] = {
