@@ -7,6 +7,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from lodiag.audit import audit_bindings
     from lodiag.conns import list_connections
     from lodiag.errors import ConfigError, LodiagError, PrivilegeError, TargetError, UnsupportedError
     from lodiag.map import map_flows
@@ -29,6 +30,7 @@ _HOMES = {
     "watch_connections": "watch",
     "find_answerer": "who",
     "map_flows": "map",
+    "audit_bindings": "audit",
     "Report": "model",
     "Finding": "model",
     "System": "system",
@@ -48,6 +50,7 @@ __all__ = [  # noqa: RUF022 - functions first, as a reader looks for them
     "watch_connections",
     "find_answerer",
     "map_flows",
+    "audit_bindings",
     "Report",
     "Finding",
     "System",

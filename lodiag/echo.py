@@ -100,7 +100,8 @@ class EchoStream:
     def wants_to_send(self) -> bool:
         """Whether probes are still to be sent."""
         most = self._options.most_probes
-        return self.probe is not None and (most is None or self._attempts < most)
+        is_done = self._options.once and self.received > 0
+        return self.probe is not None and not is_done and (most is None or self._attempts < most)
 
     def start(self, now_ns: int) -> None:
         """Begin the schedule; an idle read first, so that the first round trip does not pay for cold code."""

@@ -79,6 +79,8 @@ class PingOptions:
         clock: ``auto`` for the best that is to be had, ``kernel``, ``kernel-rx`` or ``user``.
         max_loss_ratio: Loss above which the run fails, 0 to 1.
         max_rtt_ms: Round trip above which the run fails.
+        once: Whether an address is probed no more once it has answered.
+        reachable: So many addresses are to answer: if they do, no other needs to; with ``once`` the run ends then.
         keep_replies: Whether the records hold the fate of every probe.
 
     """
@@ -95,6 +97,8 @@ class PingOptions:
     clock: str = "auto"
     max_loss_ratio: float | None = None
     max_rtt_ms: float | None = None
+    once: bool = False
+    reachable: int | None = None
     keep_replies: bool = True
 
     def __post_init__(self) -> None:
@@ -116,6 +120,8 @@ class PingOptions:
             require_between("max-loss", self.max_loss_ratio * 100, 0, 100, "percent")
         if self.max_rtt_ms is not None:
             require_between("max-rtt", self.max_rtt_ms, 0, 1e9, "ms")
+        if self.reachable is not None:
+            require_whole("reachable", self.reachable, 1, MOST_PROBES)
 
     @property
     def most_probes(self) -> int | None:

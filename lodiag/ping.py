@@ -57,6 +57,9 @@ class PingRun:
                 name = address if target == address else f"{target} ({address})"
                 message = f"size must be at most {largest} bytes for {name}, not {options.size_bytes}"
                 raise ConfigError(message)
+        if options.reachable is not None and options.reachable > len(pairs):
+            message = f"reachable must be at most the number of addresses, which is {len(pairs)}"
+            raise ConfigError(message)
         self.streams = tuple(EchoStream(target, address, options, self._maker.instant) for target, address in pairs)
 
     def __iter__(self) -> Iterator[PingEvent]:
@@ -128,7 +131,7 @@ class PingRun:
                 yield from stream.collect()
                 yield from stream.give_up(now_ns)
             times = [t for t in (stream.next_ns() for stream in self.streams) if t is not None]
-            if not times:
+            if not times or (self._options.once and self._has_enough()):
                 break
             wake_ns = min(times) if end_ns is None else min(*times, end_ns)
             pause_ns = wake_ns - self._system.monotonic_ns()
@@ -137,6 +140,11 @@ class PingRun:
         for stream in self.streams:
             yield from stream.collect()
             yield from stream.give_up(None)
+
+    def _has_enough(self) -> bool:
+        """Whether so many addresses have answered as are to; never, if it was not said how many."""
+        answered = sum(stream.received > 0 for stream in self.streams)
+        return self._options.reachable is not None and answered >= self._options.reachable
 
     def report(self) -> Report[PingRecord, PingSummary]:
         """Judge what has happened so far and report it."""
@@ -162,11 +170,12 @@ class PingRun:
 
     def _judge(self, records: list[PingRecord], surroundings: Surroundings) -> Iterator[Finding]:
         answered = {record.target for record in records if record.received}
+        is_enough = self._options.reachable is not None and self._has_enough()
         for record in records:
             yield from judge_ping(
                 record,
                 surroundings,
-                others_answered=record.target in answered,
+                others_answered=is_enough or record.target in answered,
                 max_loss_ratio=self._options.max_loss_ratio,
                 max_rtt_ms=self._options.max_rtt_ms,
             )
@@ -189,6 +198,8 @@ def ping_address(  # noqa: PLR0913 - ping has this many options
     clock: str = "auto",
     max_loss_ratio: float | None = None,
     max_rtt_ms: float | None = None,
+    once: bool = False,
+    reachable: int | None = None,
     system: System | None = None,
 ) -> Report[PingRecord, PingSummary]:
     """Ping loopback addresses side by side and report what each answered.
@@ -207,6 +218,8 @@ def ping_address(  # noqa: PLR0913 - ping has this many options
         clock: ``auto``, ``kernel``, ``kernel-rx`` or ``user``.
         max_loss_ratio: Loss above which the run fails, 0 to 1.
         max_rtt_ms: Round trip above which the run fails.
+        once: Whether an address is probed no more once it has answered.
+        reachable: So many addresses are to answer; with ``once`` the run ends then.
         system: The machine; a test's own stands in for it.
 
     Returns:
@@ -234,6 +247,8 @@ def ping_address(  # noqa: PLR0913 - ping has this many options
         clock=clock,
         max_loss_ratio=max_loss_ratio,
         max_rtt_ms=max_rtt_ms,
+        once=once,
+        reachable=reachable,
     )
     run = PingRun(targets or ("localhost",), options, system)
     for _ in run:

@@ -12,7 +12,7 @@ from lodiag import model
 from lodiag.model import watch
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-COMMANDS = ("ping", "trace", "conns", "who", "map")
+COMMANDS = ("ping", "trace", "conns", "who", "map", "audit")
 """Each has its record and its summary in the module of ``lodiag.model`` that bears its name."""
 
 _PLAIN: dict[type, str] = {

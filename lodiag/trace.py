@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lodiag.clock import NS_PER_S
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from lodiag.model import Refusal, Report
+    from lodiag.model.net import RouteAnswer
     from lodiag.model.trace import HopRecord
     from lodiag.paths import Path
     from lodiag.system.facts import Interface
@@ -77,7 +79,10 @@ def trace_route(  # noqa: PLR0913 - traceroute has this many options
     paths, refused = find_paths(machine, address, options, maker.started_ns + round(deadline_s * NS_PER_S))
     interfaces = machine.list_loopback_interfaces()
     records = [record for path in paths for record in path.records]
-    summary = _sum_up(target, address, paths, refused, _find_interface(interfaces, address))
+    summary = replace(
+        _sum_up(target, address, paths, refused, _find_interface(interfaces, address)),
+        route=_look_up_route(machine, address, paths),
+    )
     settings = machine.read_settings(interfaces[0].name if interfaces else None)
     around = Surroundings(interfaces=interfaces, settings=settings)
     return maker.make(
@@ -108,6 +113,15 @@ def _sum_up(
         methods=tuple(path.describe() for path in paths),
         refused=tuple(refused),
     )
+
+
+def _look_up_route(system: System, address: str, paths: Sequence[Path]) -> RouteAnswer | None:
+    """Ask which way a probe goes; where there are several kinds, which way any packet does."""
+    if len(paths) > 1:
+        return system.look_up_route(address)
+    kind = paths[0].method.partition("-")[0]
+    proto = "ipv6-icmp" if kind == "icmp" and family_of(address) == "ipv6" else kind
+    return system.look_up_route(address, proto=proto, port=paths[0].port)
 
 
 def _list_untried(summary: TraceSummary, options: TraceOptions) -> Iterator[Missing]:

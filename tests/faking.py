@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Iterable, Sequence
 
+    from lodiag.model.net import RouteAnswer
     from lodiag.system.facts import Interface
     from lodiag.system.probe import ProbeSocket
 
@@ -30,6 +31,7 @@ class FakeSystem(System):
         self.clocks = {"user"}
         self.sysctls: dict[str, str] = {}
         self.interfaces: tuple[Interface, ...] | None = None
+        self.route: RouteAnswer | None = None
         self._behave, self._addresses = behave, addresses
 
     def monotonic_ns(self) -> int:
@@ -69,6 +71,13 @@ class FakeSystem(System):
     def list_loopback_interfaces(self) -> tuple[Interface, ...] | None:
         """Give ``interfaces``."""
         return self.interfaces
+
+    def look_up_route(
+        self, address: str, source: str | None = None, *, proto: str | None = None, port: int | None = None
+    ) -> RouteAnswer | None:
+        """Give ``route``."""
+        del address, source, proto, port
+        return self.route
 
 
 class FakeProbe:

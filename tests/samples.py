@@ -6,10 +6,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from lodiag.model import SCHEMA, Evidence, Finding, Fix, Host, Missing, Refusal, Report
+from lodiag.model.audit import AuditCount, AuditForward, AuditRecord, AuditSummary
 from lodiag.model.conns import ConnCount, ConnRecord, ConnsSummary, ConnTcp, Endpoint, Owner
 from lodiag.model.map import FlowNode, FlowOwner, FlowRecord, FlowStates, MapSummary
+from lodiag.model.net import RouteAnswer
 from lodiag.model.ping import Outage, PingRecord, PingReply, PingSummary, RttBucket
-from lodiag.model.trace import HopProbe, HopRecord, TraceMethod, TraceRoute, TraceSummary
+from lodiag.model.trace import HopProbe, HopRecord, TraceMethod, TraceSummary
 from lodiag.model.who import WhoOwner, WhoRecord, WhoSocket, WhoSummary
 
 if TYPE_CHECKING:
@@ -244,8 +246,16 @@ def make_trace_summary(**changes: Any) -> TraceSummary:
         "mtu_bytes": 65536,
         "path_mtu_bytes": None,
         "port": 33434,
-        "route": TraceRoute(
-            kind="local", table="local", interface="lo", gateway=None, source="127.0.0.1", mtu_bytes=65536
+        "route": RouteAnswer(
+            dst="127.0.0.1",
+            type="local",
+            table="local",
+            dev="lo",
+            ifindex=1,
+            prefsrc="127.0.0.1",
+            gateway=None,
+            mtu=65536,
+            error=None,
         ),
         "methods": (TraceMethod(method="udp", port=33434, reached=True, hops=4, source="127.0.0.1", error=None),),
         "refused": (),
@@ -614,4 +624,110 @@ WHO = make_report(
     complete=False,
     missing=(Missing(what="owners", count=1, why="they belong to another user"),),
 )
-SAMPLES = {"ping": PING, "trace": TRACE, "conns": CONNS, "empty": EMPTY, "who": WHO, "map": MAP}
+
+
+def make_audit_record(**changes: Any) -> AuditRecord:
+    """Make the record of a server that every host may reach, though only this one does."""
+    settings: dict[str, Any] = {
+        "proto": "tcp",
+        "family": "ipv4",
+        "state": "listen",
+        "local": Endpoint(address="0.0.0.0", port=6379),
+        "exposure": "wildcard-ipv4",
+        "exposed": True,
+        "opened_by": (),
+        "interface": None,
+        "v6only": None,
+        "owners": (Owner(pid=812, process="redis-server", user="redis", fd=6, cmdline=None),),
+        "uid": 107,
+        "user": "redis",
+        "cgroup": "/system.slice/redis-server.service",
+        "unit": "redis-server.service",
+        "container": None,
+        "software": "Redis",
+        "identified_by": "process",
+        "peers": 3,
+        "local_peers": 3,
+        "could_be_loopback": True,
+        "since_baseline": "wider",
+        "inode": 4711,
+        "cookie": "1f",
+    }
+    return AuditRecord(**{**settings, **changes})
+
+
+_UNKNOWN = {"software": None, "identified_by": None, "could_be_loopback": None, "since_baseline": None}
+_WORKER = make_audit_record(
+    **_UNKNOWN,
+    local=Endpoint(address="192.0.2.7", port=443),
+    exposure="specific",
+    owners=(
+        Owner(pid=31, process=HOSTILE, user=HOSTILE, fd=3, cmdline=HOSTILE),
+        Owner(pid=32, process=None, user=None, fd=3, cmdline=None),
+    ),
+    unit=HOSTILE,
+    peers=0,
+    local_peers=0,
+)
+AUDIT = make_report(
+    "audit",
+    AuditSummary(
+        sockets=5,
+        exposed=4,
+        counts=(
+            AuditCount(proto="tcp", exposure="wildcard-ipv4", sockets=1),
+            AuditCount(proto="tcp", exposure="specific", sockets=2),
+            AuditCount(proto="tcp", exposure="loopback-ipv4", sockets=1),
+            AuditCount(proto="udp", exposure="wildcard", sockets=1),
+        ),
+        forwards=(
+            AuditForward(rule="ip nat DOCKER handle 9", proto="tcp", ports="8080", to="172.17.0.2:80"),
+            AuditForward(rule="ip nat pre handle 4", proto=None, ports=None, to=None),
+        ),
+        policy=HOSTILE,
+        expectations=2,
+        unmet=1,
+        baseline="2026-01-01T00:00:00.000000Z",
+        refused=(Refusal(method="sock_diag of udp and ipv6", reason="No such file or directory"),),
+    ),
+    (
+        make_audit_record(),
+        _WORKER,
+        _WORKER,
+        make_audit_record(
+            **_UNKNOWN,
+            proto="udp",
+            family="ipv6",
+            state="unconnected",
+            local=Endpoint(address="::", port=5353),
+            exposure="wildcard",
+            interface="eth0",
+            owners=None,
+            unit=None,
+            peers=None,
+            local_peers=None,
+        ),
+        make_audit_record(
+            **_UNKNOWN,
+            local=Endpoint(address="127.0.0.1", port=5432),
+            exposure="loopback-ipv4",
+            opened_by=("net.ipv4.conf.eth0.route_localnet",),
+            owners=(),
+            user=None,
+            unit=None,
+            container="0123456789ab",
+            peers=2,
+            local_peers=1,
+        ),
+    ),
+    (
+        make_finding(code="not-as-expected", fix=None, subject=HOSTILE),
+        make_finding(code="as-expected", severity="ok", evidence=(), hint=None, fix=None, see=()),
+    ),
+    complete=False,
+    missing=(
+        Missing(what="owners", count=1, why="they belong to another user"),
+        Missing(what="what a packet filter keeps out", count=None, why="its rules are not evaluated"),
+    ),
+)
+SAMPLES = {"ping": PING, "trace": TRACE, "conns": CONNS, "empty": EMPTY, "who": WHO, "map": MAP, "audit": AUDIT}

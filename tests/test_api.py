@@ -25,6 +25,7 @@ PUBLIC = {
     "TargetError",
     "UnsupportedError",
     "__version__",
+    "audit_bindings",
     "find_answerer",
     "list_connections",
     "map_flows",
@@ -45,7 +46,16 @@ def test_each_is_documented(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["ping_address", "trace_route", "list_connections", "watch_connections", "find_answerer", "map_flows"]
+    "name",
+    [
+        "ping_address",
+        "trace_route",
+        "list_connections",
+        "watch_connections",
+        "find_answerer",
+        "map_flows",
+        "audit_bindings",
+    ],
 )
 def test_each_parameter_is_documented(name: str) -> None:
     function = getattr(lodiag, name)
@@ -60,7 +70,7 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 
 
 def test_modules_stay_importable_by_name() -> None:
-    modules = "lodiag.ping, lodiag.trace, lodiag.conns, lodiag.who, lodiag.map"
+    modules = "lodiag.ping, lodiag.trace, lodiag.conns, lodiag.who, lodiag.map, lodiag.audit"
     code = f"import {modules}, types; assert isinstance(lodiag.ping, types.ModuleType)"
     subprocess.run([sys.executable, "-c", code], env=environment(), check=True)
 

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from running import Done
 
-REPORTING = ("ping", "trace", "conns", "who", "map")
+REPORTING = ("ping", "trace", "conns", "who", "map", "audit")
 """Commands that make a report."""
 
 
@@ -53,7 +53,7 @@ def test_help_is_grouped_and_names_the_commands_that_exist(option: str) -> None:
     assert set(named) == runnable
     assert len(named) == len(set(named))
     headings = re.findall(r"^(probe|look|judge|more)$", done.stdout, re.MULTILINE)
-    assert headings == ["probe", "look", "more"]
+    assert headings == ["probe", "look", "judge", "more"]
 
 
 @pytest.mark.parametrize("arguments", [[], *([name] for name in COMMANDS)], ids=str)
@@ -234,8 +234,10 @@ SCENES = {
     "who-down": Scene("who 9", LO_DOWN),
     "map": Scene("map"),
     "map-none": Scene("map", LO_DOWN),
+    "audit-none": Scene("audit", LO_DOWN),
+    "audit-unmet": Scene("audit --expect 5432=loopback --expect any=loopback", LO_UP),
 }
-FAILING = {"ping-strict", "ping-down", "ping-down-twice", "trace-down", "who-nobody", "who-down"}
+FAILING = {"ping-strict", "ping-down", "ping-down-twice", "trace-down", "who-nobody", "who-down", "audit-unmet"}
 
 every_scene = pytest.mark.parametrize("name", SCENES)
 
@@ -362,7 +364,7 @@ def test_markdown_tables_have_as_many_cells_in_each_row(name: str) -> None:
     for block in blocks:
         assert {len(re.findall(r"(?<!\\)\|", line)) for line in block} == {len(re.findall(r"(?<!\\)\|", block[0]))}
         assert re.fullmatch(r"\|(:?-+:?\|)+", block[1])
-    assert bool(blocks) == (name not in {"conns-none", "map-none"})
+    assert bool(blocks) == (name not in {"conns-none", "map-none", "audit-none", "audit-unmet"})
 
 
 # --- Prometheus ------------------------------------------------------------------------------------------------------

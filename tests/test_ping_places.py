@@ -125,3 +125,24 @@ def test_the_ttl_that_this_host_sends_with_is_expected(kind: str) -> None:
     assert [record["reply_ttl_min"] for report in (told, healthy) for record in report["records"]] == [55, 99]
     assert [f["code"] for f in told["findings"] if f["severity"] != "info"] == ["unexpected-ttl"]
     assert [f["code"] for f in healthy["findings"] if f["severity"] != "info"] == []
+
+
+HALF_OF_THEM = f"""{LO_UP}
+nft 'add table inet t; add chain inet t c {{ type filter hook output priority 0; }}'
+nft 'add rule inet t c icmp type echo-request icmp sequence & 1 == 1 meta priority set 1:2'
+nft 'add rule inet t c icmp type echo-reply icmp sequence & 1 == 1 meta priority set 1:2'
+tc qdisc add dev lo root handle 1: htb default 1
+tc class add dev lo parent 1: classid 1:1 htb rate 10gbit quantum 60000
+tc class add dev lo parent 1: classid 1:2 htb rate 1mbit burst 10 cburst 10 quantum 60000"""
+SHAPED = {
+    "all": (f"{LO_UP}\ntc qdisc add dev lo root tbf rate 1mbit burst 1600 latency 1s", "5", "long-delay"),
+    "half": (HALF_OF_THEM, "20", "bimodal-rtt"),
+}
+
+
+@pytest.mark.parametrize(("setup", "count", "code"), SHAPED.values(), ids=SHAPED)
+def test_what_a_queue_delays_is_told(setup: str, count: str, code: str) -> None:
+    """A request takes what the bucket holds; its reply, of the same size, waits some 11 ms for the next."""
+    report = parse(run_in_world(setup, "ping", "-c", count, "-s", "1400", "-i", "0.04", "--json", "127.0.0.1"))
+
+    assert [finding["code"] for finding in report["findings"]] == [code]

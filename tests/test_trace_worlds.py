@@ -7,15 +7,12 @@ trace was specified by, as in ``test_trace.py``.
 from __future__ import annotations
 
 import json
-import shlex
-import shutil
 import signal
 import sys
 import time
-from typing import Any
 
 import pytest
-from running import ALLOW_ICMP_DATAGRAM, CANNOT_SET_UP, LO_UP, Done, assert_refused, parse, rules, run_in_world
+from running import ALLOW_ICMP_DATAGRAM, LO_UP, Done, assert_refused, parse, rules, run_in_world
 from test_ping_worlds import LODIAG, UDP, WORLDS
 
 QUICK = ("trace", "-w", ".1", "--deadline", "2", "--json")
@@ -222,129 +219,6 @@ def test_a_signal_ends_the_trace_without_a_traceback(number: int, status: int) -
     )
 
     assert (done.returncode, done.stdout, done.stderr) == (status, "", "")
-
-
-# A loopback address that is routed over two routers to another host
-
-CHAIN = """
-mount -t tmpfs tmpfs /run
-in_() { nsenter --net=/run/netns/"$@"; }
-for host in r1 r2 far; do ip netns add $host; done
-ip link add v0 type veth peer name v1 netns r1
-in_ r1 ip link add v2 type veth peer name v3 netns r2
-in_ r2 ip link add v4 type veth peer name v5 netns far
-ip address add 192.0.2.1/24 dev v0
-in_ r1 ip address add 192.0.2.2/24 dev v1
-in_ r1 ip address add 198.51.100.1/24 dev v2
-in_ r2 ip address add 198.51.100.2/24 dev v3
-in_ r2 ip address add 203.0.113.1/24 dev v4
-in_ far ip address add 203.0.113.2/24 dev v5
-ip link set lo up
-ip link set v0 up
-in_ r1 ip link set v1 up
-in_ r1 ip link set v2 up
-in_ r2 ip link set v3 up
-in_ r2 ip link set v4 up
-in_ far ip link set v5 up
-in_ far ip link set lo up
-forward='cd /proc/sys/net/ipv4; echo 1 >conf/all/route_localnet; echo 1 >ip_forward'
-sh -c "$forward"
-for host in r1 r2 far; do in_ $host sh -c "$forward"; done
-ip route add 127.0.0.2 via 192.0.2.2 dev v0
-in_ r1 ip route add 127.0.0.2 via 198.51.100.2
-in_ r2 ip route add 127.0.0.2 via 203.0.113.2
-in_ r2 ip route add 192.0.2.0/24 via 198.51.100.1
-in_ far ip route add default via 203.0.113.1
-"""
-"""All of it is gone when the last process of the namespaces ends. The routers have no 127.0.0.0/8 of their own."""
-
-MUTE_SECOND_ROUTER = """
-in_ r2 nft 'add table ip t; add chain ip t c { type filter hook output priority 0; }'
-in_ r2 nft 'add rule ip t c icmp type time-exceeded drop'
-"""
-REJECTING_SECOND_ROUTER = """
-in_ r2 nft 'add table ip t; add chain ip t c { type filter hook forward priority 0; }'
-in_ r2 nft 'add rule ip t c ip daddr 127.0.0.2 reject with icmp type admin-prohibited'
-"""
-ROUTERS = [(1, "192.0.2.2"), (2, "198.51.100.2"), (3, "127.0.0.2")]
-
-
-def in_chain(more: str, *command: str) -> Done:
-    """Run a command where 127.0.0.2 is three hops away."""
-    script = f"trap 'exit {CANNOT_SET_UP}' EXIT\nset -e\n{CHAIN}{more}\nexec {shlex.join(command)}"
-    return run_in_world(":" + " # nft " * ("nft " in more), command=("unshare", "-m", "sh", "-c", script))
-
-
-def trace_chain(*arguments: str, more: str = "") -> tuple[Done, dict[str, Any]]:
-    """Trace 127.0.0.2 there."""
-    done = in_chain(more, *LODIAG, "trace", "-w", ".2", "--json", *arguments, "127.0.0.2")
-    return done, parse(done)
-
-
-def hops_of(report: dict[str, Any]) -> list[tuple[int, str | None]]:
-    """Give the number and address of each hop."""
-    return [(record["hop"], record["address"]) for record in report["records"]]
-
-
-@pytest.mark.parametrize("method", ["-U", "-I", "-T"])
-def test_a_loopback_that_leaves_the_host_shows_its_routers(method: str) -> None:
-    done, report = trace_chain(method)
-
-    assert status_of(done) == (1, [("leaves-loopback", "fail")])
-    assert hops_of(report) == ROUTERS
-    assert (report["summary"]["reached"], report["summary"]["hops"]) == (True, 3)
-    first, second, last = report["records"]
-    for record in (first, second):
-        assert {probe["status"] for probe in record["probes"]} == {"ttl-exceeded"}
-        assert {(probe["icmp_type"], probe["icmp_code"]) for probe in record["probes"]} == {(11, 0)}
-    assert {probe["status"] for probe in last["probes"]} == {"reached"}
-
-
-def test_t02_a_silent_router_is_kept() -> None:
-    done, report = trace_chain(more=MUTE_SECOND_ROUTER)
-
-    assert status_of(done) == (1, [("leaves-loopback", "fail")])
-    assert hops_of(report) == [(1, "192.0.2.2"), (2, None), (3, "127.0.0.2")]
-
-
-def test_t08_a_router_that_rejects_ends_the_trace() -> None:
-    done, report = trace_chain(more=REJECTING_SECOND_ROUTER)
-
-    assert hops_of(report) == [*ROUTERS[:2], (3, "198.51.100.2")]
-    assert {probe["error"] for probe in report["records"][-1]["probes"]} == {"rejected-by-firewall"}
-    assert status_of(done) == (1, [("leaves-loopback", "fail"), ("rejected-by-firewall", "fail")])
-
-
-def test_out_of_hops_is_not_called_silence() -> None:
-    done, report = trace_chain("-q", "1", "-m", "2")
-
-    status, findings = status_of(done)
-    assert (status, report["summary"]["reached"], hops_of(report)) == (1, False, ROUTERS[:2])
-    assert ("leaves-loopback", "fail") in findings
-    assert ("timeout", "fail") not in findings
-
-
-def test_the_own_loopback_address_stays_one_hop_away_there() -> None:
-    done = in_chain("", *LODIAG, "trace", "--json", "127.0.0.1")
-
-    assert (status_of(done), hops_of(parse(done))) == ((0, []), [(1, "127.0.0.1")])
-
-
-def test_ping_says_that_the_ttl_ran_out() -> None:
-    done = in_chain("", *LODIAG, "ping", "-c", "1", "-t", "1", "--json", "127.0.0.2")
-
-    assert status_of(done) == (1, [("ttl-exceeded", "fail")])
-    (reply,) = parse(done)["records"][0]["replies"]
-    assert (reply["status"], reply["icmp_type"], reply["reply_from"]) == ("unreachable", 11, "192.0.2.2")
-
-
-def test_traceroute_agrees() -> None:
-    if shutil.which("traceroute") is None:
-        pytest.skip("traceroute is not installed")
-    theirs = in_chain("", "traceroute", "-n", "-w", ".5", "127.0.0.2")
-
-    hops = [line.split()[:2] for line in theirs.stdout.splitlines()[1:]]
-    assert hops == [[str(hop), address] for hop, address in ROUTERS]
 
 
 def test_two_traces_at_once_are_both_right() -> None:

@@ -21,6 +21,7 @@ COMMANDS = {
     "conns": ("look", "which sockets use the loopback, and who owns them"),
     "who": ("look", "who answers on a port of the loopback, and who holds it"),
     "map": ("look", "which process talks to which over the loopback"),
+    "audit": ("judge", "which services are on the loopback alone, and which are exposed"),
     "schema": ("more", "print the JSON Schema of what --json prints"),
 }
 """Group and purpose of each command, which is a module of ``lodiag.cli`` with ``add_arguments`` and ``run``."""

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import signal
-from contextlib import contextmanager
+import sys
 from typing import TYPE_CHECKING
 
+from lodiag.cli import signals
 from lodiag.cli.parsing import add_family_arguments, add_output_arguments, number
 from lodiag.cli.progress import show_progress
+from lodiag.errors import ConfigError
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator
-    from types import FrameType
 
     from lodiag.cli.output import Output
+    from lodiag.model import Report
+    from lodiag.model.ping import PingRecord, PingSummary
     from lodiag.ping import PingRun
 
 USAGE = "[OPTIONS] [TARGET ...]"
@@ -66,6 +67,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="exit with 1 if a round trip takes longer",
         metavar="MS",
     )
+    parser.add_argument("-o", "--once", action="store_true", help="probe no address that has answered any more")
+    parser.add_argument(
+        "-x",
+        "--reachable",
+        type=number(int),
+        help="exit with 0 if so many addresses answer; with -o end then",
+        metavar="N",
+    )
+    parser.add_argument("--histogram", action="store_true", help="draw the round trips as bars at the end")
     parser.add_argument(
         "--method",
         choices=("auto", "icmp", "udp"),
@@ -87,6 +97,7 @@ def run(options: argparse.Namespace, output: Output) -> int:
     from lodiag.ping import PingRun
     from lodiag.render import load_format, render
 
+    _require_drawing(options)
     load_format(options.format)  # before the sockets take what may be the last descriptors
     ping_run = PingRun(
         tuple(options.targets),
@@ -103,41 +114,34 @@ def run(options: argparse.Namespace, output: Output) -> int:
             clock=options.clock,
             max_loss_ratio=None if options.max_loss is None else options.max_loss / 100,
             max_rtt_ms=options.max_rtt,
+            once=options.once,
+            reachable=options.reachable,
             keep_replies=options.format == "json",
         ),
     )
-    with _stopped_by_signals(ping_run):
+    with signals.stopping(ping_run), signals.telling(ping_run):
         _follow(ping_run, options, output)
     report = ping_run.report()
     if options.format == "table":
         output.write("\n")
     output.write(render(report, options.format))
+    if options.histogram:
+        _draw_histogram(report, output)
     return report.exit_status
 
 
-@contextmanager
-def _stopped_by_signals(ping_run: PingRun) -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM end the run between two steps: as with ping(8), what was measured is the result.
+def _require_drawing(options: argparse.Namespace) -> None:
+    """Raise ``ConfigError`` where something is to be drawn in what is read by programs."""
+    if options.histogram and options.format != "table":
+        message = f"--histogram draws below a table, and the format is {options.format}"
+        raise ConfigError(message, "JSON has it as data: `histogram` of each record.")
 
-    An exception in the midst of a step would lose a probe. The second signal raises one all the same.
-    """
-    usual = {name: signal.getsignal(name) for name in (signal.SIGINT, signal.SIGTERM)}
-    caught = [name for name, handler in usual.items() if handler not in {None, signal.SIG_IGN}]
 
-    def restore() -> None:
-        for name in caught:
-            signal.signal(name, usual[name])
+def _draw_histogram(report: Report[PingRecord, PingSummary], output: Output) -> None:
+    from lodiag.render.histogram import can_draw_blocks, render_histograms
 
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        ping_run.stop()
-        restore()
-
-    for name in caught:
-        signal.signal(name, stop)
-    try:
-        yield
-    finally:
-        restore()
+    drawn = render_histograms(report.records, with_blocks=can_draw_blocks(getattr(sys.stdout, "encoding", None)))
+    output.write(f"\n{drawn}" if drawn else "")
 
 
 def _follow(ping_run: PingRun, options: argparse.Namespace, output: Output) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from lodiag.judge.delays import judge_delays
 from lodiag.judge.icmp_errors import tell_icmp_error
 from lodiag.judge.places import DROPPED, find_place, hint_at, tell_places
 from lodiag.judge.replies import judge_replies
@@ -55,6 +56,7 @@ def judge_ping(
         yield replace(finding, evidence=_met(record))
     yield from _judge_oddities(record)
     yield from judge_replies(record, surroundings.settings)
+    yield from judge_delays(record)
     yield from _judge_limits(record, max_loss_ratio, max_rtt_ms)
     yield from _judge_clock(record)
     if record.method == "udp" and record.refused:

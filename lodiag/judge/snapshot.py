@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from lodiag.model import Finding
+    from lodiag.model.audit import AuditRecord
     from lodiag.model.conns import ConnRecord, Endpoint
     from lodiag.system.facts import Condition, Setting
 
@@ -120,7 +121,7 @@ def name_end(end: Endpoint, interface: str | None = None) -> str:
     return f"{host}{'' if interface is None else f'%{interface}'}:{end.port}"
 
 
-def name_owners(record: ConnRecord) -> str:
+def name_owners(record: ConnRecord | AuditRecord) -> str:
     """Name who holds a socket; of several processes the first."""
     if not record.owners:
         return "an unseen process" if record.user is None else f"an unseen process of {record.user}"

@@ -52,7 +52,18 @@ def _judge_unreached(
     value = f"{sent} sent, {received} answered, {len(probes) - sent} not sent"
     errno = next((probe.errno for probe in probes if probe.errno), None)
     counts = Evidence(name="probes", value=value, source=f"{found.method} socket")
-    silence = Silence(address=address, family=family, error=error, evidence=(counts, *tell_errno(errno)))
+    evidence = (counts, *_tell_last(found, records), *tell_errno(errno))
+    silence = Silence(address=address, family=family, error=error, evidence=evidence)
     finding = judge_silence(silence, around, "fail")
     service = _SERVICES.get(found.method) if options.port is not None and finding.code == "timeout" else None
     return replace(finding, hint=service.format(port=options.port)) if service else finding
+
+
+def _tell_last(found: TraceMethod, records: Sequence[HopRecord]) -> Iterator[Evidence]:
+    """Tell who answered last, and what it said."""
+    answered = [(record.hop, probe) for record in records for probe in record.probes if probe.address is not None]
+    if answered:
+        hop, probe = answered[-1]
+        icmp = "" if probe.icmp_type is None else f", ICMP type {probe.icmp_type} code {probe.icmp_code}"
+        value = f"{probe.address} at hop {hop}: {probe.error or probe.status}{icmp}"
+        yield Evidence(name="last answer", value=value, source=f"{found.method} probe")

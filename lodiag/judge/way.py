@@ -31,21 +31,24 @@ def judge_way(
     elif summary.hops is not None and summary.hops > options.first_hop:
         yield _judge_distance(summary, records)
     yield from _judge_contradiction(summary, records, local)
-    yield from _judge_loop(summary, records)
+    loops = list(_judge_loop(summary, records))
+    yield from loops
     if signs:
-        yield from _judge_distance_back(summary, records)
+        yield from () if loops else _judge_distance_back(summary, records)
     else:
         yield from _judge_ttl(summary, records, around.settings.get(f"default-ttl-{family_of(summary.address)}"))
 
 
 def _list_signs(summary: TraceSummary, records: Sequence[HopRecord], local: set[str]) -> Iterator[Evidence]:
     """List what shows that traffic leaves this host."""
+    met: set[str | None] = {None}
     for record in records:
-        source = f"{record.method} probe"
-        if any(p.address not in {None, summary.address} for p in record.probes):
-            yield Evidence(name=f"hop {record.hop}", value=record.address, source=source)
-        elif any(p.status == "ttl-exceeded" for p in record.probes):
-            yield Evidence(name=f"hop {record.hop}", value=f"{record.address}, TTL exceeded", source=source)
+        stranger = next((p.address for p in record.probes if p.address not in {None, summary.address}), None)
+        is_passed_on = any(p.status == "ttl-exceeded" for p in record.probes)
+        address = stranger or (f"{summary.address}, TTL exceeded" if is_passed_on else None)
+        if address not in met:
+            met.add(address)
+            yield Evidence(name=f"hop {record.hop}", value=address, source=f"{record.method} probe")
     for interface, record in _list_arrivals(records).items():
         if local and interface not in local:
             yield Evidence(name="answers come in by", value=interface, source=f"{record.method} probe")
@@ -58,9 +61,9 @@ def _tell_route(summary: TraceSummary, records: Sequence[HopRecord], local: set[
     if arrivals and arrivals <= local:
         return
     route = summary.route
-    if route is not None and route.kind == "unicast":
+    if route is not None and route.type == "unicast":
         via = f" via {route.gateway}" if route.gateway else ""
-        yield Evidence(name="route", value=f"unicast{via} dev {route.interface}", source="kernel's routing table")
+        yield Evidence(name="route", value=f"unicast{via} dev {route.dev}", source="rtnetlink")
     elif route is None and not arrivals:
         for found in summary.methods:
             if found.source is not None and not is_loopback(found.source):
@@ -80,8 +83,8 @@ def _judge_leaving(
     route = summary.route
     if away:
         how = f"leaves this host: its answers come in by {' and '.join(away)}, not by the loopback"
-    elif route is not None and route.kind == "unicast":
-        how = f"leaves this host: the kernel's route to it leads to {route.gateway or route.interface}"
+    elif route is not None and route.type == "unicast":
+        how = f"leaves this host: the kernel's route to it leads to {route.gateway or route.dev}"
     else:
         how = "leaves this host or is redirected: loopback is one hop away"
     hops = Evidence(name="hops", value=summary.hops, source=f"{summary.method} probe")
@@ -103,15 +106,15 @@ def _judge_distance(summary: TraceSummary, records: Sequence[HopRecord]) -> Find
 def _judge_contradiction(summary: TraceSummary, records: Sequence[HopRecord], local: set[str]) -> Iterator[Finding]:
     """Say that answers come in where the route does not lead: address translation does that."""
     route, arrivals = summary.route, _list_arrivals(records)
-    if route is None or not arrivals or not local:
+    if route is None or route.dev is None or not arrivals or not local:
         return
-    is_local = route.kind == "local"
-    if is_local == (set(arrivals) <= local) and (is_local or route.interface in arrivals):
+    is_local = route.type == "local"
+    if is_local == (set(arrivals) <= local) and (is_local or route.dev in arrivals):
         return
     came = " and ".join(sorted(arrivals))
-    message = f"the kernel's route to {summary.address} leads to {route.interface}, but its answers come in by {came}"
+    message = f"the kernel's route to {summary.address} leads to {route.dev}, but its answers come in by {came}"
     evidence = (
-        Evidence(name="route", value=f"{route.kind} dev {route.interface}", source="kernel's routing table"),
+        Evidence(name="route", value=f"{route.type} dev {route.dev}", source="rtnetlink"),
         Evidence(name="answers come in by", value=came, source=f"{summary.method} probe"),
     )
     hint = "The packet filter rewrites addresses (NAT), which no routing table shows: look at its rules."
@@ -147,7 +150,7 @@ def _judge_ttl(summary: TraceSummary, records: Sequence[HopRecord], setting: Set
                 tell(setting),
             )
             hint = f"Something rewrites it, or they come from elsewhere. {LOOK_AT_RULES}"
-            yield _make("ttl-changed", "warn", summary, message, evidence, hint)
+            yield _make("unexpected-ttl", "warn", summary, message, evidence, hint)
             return
 
 
@@ -167,7 +170,7 @@ def _judge_distance_back(summary: TraceSummary, records: Sequence[HopRecord]) ->
                 Evidence(name="reply_ttl", value=ttl, source=f"{record.method} probe"),
             )
             hint = "The TTL is rewritten on the way, or the way back is another one. " + LOOK_AT_RULES
-            yield _make("ttl-changed", "warn", summary, message, evidence, hint)
+            yield _make("unexpected-ttl", "warn", summary, message, evidence, hint)
             return
 
 

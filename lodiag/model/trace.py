@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lodiag.model import METHODS, Refusal, detail, fact, label, metric
+from lodiag.model.net import RouteAnswer  # noqa: TC001 - the schema reads the type of each field
 
 HOP_STATUSES = ("reached", "ttl-exceeded", "unreachable", "timeout", "not-sent")
 
@@ -46,18 +47,6 @@ class HopRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TraceRoute:
-    """The way that the kernel's routing table gives to the address, before the packet filter has its say."""
-
-    kind: str = fact("Type of the route, such as local, unicast, unreachable, prohibit or blackhole.")
-    table: str | None = fact("Table that it is in, by name or number; null if unknown.")
-    interface: str | None = fact("Interface that it leads to.")
-    gateway: str | None = fact("Router that it leads to; null if there is none.")
-    source: str | None = fact("Address that packets go out from, unless a socket is bound to another.")
-    mtu_bytes: int | None = fact("The route's mtu, or that of its interface.")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class TraceMethod:
     """What came of one method."""
 
@@ -82,7 +71,9 @@ class TraceSummary:
     mtu_bytes: int | None = metric("That interface's mtu.")
     path_mtu_bytes: int | None = metric("With --mtu: the largest packet that passes unfragmented; null if unknown.")
     port: int | None = fact("Destination port of udp and tcp probes; null if there are several.")
-    route: TraceRoute | None = detail("The kernel's route to the address; null where it is not told.")
+    route: RouteAnswer | None = detail(
+        "The way that the kernel's routing tables give, before the packet filter has its say; null if not told."
+    )
     methods: tuple[TraceMethod, ...] = detail("What came of each method.")
     refused: tuple[Refusal, ...] = detail("Better methods that were refused, best first.")
 

@@ -15,10 +15,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from lodiag.model import Missing, Report
+    from lodiag.model.audit import AuditRecord, AuditSummary
     from lodiag.model.conns import ConnRecord
     from lodiag.model.map import FlowRecord
     from lodiag.model.ping import PingRecord
-    from lodiag.model.trace import HopProbe, HopRecord
+    from lodiag.model.trace import HopProbe, HopRecord, TraceSummary
     from lodiag.model.who import WhoRecord, WhoSocket
 
 
@@ -38,17 +39,31 @@ def lay_out(report: Report[Any, Any], columns: Sequence[str] = ()) -> list[Table
 
 
 def headline(report: Report[Any, Any]) -> str | None:
-    """One line above the tables, where the summary says what they do not."""
+    """Lines above the tables, where the summary says what they do not."""
     if report.command == "who":
         return text(report.summary.sentence)
+    if report.command == "audit":
+        return _count_exposed(report.summary)
     if report.command != "trace":
         return None
     found = report.summary
     name = text(found.target) if found.target == found.address else f"{text(found.target)} ({found.address})"
     port = "" if found.port is None else f", port {found.port}"
-    over = "" if found.interface is None else f"; {text(found.interface)} has mtu {found.mtu_bytes}"
     methods = " and ".join(each.method for each in found.methods) or found.method
-    return f"trace of {name} by {methods}{port}{over}"
+    return f"trace of {name} by {methods}{port}{_way(found)}"
+
+
+def _way(found: TraceSummary) -> str:
+    """The kernel's route, in the words of ip-route(8), or where it is not told the interface's mtu."""
+    route = found.route
+    if route is None:
+        return "" if found.interface is None else f"\n{text(found.interface)} has mtu {found.mtu_bytes}"
+    if route.type is None:
+        return f"\nno route: {route.error}"
+    table = None if route.table in {"local", "main"} else route.table  # which of the two is not certain
+    parts = {"via": route.gateway, "dev": route.dev, "table": table, "src": route.prefsrc, "mtu": route.mtu}
+    told = "".join(f" {name} {text(value)}" for name, value in parts.items() if value is not None)
+    return f"\nroute: {route.type}{told}"
 
 
 def note(item: Missing) -> str:
@@ -252,9 +267,39 @@ def _map(report: Report[FlowRecord, Any]) -> list[Table]:
     return tables
 
 
+def _audit(report: Report[AuditRecord, Any]) -> list[Table]:
+    """Tell how each socket is bound; those that differ in nothing shown are one row."""
+    headers = ["proto", "local", "exposure", "peers", "process", "unit"]
+    rows = [
+        [
+            f"{r.proto}6" if r.family == "ipv6" else r.proto,
+            endpoint(r.local, r.interface),
+            f"{r.exposure} (opened)" if r.opened_by else r.exposure,
+            "-" if not r.peers else f"{r.local_peers}/{r.peers} local",
+            owners(r.owners) if r.owners is not None or r.user is None else f"? of user {text(r.user)}",
+            text(r.container or (r.unit and r.unit.removesuffix(".service"))),
+        ]
+        for r in report.records
+    ]
+    alike = Counter(map(tuple, rows))
+    folded = [[f"{count} x {row[0]}" if count > 1 else row[0], *row[1:]] for row, count in alike.items()]
+    if all(row[-1] == "-" for row in folded):
+        headers, folded = headers[:-1], [row[:-1] for row in folded]
+    return [Table(headers, folded, frozenset())]
+
+
+def _count_exposed(found: AuditSummary) -> str:
+    sockets = "1 socket" if found.sockets == 1 else f"{found.sockets} sockets"
+    held = (
+        f"; {found.expectations - found.unmet} of {found.expectations} expectations hold" if found.expectations else ""
+    )
+    return f"{sockets}: {found.exposed} exposed, {found.sockets - found.exposed} on the loopback alone{held}"
+
+
 _LAYOUTS: dict[str, Callable[[Report[Any, Any]], list[Table]]] = {
     "ping": _ping,
     "trace": _trace,
     "who": _who,
     "map": _map,
+    "audit": _audit,
 }

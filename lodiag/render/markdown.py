@@ -20,8 +20,7 @@ def render(report: Report[Any, Any], columns: Sequence[str] = ()) -> str:
     """Write the tables, then the findings as a list."""
     parts = [f"## lodiag {report.command}"]
     head = headline(report)
-    if head:
-        parts.append(_escape(head))
+    parts += [_escape(line) for line in (head or "").splitlines()]
     parts += [_draw(table) for table in lay_out(report, columns)] or ["Nothing to show."]
     if report.findings:
         parts.append("\n".join(describe_finding(finding) for finding in report.findings))

@@ -24,7 +24,7 @@ MOST_TABULATED = 1000
 def render(report: Report[Any, Any], columns: Sequence[str] = ()) -> str:
     """Write a report for a terminal of 80 columns."""
     head = headline(report)
-    parts = [_wrap(head, "")] if head else []
+    parts = ["\n".join(_wrap(line, "") for line in head.splitlines())] if head else []
     parts += [_draw(table) for table in lay_out(report, columns)] or [f"no {_KINDS[report.command]} to show"]
     parts += [_describe(finding) for finding in report.findings]
     for item in report.missing:
@@ -32,7 +32,14 @@ def render(report: Report[Any, Any], columns: Sequence[str] = ()) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-_KINDS = {"ping": "addresses", "trace": "hops", "conns": "sockets", "who": "addresses", "map": "connections"}
+_KINDS = {
+    "ping": "addresses",
+    "trace": "hops",
+    "conns": "sockets",
+    "who": "addresses",
+    "map": "connections",
+    "audit": "sockets",
+}
 
 
 def _draw(table: Table) -> str:

@@ -14,7 +14,20 @@ if TYPE_CHECKING:
 
     from lodiag.model import Finding, Host
     from lodiag.model.net import Link, LinkAddress, Qdisc, Route, RouteAnswer, Rule
-    from lodiag.system.facts import Condition, Group, Holder, Interface, Process, Question, Setting, Socket, SocketTable
+    from lodiag.system.facts import (
+        Condition,
+        Forwards,
+        Group,
+        Holder,
+        Interface,
+        Namespaces,
+        Opening,
+        Process,
+        Question,
+        Setting,
+        Socket,
+        SocketTable,
+    )
     from lodiag.system.probe import ProbeSocket
 
 
@@ -226,6 +239,29 @@ class System:
         from lodiag.system import portable
 
         return portable.list_loopback_interfaces()
+
+    def find_openings(self) -> tuple[Opening, ...]:
+        """Find the interfaces that are up, but for the loopback's, by which packets for 127.0.0.0/8 are let in."""
+        from lodiag.system import openings
+
+        if not openings.is_any_open():
+            return ()
+        links = self.list_links()
+        up = openings.list_interfaces() if links is None else [link.ifname for link in links if link.is_up]
+        loopbacks = {interface.name for interface in self.list_loopback_interfaces() or ()}
+        return openings.find_openings(name for name in up if name not in loopbacks)
+
+    def read_forwards(self) -> Forwards:
+        """Read the rules of the packet filter that send on what other hosts send here."""
+        from lodiag.system import forwards
+
+        return forwards.read_forwards()
+
+    def count_namespaces(self) -> Namespaces:
+        """Count the other network namespaces of this machine, of which nothing is seen from here."""
+        from lodiag.system import openings
+
+        return openings.count_namespaces(sees_all=self.sees_all_processes())
 
     def list_links(self) -> tuple[Link, ...] | None:
         """All interfaces of this network namespace; ``None`` where rtnetlink is not to be had."""

@@ -131,3 +131,37 @@ class Interface(NamedTuple):
     is_up: bool
     mtu_bytes: int
     addresses: tuple[str, ...]
+
+
+class Opening(NamedTuple):
+    """An interface by which packets for 127.0.0.0/8 are let in, and the kernel parameter that says so."""
+
+    interface: str
+    setting: Setting
+
+
+class Forward(NamedTuple):
+    """A rule of the packet filter that sends on what other hosts send here; ``None`` for what it leaves to others.
+
+    ``rule`` is where it stands; ``ports`` are those that it takes, ``address`` and ``port`` where it sends them.
+    """
+
+    rule: str
+    proto: str | None
+    ports: str | None
+    address: str | None
+    port: int | None
+
+
+class Forwards(NamedTuple):
+    """All such rules, ``None`` if they may not be read, and why some or all are missing, or ``None``."""
+
+    rules: tuple[Forward, ...] | None
+    untold: str | None
+
+
+class Namespaces(NamedTuple):
+    """How many other network namespaces are in use, and whether that is all there may be."""
+
+    others: int
+    is_whole: bool

@@ -55,11 +55,19 @@ def list_sockets(question: Question) -> SocketTable:
 
 
 def decode_table(proto: str, family: str, text: str) -> Iterator[Socket]:
-    """Decode one file; a line that is not whole is left out."""
+    """Decode one file; a line that is not whole is left out, and of a socket that is in it twice the last one counts.
+
+    The kernel writes it a page at a time, and finds its place again by counting: what was put before it meanwhile
+    lets it tell a socket again.
+    """
+    rows: dict[object, list[str]] = {}
     for line in text.splitlines()[1:]:
         columns = line.split()
         if len(columns) >= LEAST_COLUMNS:
-            yield _decode_row(proto, family, columns)
+            inode, ends = columns[9], (columns[1], columns[2])  # a socket that only waits for its end has no inode
+            rows[ends if inode == "0" else inode] = columns
+    for columns in rows.values():
+        yield _decode_row(proto, family, columns)
 
 
 def _decode_row(proto: str, family: str, columns: list[str]) -> Socket:

@@ -54,6 +54,7 @@ class TcpProbe:
         errqueue.enable(sock, self._family)
         if self._tells_interfaces:
             errqueue.enable_interface(sock, self._family)
+            errqueue.enable_ttl(sock, self._family)
         if ttl is not None:
             set_ttl(sock, self._family, ttl)
         sent_ns = perf_counter_ns()

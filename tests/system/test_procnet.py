@@ -62,6 +62,14 @@ def test_udp() -> None:
     assert (row.state, row.recv_q_bytes, row.drops, row.timer) == ("unconnected", 768, 47, None)
 
 
+def test_a_socket_that_the_kernel_tells_twice_is_one() -> None:
+    lines = TCP.splitlines()
+    now = lines[2].replace("00000010:00000064", "00000000:00000001")
+    found = list(decode_table("tcp", "ipv4", "\n".join([*lines, now, lines[3]])))
+    assert [row.state for row in found] == ["listen", "established", "time-wait"]
+    assert found[1].recv_q_bytes == 1, "what is told last is what is true"
+
+
 @pytest.mark.parametrize("text", ["", "  sl  local_address\n", TCP[:150]])
 def test_what_is_not_whole_is_left_out(text: str) -> None:
     assert list(decode_table("tcp", "ipv4", text)) == []

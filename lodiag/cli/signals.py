@@ -1,0 +1,62 @@
+"""What signals do to a ping under way."""
+
+from __future__ import annotations
+
+import signal
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from lodiag.cli.output import tell
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import FrameType
+
+    from lodiag.ping import PingRun
+
+
+@contextmanager
+def stopping(ping_run: PingRun) -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM end the run between two steps: as with ping(8), what was measured is the result.
+
+    An exception in the midst of a step would lose a probe. The second signal raises one all the same.
+    """
+    usual = {name: signal.getsignal(name) for name in (signal.SIGINT, signal.SIGTERM)}
+    caught = [name for name, handler in usual.items() if handler not in {None, signal.SIG_IGN}]
+
+    def restore() -> None:
+        for name in caught:
+            signal.signal(name, usual[name])
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        ping_run.stop()
+        restore()
+
+    for name in caught:
+        signal.signal(name, stop)
+    try:
+        yield
+    finally:
+        restore()
+
+
+@contextmanager
+def telling(ping_run: PingRun) -> Iterator[None]:
+    r"""Let Ctrl-\\ tell on standard error how far the run is, as with ping(8); it goes on."""
+    number = getattr(signal, "SIGQUIT", None)
+    usual = signal.getsignal(number) if number is not None else None
+    if number is None or usual in {None, signal.SIG_IGN}:
+        yield
+        return
+
+    def tell_all(_number: int, _frame: FrameType | None) -> None:
+        from lodiag.render.interim import render_interim
+
+        for line in render_interim([stream.record() for stream in ping_run.streams]):
+            tell(line)
+
+    signal.signal(number, tell_all)
+    try:
+        yield
+    finally:
+        signal.signal(number, usual)

@@ -1,0 +1,127 @@
+"""Whether sockets are bound as a policy expects."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from lodiag.judge.exposure import advise, list_ends, tell_exposure
+from lodiag.judge.snapshot import name_owners
+from lodiag.model import Evidence, Finding
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from lodiag.model.audit import AuditRecord
+    from lodiag.policy import Expectation
+
+NEW, NONE = "new", "none"
+"""Words of a policy."""
+
+
+class Judged(NamedTuple):
+    """Findings, how many of them are of what does not hold, and which records an expectation spoke of, by id()."""
+
+    findings: list[Finding]
+    unmet: int
+    covered: frozenset[int]
+
+
+def judge_expectations(records: Sequence[AuditRecord], wanted: Sequence[Expectation], source: str) -> Judged:
+    """Judge each expectation by the sockets that it speaks of; ``any`` speaks of those that no port or range names."""
+    by_port = {id(r) for r in records for item in wanted if item.ports is not None and _is_named(r, item)}
+    findings: list[Finding] = []
+    covered: set[int] = set()
+    unmet = 0
+    for item in wanted:
+        chosen = [r for r in records if _is_named(r, item) and (item.ports is not None or _is_left(r, item, by_port))]
+        problems = list(_find_problems(item, chosen))
+        unmet += bool(problems)
+        covered |= set(map(id, chosen))
+        findings.append(_tell_problems(item, problems, source) if problems else _tell_met(item, chosen, source))
+    return Judged(findings, unmet, frozenset(covered))
+
+
+def _is_named(record: AuditRecord, item: Expectation) -> bool:
+    return item.proto in {None, record.proto} and (item.ports is None or record.local.port in item.ports)
+
+
+def _is_left(record: AuditRecord, item: Expectation, by_port: set[int]) -> bool:
+    return record.since_baseline == NEW if item.selector == NEW else id(record) not in by_port
+
+
+def _find_problems(item: Expectation, chosen: Sequence[AuditRecord]) -> Iterator[tuple[str, Sequence[AuditRecord]]]:
+    """Say what does not hold, and of which sockets."""
+    if not chosen and item.ports is not None and NONE not in item.allowed:
+        yield "nothing listens there", ()
+    wrong = [record for record in chosen if record.exposure not in item.allowed]
+    if wrong:
+        kinds = ", ".join(dict.fromkeys(record.exposure for record in wrong))
+        yield f"{_name_all(wrong)} is {kinds} at {list_ends(wrong)}", wrong
+    if item.owner is not None:
+        wrong = [record for record in chosen if not _is_owned(record, item.owner)]
+        if wrong:
+            yield f"{list_ends(wrong)} is held by {_name_all(wrong)}, not by {item.owner}", wrong
+    if item.unit is not None:
+        wrong = [
+            record for record in chosen if record.unit is None or item.unit not in {record.unit, _stem(record.unit)}
+        ]
+        if wrong:
+            units = ", ".join(dict.fromkeys(record.unit or "no unit" for record in wrong))
+            yield f"{list_ends(wrong)} is of {units}, not of {item.unit}", wrong
+
+
+def _name_all(records: Sequence[AuditRecord]) -> str:
+    return ", ".join(dict.fromkeys(map(name_owners, records)))
+
+
+def _is_owned(record: AuditRecord, owner: str) -> bool:
+    return bool(record.owners) and all(found.process == owner for found in record.owners or ())
+
+
+def _stem(unit: str) -> str:
+    return unit.rpartition(".")[0]
+
+
+def _tell_problems(item: Expectation, problems: Sequence[tuple[str, Sequence[AuditRecord]]], source: str) -> Finding:
+    wrong = problems[0][1]
+    are_too_open = any(record.exposed and record.exposure not in item.allowed for record in wrong)
+    return Finding(
+        code="not-as-expected" if wrong else "nothing-listens",
+        severity=item.severity,
+        subject=item.name,
+        message=f"{_name_expectation(item)} does not hold: {'; '.join(problem for problem, _ in problems)}",
+        evidence=(
+            Evidence(name="expected", value=", ".join(item.words), source="policy"),
+            *(tell_exposure(wrong, source) if wrong else ()),
+        ),
+        hint=advise(wrong[0])
+        if are_too_open
+        else None
+        if wrong
+        else "Allow none as well if nothing need listen there.",
+        fix=None,
+        see=(),
+    )
+
+
+def _tell_met(item: Expectation, chosen: Sequence[AuditRecord], source: str) -> Finding:
+    found = f"{_name_all(chosen)} at {list_ends(chosen)}" if chosen else "nothing listens there"
+    return Finding(
+        code="as-expected",
+        severity="ok",
+        subject=item.name,
+        message=f"{_name_expectation(item)} holds: {found}",
+        evidence=(
+            Evidence(name="expected", value=", ".join(item.words), source="policy"),
+            *(tell_exposure(chosen, source) if chosen else ()),
+        ),
+        hint=None,
+        fix=None,
+        see=(),
+    )
+
+
+def _name_expectation(item: Expectation) -> str:
+    own = f"{item.selector}{'' if item.proto is None else f'/{item.proto}'}"
+    name = "" if item.name == own else f"{item.name}: "
+    return f"{name}{own}={','.join(item.words)}"

@@ -1,0 +1,76 @@
+"""What opens the loopback to neighbours, or other ports to them than those that sockets show."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lodiag.judge.exposure import list_ends
+from lodiag.model import Evidence, Finding
+from lodiag.targets import is_loopback
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from lodiag.model.audit import AuditRecord
+    from lodiag.system.facts import Forward, Opening
+
+
+def judge_openings(records: Sequence[AuditRecord], openings: Sequence[Opening], source: str) -> Iterator[Finding]:
+    """Find interfaces by which neighbours reach 127.0.0.0/8, told once for each parameter."""
+    by_setting: dict[str, list[Opening]] = {}
+    for opening in openings:
+        by_setting.setdefault(opening.setting.name, []).append(opening)
+    reached = [record for record in records if record.opened_by]
+    what = f": {list_ends(reached)}" if reached else ", where nothing listens now"
+    for name, own in by_setting.items():
+        interfaces = ", ".join(opening.interface for opening in own)
+        yield Finding(
+            code="route-localnet",
+            severity="warn",
+            subject=name,
+            message=f"hosts next to {interfaces} can reach 127.0.0.0/8 of this one{what}",
+            evidence=(
+                Evidence(name=name, value=own[0].setting.value, source="kernel parameter"),
+                Evidence(name="interfaces that are up", value=interfaces, source="interface flags"),
+                Evidence(name="sockets that it opens", value=len(reached), source=source),
+            ),
+            hint=(
+                "What listens on the loopback trusts whoever reaches it. Programs that forward ports to 127.0.0.1, "
+                "such as kube-proxy, set it: they need a packet filter that drops what else comes for 127.0.0.0/8."
+            ),
+            fix=None,
+            see=("CVE-2020-8558",),
+        )
+
+
+def judge_forwards(forwards: Sequence[Forward], openings: Sequence[Opening]) -> Iterator[Finding]:
+    """Say which ports the packet filter sends on: to the loopback, or to where no socket of this host is."""
+    for forward in forwards:
+        to_loopback = forward.address is not None and is_loopback(forward.address)
+        what = " ".join(
+            filter(None, (forward.proto, f"port {forward.ports}" if forward.ports else "what is sent here"))
+        )
+        target = "where a map decides" if forward.address is None else f"to {_write(forward)}"
+        closed = to_loopback and not openings
+        yield Finding(
+            code="dnat-to-loopback" if to_loopback else "port-forwarded",
+            severity="warn" if to_loopback and openings else "info",
+            subject=forward.rule,
+            message=(
+                f"the packet filter sends {what} {target}"
+                + (": other hosts reach the loopback so" if to_loopback and openings else "")
+                + (", which the kernel drops as long as route_localnet is 0" if closed else "")
+                + ("" if to_loopback else ": whoever reaches that needs no socket of this host to be shown here")
+            ),
+            evidence=(Evidence(name="rule", value=forward.rule, source="nft"),),
+            hint="Containers publish ports so: give the address as well, as in 127.0.0.1:8080:80, to keep one local."
+            if not to_loopback
+            else "Leave the rule out unless other hosts are meant to reach what listens on the loopback.",
+            fix=None,
+            see=(),
+        )
+
+
+def _write(forward: Forward) -> str:
+    host = f"[{forward.address}]" if ":" in str(forward.address) else str(forward.address)
+    return host if forward.port is None else f"{host}:{forward.port}"
