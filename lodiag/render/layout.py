@@ -88,7 +88,8 @@ def percent(ratio: float | None) -> str:
 
 def _ping(report: Report[PingRecord, Any]) -> list[Table]:
     records = report.records
-    counts = ["sent", "received", "lost", "loss", "duplicates"]
+    in_haste = any(record.interval_s == 0 for record in records)
+    counts = ["sent", "received", "lost", "loss", "duplicates", *(["per second"] if in_haste else [])]
     times = ["min", "avg", "max", "stddev", "p50", "p95", "p99", "jitter", "user"]
     named = any(record.target != record.address for record in records)
     who = ["target", "address"] if named else ["address"]
@@ -102,6 +103,7 @@ def _ping(report: Report[PingRecord, Any]) -> list[Table]:
             str(r.lost),
             percent(r.loss_ratio),
             str(r.duplicates),
+            *([text(None if r.rate_pps is None else round(r.rate_pps))] if in_haste else []),
         ]
         for r in records
     ]

@@ -84,12 +84,15 @@ class IcmpProbe:
         """Have the kernel stamp requests and replies."""
         return self._stamper.use(clock, closely=closely)
 
+    def _payload(self, seq: int) -> bytes:
+        return make_payload(self._key, seq, self._size)
+
     def send(self, seq: int, ttl: int | None = None) -> int:
         """Send echo request ``seq``."""
         if ttl is not None and ttl != self._ttl:
             set_ttl(self._sock, self._family, ttl)
             self._ttl = ttl
-        packet = encode_echo(self._family, self._ident, seq, make_payload(self._key, seq, self._size))
+        packet = encode_echo(self._family, self._ident, seq, self._payload(seq))
         self._last_seq = seq
         if self._has_queue:
             errqueue.clear_pending(self._sock)
@@ -144,7 +147,7 @@ class IcmpProbe:
         seq = unwrap_seq(message.seq, self._last_seq)
         if seq < 1:
             return None
-        expected = make_payload(self._key, seq, self._size)
+        expected = self._payload(seq)
         if message.icmp_type != ECHO_REPLY[self._family]:
             # An error quotes as much as it likes of what we sent.
             ours = expected.startswith(message.payload[: len(expected)])
