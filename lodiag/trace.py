@@ -11,6 +11,7 @@ from lodiag.judge.trace import judge_trace
 from lodiag.model import Missing
 from lodiag.model.trace import TraceSummary
 from lodiag.options import TraceOptions
+from lodiag.pathmtu import find_path_mtu
 from lodiag.paths import find_paths
 from lodiag.report import ReportMaker
 from lodiag.system import System
@@ -37,6 +38,7 @@ def trace_route(  # noqa: PLR0913 - traceroute has this many options
     deadline_s: float = 2.0,
     port: int | None = None,
     family: str | None = None,
+    with_mtu: bool = False,
     system: System | None = None,
 ) -> Report[HopRecord, TraceSummary]:
     """Trace the way to a loopback address and report each hop.
@@ -51,6 +53,7 @@ def trace_route(  # noqa: PLR0913 - traceroute has this many options
         deadline_s: Seconds after which the whole trace ends.
         port: Destination port of udp and tcp probes.
         family: ``ipv4``, ``ipv6``, or ``None`` for either.
+        with_mtu: Whether to look for the largest packet that passes unfragmented.
         system: The machine; a test's own stands in for it.
 
     Returns:
@@ -72,18 +75,35 @@ def trace_route(  # noqa: PLR0913 - traceroute has this many options
         deadline_s=deadline_s,
         port=port,
         family=family,
+        with_mtu=with_mtu,
     )
     machine = system or System()
-    address = resolve_target(target, family, machine)[0]
-    maker = ReportMaker("trace", machine)
-    paths, refused = find_paths(machine, address, options, maker.started_ns + round(deadline_s * NS_PER_S))
-    interfaces = machine.list_loopback_interfaces()
+    return trace_address(target, resolve_target(target, family, machine)[0], options, machine)
+
+
+def trace_address(target: str, address: str, options: TraceOptions, system: System) -> Report[HopRecord, TraceSummary]:
+    """Trace the way to an address, a literal, that ``target`` was found to be."""
+    maker = ReportMaker("trace", system)
+    end_ns = maker.started_ns + round(options.deadline_s * NS_PER_S)
+    paths, refused = find_paths(system, address, options, end_ns)
+    summary = _sum_up(target, address, paths, refused)
+    route = _look_up_route(system, address, paths)  # before the kernel learns of the path's mtu
     records = [record for path in paths for record in path.records]
+    path_mtu = None
+    if options.with_mtu:
+        path_mtu = find_path_mtu(system, address, end_ns)
+        records = [replace(record, mtu_bytes=path_mtu.told.get(record.address or "")) for record in records]
+    interfaces = system.list_loopback_interfaces()
+    interface = _find_interface(interfaces, address)
     summary = replace(
-        _sum_up(target, address, paths, refused, _find_interface(interfaces, address)),
-        route=_look_up_route(machine, address, paths),
+        summary,
+        interface=interface.name if interface else None,
+        mtu_bytes=interface.mtu_bytes if interface else None,
+        path_mtu_bytes=path_mtu.mtu_bytes if path_mtu else None,
+        path_mtu_status=path_mtu.status if path_mtu else None,
+        route=route,
     )
-    settings = machine.read_settings(interfaces[0].name if interfaces else None)
+    settings = system.read_settings(interfaces[0].name if interfaces else None)
     around = Surroundings(interfaces=interfaces, settings=settings)
     return maker.make(
         source=summary.method,
@@ -94,9 +114,8 @@ def trace_route(  # noqa: PLR0913 - traceroute has this many options
     )
 
 
-def _sum_up(
-    target: str, address: str, paths: Sequence[Path], refused: Sequence[Refusal], interface: Interface | None
-) -> TraceSummary:
+def _sum_up(target: str, address: str, paths: Sequence[Path], refused: Sequence[Refusal]) -> TraceSummary:
+    """Sum up what the probes saw."""
     first = next((path for path in paths if path.hops is not None), paths[0])
     is_one = len(paths) == 1
     return TraceSummary(
@@ -105,9 +124,10 @@ def _sum_up(
         method=first.method if is_one else "all",
         reached=first.hops is not None,
         hops=first.hops,
-        interface=interface.name if interface else None,
-        mtu_bytes=interface.mtu_bytes if interface else None,
+        interface=None,
+        mtu_bytes=None,
         path_mtu_bytes=None,
+        path_mtu_status=None,
         port=first.port if is_one else None,
         route=None,
         methods=tuple(path.describe() for path in paths),
@@ -125,12 +145,14 @@ def _look_up_route(system: System, address: str, paths: Sequence[Path]) -> Route
 
 
 def _list_untried(summary: TraceSummary, options: TraceOptions) -> Iterator[Missing]:
-    """Say which of several methods could not be compared."""
+    """Say which of several methods could not be compared, and that the mtu was not found."""
     tried = {found.method for found in summary.methods}
     for ladder in options.ladders:
         if not tried & set(ladder):
             why = "; ".join(f"{r.method}: {r.reason}" for r in summary.refused if r.method in ladder)
             yield Missing(what=f"the way by {ladder[0].partition('-')[0]}", count=None, why=why)
+    if summary.path_mtu_status == "unanswered":
+        yield Missing(what="the mtu of the path", count=None, why="UDP packets without fragments were not answered")
 
 
 def _find_interface(interfaces: tuple[Interface, ...] | None, address: str) -> Interface | None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from lodiag.model.net import RouteAnswer
     from lodiag.system.bursts import BurstProbe
     from lodiag.system.facts import Interface
-    from lodiag.system.probe import ProbeSocket
+    from lodiag.system.probe import ProbeSocket, Waitable
 
 NS_PER_S = 1_000_000_000
 
@@ -67,7 +67,7 @@ class FakeSystem(System):
     def wait_for_stamps(self, families: Iterable[str]) -> None:
         """Stamp at once."""
 
-    def wait(self, probes: Sequence[ProbeSocket], timeout_s: float) -> None:
+    def wait(self, probes: Sequence[Waitable], timeout_s: float) -> None:
         """Let the time pass until the first answer is due, or until the end."""
         due = [at for probe in probes if isinstance(probe, FakeProbe) for at, _ in probe.under_way]
         self.now_ns = max(self.now_ns, min([self.now_ns + round(timeout_s * NS_PER_S), *due]))

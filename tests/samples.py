@@ -247,6 +247,7 @@ def make_trace_summary(**changes: Any) -> TraceSummary:
         "interface": "lo",
         "mtu_bytes": 65536,
         "path_mtu_bytes": None,
+        "path_mtu_status": None,
         "port": 33434,
         "route": RouteAnswer(
             dst="127.0.0.1",

@@ -57,6 +57,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--deadline", type=seconds, default=2.0, help="seconds after which to stop (default: 2)", metavar="SECONDS"
     )
     parser.add_argument("-p", "--port", type=number(int), help="port for udp and tcp (default: one that is closed)")
+    parser.add_argument(
+        "-M", "--mtu", action="store_true", help="look for the largest packet that passes unfragmented, by UDP"
+    )
     add_family_arguments(parser)
     parser.add_argument("-n", "--numeric", action="store_true", help="accepted for habit; addresses are never named")
     add_output_arguments(parser)
@@ -77,6 +80,7 @@ def run(options: argparse.Namespace, output: Output) -> int:
         deadline_s=options.deadline,
         port=options.port,
         family=options.family,
+        with_mtu=options.mtu,
     )
     output.write(render(report, options.format))
     return report.exit_status

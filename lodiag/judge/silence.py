@@ -112,6 +112,16 @@ ADVICE = {
     "message-too-long": Advice(
         "probes of this size do not fit the path to {subject}", "Give a smaller --size, or look at the mtu."
     ),
+    "mtu-black-hole": Advice(
+        "large packets to {subject} vanish without a word, small ones pass: connections hang once they carry much",
+        f"Somebody drops the ICMP errors that tell of a smaller mtu. {LOOK_AT_RULES}",
+        ("RFC 2923 2.1", "RFC 4821"),
+    ),
+    "smaller-path-mtu": Advice(
+        "not all links on the way to {subject} take packets as large as the first one does",
+        "TCP finds that out by itself; a datagram that must not be fragmented does not pass.",
+        ("RFC 1191", "RFC 8201"),
+    ),
     "no-buffer-space": Advice(
         "the queue of the interface drops the probes to {subject}", "Look at what shapes its traffic."
     ),

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lodiag.judge.methods import is_echo_ignored, judge_methods
-from lodiag.judge.silence import Silence, judge_silence, tell_errno
+from lodiag.judge.silence import Silence, judge_silence, make_finding, tell_errno
 from lodiag.judge.way import judge_way
 from lodiag.model import Evidence
 from lodiag.targets import family_of
@@ -34,6 +34,7 @@ def judge_trace(
     way = list(judge_way(summary, records, options, around))
     yield from way
     yield from judge_methods(summary, around)
+    yield from _judge_mtu(summary, records)
     if not summary.reached and not any(finding.code == "routing-loop" for finding in way):
         for found in summary.methods:
             own = [record for record in records if record.method == found.method]
@@ -67,3 +68,17 @@ def _tell_last(found: TraceMethod, records: Sequence[HopRecord]) -> Iterator[Evi
         icmp = "" if probe.icmp_type is None else f", ICMP type {probe.icmp_type} code {probe.icmp_code}"
         value = f"{probe.address} at hop {hop}: {probe.error or probe.status}{icmp}"
         yield Evidence(name="last answer", value=value, source=f"{found.method} probe")
+
+
+def _judge_mtu(summary: TraceSummary, records: Sequence[HopRecord]) -> Iterator[Finding]:
+    """Say who on the way has a smaller link, or that somebody keeps silent about it."""
+    subject = summary.address
+    told = {record.address: record.mtu_bytes for record in records if record.mtu_bytes is not None}
+    evidence = [Evidence(name=f"mtu behind {address}", value=mtu, source="udp probe") for address, mtu in told.items()]
+    if summary.path_mtu_status == "black-hole":
+        if summary.route is not None:
+            evidence.append(Evidence(name="mtu of the route", value=summary.route.mtu, source="rtnetlink"))
+        yield make_finding("mtu-black-hole", "warn", subject, tuple(evidence))
+    elif summary.path_mtu_status == "found" and told:
+        evidence.append(Evidence(name="path_mtu_bytes", value=summary.path_mtu_bytes, source="udp probe"))
+        yield make_finding("smaller-path-mtu", "info", subject, tuple(evidence))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from lodiag.model import METHODS, Refusal, detail, fact, label, metric
 from lodiag.model.net import RouteAnswer  # noqa: TC001 - the schema reads the type of each field
 
+MTU_STATUSES = ("found", "black-hole", "unanswered")
 HOP_STATUSES = ("reached", "ttl-exceeded", "unreachable", "timeout", "not-sent")
 
 
@@ -70,6 +71,9 @@ class TraceSummary:
     interface: str | None = fact("Loopback interface of the address's family; null where unknown.")
     mtu_bytes: int | None = metric("That interface's mtu.")
     path_mtu_bytes: int | None = metric("With --mtu: the largest packet that passes unfragmented; null if unknown.")
+    path_mtu_status: str | None = fact(
+        "With --mtu: found; black-hole where large packets vanish without a word; or unanswered.", MTU_STATUSES
+    )
     port: int | None = fact("Destination port of udp and tcp probes; null if there are several.")
     route: RouteAnswer | None = detail(
         "The way that the kernel's routing tables give, before the packet filter has its say; null if not told."

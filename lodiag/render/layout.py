@@ -63,7 +63,8 @@ def _way(found: TraceSummary) -> str:
     table = None if route.table in {"local", "main"} else route.table  # which of the two is not certain
     parts = {"via": route.gateway, "dev": route.dev, "table": table, "src": route.prefsrc, "mtu": route.mtu}
     told = "".join(f" {name} {text(value)}" for name, value in parts.items() if value is not None)
-    return f"\nroute: {route.type}{told}"
+    path = "" if found.path_mtu_bytes is None else f"; packets of {found.path_mtu_bytes} bytes pass"
+    return f"\nroute: {route.type}{told}{path}"
 
 
 def note(item: Missing) -> str:
@@ -136,6 +137,7 @@ def _ping(report: Report[PingRecord, Any]) -> list[Table]:
 
 def _trace(report: Report[HopRecord, Any]) -> list[Table]:
     """Make a table of each method, which names it where there are several."""
+    is_sized = any(record.mtu_bytes is not None for record in report.records)
     rows = [
         [
             str(r.hop),
@@ -147,11 +149,12 @@ def _trace(report: Report[HopRecord, Any]) -> list[Table]:
             milliseconds(r.rtt_min_ms),
             milliseconds(r.rtt_avg_ms),
             milliseconds(r.rtt_max_ms),
+            *([text(r.mtu_bytes)] if is_sized else []),
             " ".join(dict.fromkeys(_status(p) for p in r.probes)),
         ]
         for r in report.records
     ]
-    headers = ["address", "by", "ttl", "sent", "loss", "min ms", "avg", "max", "status"]
+    headers = ["address", "by", "ttl", "sent", "loss", "min ms", "avg", "max", *["mtu"] * is_sized, "status"]
     methods = [r.method for r in report.records]
     first = {method: method if len(set(methods)) > 1 else "hop" for method in methods}
     return [

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
         Socket,
         SocketTable,
     )
-    from lodiag.system.probe import ProbeSocket
+    from lodiag.system.probe import ProbeSocket, Waitable
+    from lodiag.system.sizing import SizeProbe
 
 
 class System:
@@ -128,13 +129,19 @@ class System:
 
         return open_burst_probe(method, family, address, source=source, size_bytes=size_bytes)
 
+    def open_size_probe(self, family: str, address: str) -> SizeProbe:
+        """Open a socket that sends UDP packets of chosen sizes, which nothing may fragment; ``SendError`` likewise."""
+        from lodiag.system.sizing import SizeProbe
+
+        return SizeProbe(family, address)
+
     def wait_for_stamps(self, families: Iterable[str]) -> None:
         """Wait, for some tens of milliseconds at most, until the kernel stamps what sockets that ask for it receive."""
         from lodiag.system import stamping
 
         any(stamping.warm_up(family) for family in families)
 
-    def wait(self, probes: Sequence[ProbeSocket], timeout_s: float) -> None:
+    def wait(self, probes: Sequence[Waitable], timeout_s: float) -> None:
         """Sleep until an answer may have arrived at one of the probes; it may be less than ``timeout_s``."""
         from lodiag.system import waiting
 

@@ -137,6 +137,7 @@ _PAGES = {
         "nearer-hops-silent": "ip-route(8)",
         "route-contradicted": "nft(8)",
         "routing-loop": "ip-route(8)",
+        "mtu-black-hole": "nft(8)",
         "unexpected-ttl": "nft(8)",
         "methods-differ": "nft(8)",
         "address-not-available": "ip-address(8)",

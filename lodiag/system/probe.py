@@ -80,7 +80,15 @@ class Answer:
     """Whose clock the round trip is best told by: kernel, kernel-rx or user."""
 
 
-class ProbeSocket(Protocol):
+class Waitable(Protocol):
+    """Something that answers arrive at."""
+
+    def waits_for(self) -> Iterable[tuple[socket.socket, bool]]:
+        """Yield what to wait on for an answer, and whether it is for writing (as a TCP connect is)."""
+        ...
+
+
+class ProbeSocket(Waitable, Protocol):
     """A socket that sends numbered probes to one address and never blocks."""
 
     @property
@@ -119,10 +127,6 @@ class ProbeSocket(Protocol):
 
     def locate(self, seq: int) -> str | None:
         """How far probe ``seq`` came, of which nothing came back: socket, queue, interface; ``None`` if unknown."""
-        ...
-
-    def waits_for(self) -> Iterable[tuple[socket.socket, bool]]:
-        """Yield what to wait on for an answer, and whether it is for writing (as a TCP connect is)."""
         ...
 
     def close(self) -> None:

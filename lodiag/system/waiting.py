@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lodiag.system.probe import ProbeSocket
+    from lodiag.system.probe import Waitable
 
 
 LONGEST_SLEEP_S = 0.1
@@ -23,7 +23,7 @@ PollSelector = getattr(selectors, "PollSelector", SelectSelector)
 """poll() takes any descriptor, but sleeps for whole milliseconds; Windows has none, and its select() takes any."""
 
 
-def wait(probes: Sequence[ProbeSocket], timeout_s: float) -> None:
+def wait(probes: Sequence[Waitable], timeout_s: float) -> None:
     """Sleep until one of the probes has something to read, but no longer than ``timeout_s`` or 0.1 seconds."""
     pause_s = min(max(timeout_s, 0), LONGEST_SLEEP_S)
     wanted = [entry for probe in probes for entry in probe.waits_for()]
