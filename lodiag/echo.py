@@ -197,6 +197,8 @@ class EchoStream:
                 yield event
 
     def _take(self, answer: Answer) -> PingEvent | None:
+        if answer.seq > self._attempts + 1:  # never sent, or being sent
+            return None
         fate = self._fates[answer.seq & 0xFFFF]
         if fate == _TIMED_OUT:
             return self._take_late(answer)
