@@ -8,12 +8,15 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from lodiag.audit import audit_bindings
+    from lodiag.check import run_checks
     from lodiag.conns import list_connections
     from lodiag.errors import ConfigError, LodiagError, PrivilegeError, TargetError, UnsupportedError
     from lodiag.map import map_flows
     from lodiag.model import Finding, Report
     from lodiag.options import PingOptions
     from lodiag.ping import PingRun, ping_address
+    from lodiag.rounds import watch_route
+    from lodiag.sweep import sweep_sizes
     from lodiag.system import System
     from lodiag.trace import trace_route
     from lodiag.watch import watch_connections
@@ -25,11 +28,14 @@ _HOMES = {
     "ping_address": "ping",
     "PingRun": "ping",
     "PingOptions": "options",
+    "sweep_sizes": "sweep",
     "trace_route": "trace",
     "list_connections": "conns",
     "watch_connections": "watch",
+    "watch_route": "rounds",
     "find_answerer": "who",
     "map_flows": "map",
+    "run_checks": "check",
     "audit_bindings": "audit",
     "Report": "model",
     "Finding": "model",
@@ -45,11 +51,14 @@ __all__ = [  # noqa: RUF022 - functions first, as a reader looks for them
     "ping_address",
     "PingRun",
     "PingOptions",
+    "sweep_sizes",
     "trace_route",
     "list_connections",
     "watch_connections",
+    "watch_route",
     "find_answerer",
     "map_flows",
+    "run_checks",
     "audit_bindings",
     "Report",
     "Finding",

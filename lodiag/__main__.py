@@ -6,6 +6,12 @@ import sys
 def main() -> int:
     """Run the command line; a Ctrl-C that comes while it still loads ends it as quietly as any other."""
     try:
+        if sys.argv[1:2] == ["check"]:
+            from lodiag.quick import main as check_quickly
+
+            status = check_quickly(sys.argv[2:])
+            if status is not None:
+                return status
         from lodiag.cli import main as run
 
         return run()

@@ -230,6 +230,5 @@ def _find_missing(table: SocketTable, records: Sequence[AuditRecord], around: _A
 def _tell_forward(rule: Forward) -> AuditForward:
     port = "" if rule.port is None else f":{rule.port}"
     address = rule.address if rule.address is None or not port or ":" not in rule.address else f"[{rule.address}]"
-    return AuditForward(
-        rule=rule.rule, proto=rule.proto, ports=rule.ports, to=None if address is None else f"{address}{port}"
-    )
+    to = None if address is None else f"{address}{port}"
+    return AuditForward(rule=rule.rule, proto=rule.proto, ports=rule.ports, at=rule.at, to=to)

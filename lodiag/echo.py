@@ -197,7 +197,7 @@ class EchoStream:
                 yield event
 
     def _take(self, answer: Answer) -> PingEvent | None:
-        if answer.seq > self._attempts + 1:  # never sent, or being sent
+        if answer.seq > self._attempts:  # never sent
             return None
         fate = self._fates[answer.seq & 0xFFFF]
         if fate == _TIMED_OUT:
@@ -307,6 +307,7 @@ class EchoStream:
             source=self._options.source,
             interval_s=self._options.pace_s,
             size_bytes=self._options.size_bytes,
+            fragments=None,
             sent=self.sent,
             received=self.received,
             lost=lost,

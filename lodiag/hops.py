@@ -104,7 +104,7 @@ class HopWalk:
         self._ask(hops, self._options.queries - 1)
         yield from self._await(self._options.timeout_s)
         silent = self._list_silent()
-        if silent:
+        if silent and self._options.asks_again:
             # Only the target answers, from afar: are probes lost, or does a router keep silent?
             is_doubtful = not any(p.status == "ttl-exceeded" for p in self._probes)
             self._ask(silent[:1] if is_doubtful else silent, DOUBTS if is_doubtful else 1)

@@ -18,6 +18,8 @@ LARGEST_PAYLOAD = {"ipv4": 65_507, "ipv6": 65_527}
 """65535 less 20 + 8 bytes of headers; IPv6 leaves its own header out of the length (RFC 8200 section 3)."""
 
 USUAL_COUNT = 4
+USUAL_INTERVAL_S = 0.2
+USUAL_TIMEOUT_S = 1.0
 SHORTEST_INTERVAL_S = 0.0001
 """A shorter schedule could not be kept; 0 stands for "as soon as the last is answered"."""
 MOST_PROBES = 1_000_000_000
@@ -92,10 +94,10 @@ class PingOptions:
     """
 
     count: int | None = None
-    interval_s: float = 0.2
+    interval_s: float = USUAL_INTERVAL_S
     flood: bool = False
     preload: int | None = None
-    timeout_s: float = 1.0
+    timeout_s: float = USUAL_TIMEOUT_S
     deadline_s: float | None = None
     size_bytes: int = 56
     ttl: int | None = None
@@ -175,6 +177,7 @@ class TraceOptions:
         port: Destination port of udp and tcp probes; ``None`` reserves one that nothing listens on.
         family: ``ipv4``, ``ipv6``, or ``None`` for whichever the resolver gives first.
         with_mtu: Whether to look for the mtu of the path.
+        asks_again: Whether hops that kept silent on the way to one that answered are asked once more.
 
     """
 
@@ -187,6 +190,7 @@ class TraceOptions:
     port: int | None = None
     family: str | None = None
     with_mtu: bool = False
+    asks_again: bool = True
 
     def __post_init__(self) -> None:
         """Raise ``ConfigError`` for what is out of range."""

@@ -104,6 +104,11 @@ class PingRun:
         stamped = dict.fromkeys(stream.family for stream in self.streams if stream.clock not in {None, "user"})
         self._system.wait_for_stamps(stamped)
 
+    @property
+    def records(self) -> list[PingRecord]:
+        """How it stands with each address; not judged yet."""
+        return [stream.record() for stream in self.streams]
+
     def stop(self) -> None:
         """End the run before its next step: may be called by a signal handler, or by another thread."""
         self._is_stopped = True
@@ -150,7 +155,7 @@ class PingRun:
 
     def report(self) -> Report[PingRecord, PingSummary]:
         """Judge what has happened so far and report it."""
-        records = [stream.record() for stream in self.streams]
+        records = self.records
         troubled = any(record.received == 0 or not has_usual_ttl(record) for record in records)
         interfaces = self._system.list_loopback_interfaces() if troubled else None
         settings = self._system.read_settings(interfaces[0].name if interfaces else None)

@@ -14,6 +14,7 @@ from lodiag.limits import require_choice, require_seconds
 from lodiag.model import SCHEMA
 from lodiag.model.watch import ConnEvent, Watching
 from lodiag.options import ConnsOptions, parse_address, parse_state
+from lodiag.schedule import Schedule
 from lodiag.sockets import LISTENING
 from lodiag.system import System
 from lodiag.system.memory import remember_holders
@@ -111,7 +112,7 @@ def watch_connections(
         local_address=None if address is None else parse_address(address),
         **given,  # type: ignore[arg-type]  # Filters has their types
     )
-    schedule = _Schedule(system or System(), round(interval_s * NS_PER_S), keep_going)
+    schedule = Schedule(system or System(), round(interval_s * NS_PER_S), keep_going)
     return _watch(_Watch(options, sort, system or System()), schedule)
 
 
@@ -130,39 +131,10 @@ def describe_start(first: Tick, interval_s: float) -> Watching:
     )
 
 
-def _watch(watch: _Watch, schedule: _Schedule) -> Iterator[Tick]:
+def _watch(watch: _Watch, schedule: Schedule) -> Iterator[Tick]:
     yield watch.read(schedule.begin())
     while schedule.wait():
         yield watch.read(schedule.begin())
-
-
-class _Schedule:
-    """When to read: at whole intervals from the first reading."""
-
-    def __init__(self, system: System, interval_ns: int, keep_going: Callable[[], bool]) -> None:
-        self._system, self._interval_ns, self._keep_going = system, interval_ns, keep_going
-        self._first_ns: int | None = None
-        self._last_ns = 0
-
-    def begin(self) -> float | None:
-        """Begin a reading: seconds since the last began, ``None`` for the first."""
-        now_ns, last_ns = self._system.monotonic_ns(), self._last_ns
-        self._last_ns = now_ns
-        if self._first_ns is None:
-            self._first_ns = now_ns
-            return None
-        return (now_ns - last_ns) / NS_PER_S
-
-    def wait(self) -> bool:
-        """Wait until the next reading is due; false if it is not wanted."""
-        first_ns = self._first_ns or 0
-        due_ns = first_ns + ((self._system.monotonic_ns() - first_ns) // self._interval_ns + 1) * self._interval_ns
-        while self._keep_going():
-            pause_ns = due_ns - self._system.monotonic_ns()
-            if pause_ns <= 0:
-                return True
-            self._system.wait((), pause_ns / NS_PER_S)
-        return False
 
 
 class _Watch:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from lodiag.model import SCHEMA, Evidence, Finding, Fix, Host, Missing, Refusal, Report
 from lodiag.model.audit import AuditCount, AuditForward, AuditRecord, AuditSummary
+from lodiag.model.check import CheckAddress, CheckRecord, CheckSummary, CheckTries
 from lodiag.model.conns import ConnCount, ConnRecord, ConnsSummary, ConnTcp, Endpoint, Owner
 from lodiag.model.map import FlowNode, FlowOwner, FlowRecord, FlowStates, MapSummary
 from lodiag.model.net import RouteAnswer
@@ -73,6 +74,7 @@ def make_ping_record(**changes: Any) -> PingRecord:
         "source": None,
         "interval_s": 0.2,
         "size_bytes": 56,
+        "fragments": None,
         "sent": 4,
         "received": 3,
         "lost": 1,
@@ -629,6 +631,128 @@ WHO = make_report(
 )
 
 
+def make_check_record(**changes: Any) -> CheckRecord:
+    """Make a record of a port that was waited for."""
+    settings: dict[str, Any] = {
+        "id": "api-port",
+        "kind": "tcp",
+        "target": "localhost:8080",
+        "status": "ok",
+        "success": True,
+        "message": "127.0.0.1:8080 answered in 0.035 ms (after 1.25 s, 6 attempts: ECONNREFUSED x5, then ok)",
+        "attempts": 6,
+        "elapsed_ms": 1250.25,
+        "addresses": (make_check_address(),),
+        "observed": "127.0.0.1 ok",
+        "expected": "open",
+        "history": (CheckTries(error="ECONNREFUSED", count=5), CheckTries(error="ok", count=1)),
+        "hint": None,
+    }
+    return CheckRecord(**{**settings, **changes})
+
+
+def make_check_address(**changes: Any) -> CheckAddress:
+    """Make an address that answered."""
+    settings: dict[str, Any] = {
+        "address": "127.0.0.1",
+        "port": 8080,
+        "family": "ipv4",
+        "answered": True,
+        "error": None,
+        "rtt_ms": 0.034567,
+    }
+    return CheckAddress(**{**settings, **changes})
+
+
+def make_check_finding(record: CheckRecord, code: str, severity: str) -> Finding:
+    """Make the finding about a check."""
+    proof = (Evidence(name="expected", value=record.expected, source=f"{record.kind} check"),)
+    return make_finding(
+        code=code,
+        severity=severity,
+        subject=record.id,
+        message=f"{record.id}: {record.message}",
+        evidence=proof,
+        hint=record.hint,
+        fix=None,
+        see=(),
+    )
+
+
+REFUSED = make_check_record(
+    id="half",
+    status="warn",
+    message="127.0.0.1:5432 answered in 0.021 ms; [::1]:5432 refused (ECONNREFUSED): "
+    "clients that try ::1 first will fail",
+    target="localhost:5432",
+    attempts=1,
+    elapsed_ms=0.5,
+    addresses=(
+        make_check_address(port=5432),
+        make_check_address(address="::1", port=5432, family="ipv6", answered=False, error="ECONNREFUSED", rtt_ms=None),
+    ),
+    history=(CheckTries(error="ok", count=1),),
+)
+LATE = make_check_record(
+    id=f"page {HOSTILE}",
+    kind="http",
+    status="timeout",
+    success=False,
+    message=f"not in time after 30.00 s, 120 attempts: ECONNREFUSED x118, then status 503 x2; last: {HOSTILE}",
+    target="http://127.0.0.1:8080/healthz",
+    expected="status 200 to 299",
+    attempts=120,
+    elapsed_ms=30_000.0,
+    hint="curl -v shows the whole exchange; lodiag who tells who has the port.",
+)
+SKIPPED = make_check_record(
+    id="after",
+    status="skipped",
+    success=None,
+    message="skipped: page did not pass",
+    attempts=0,
+    elapsed_ms=0.0,
+    addresses=(),
+    observed=None,
+    expected=None,
+    history=(),
+)
+UNSEEN = make_check_record(
+    id="owner",
+    kind="listen",
+    status="error",
+    success=False,
+    message="the owner of 127.0.0.1:5432 may not be seen by this user",
+    target="5432",
+    attempts=1,
+    elapsed_ms=3.5,
+    addresses=(),
+    expected="owner postgres",
+    hint="Run it as root, or as the user of the service.",
+)
+CHECK = make_report(
+    "check",
+    CheckSummary(
+        verdict="fail: 2 of 5 checks failed, 1 with a warning, 1 skipped, in 30.00 s: page, owner",
+        file="lodiag.toml",
+        checks=5,
+        passed=2,
+        warned=1,
+        failed=2,
+        timed_out=1,
+        errors=1,
+        skipped=1,
+    ),
+    (make_check_record(), REFUSED, LATE, SKIPPED, UNSEEN),
+    (
+        make_check_finding(LATE, "check-timed-out", "fail"),
+        make_check_finding(UNSEEN, "check-not-run", "fail"),
+        make_check_finding(REFUSED, "check-warning", "warn"),
+        make_check_finding(SKIPPED, "check-skipped", "info"),
+    ),
+)
+
+
 def make_audit_record(**changes: Any) -> AuditRecord:
     """Make the record of a server that every host may reach, though only this one does."""
     settings: dict[str, Any] = {
@@ -684,8 +808,8 @@ AUDIT = make_report(
             AuditCount(proto="udp", exposure="wildcard", sockets=1),
         ),
         forwards=(
-            AuditForward(rule="ip nat DOCKER handle 9", proto="tcp", ports="8080", to="172.17.0.2:80"),
-            AuditForward(rule="ip nat pre handle 4", proto=None, ports=None, to=None),
+            AuditForward(rule="ip nat DOCKER handle 9", proto="tcp", ports="8080", at="192.0.2.1", to="172.17.0.2:80"),
+            AuditForward(rule="ip nat pre handle 4", proto=None, ports=None, at=None, to=None),
         ),
         policy=HOSTILE,
         expectations=2,
@@ -733,4 +857,13 @@ AUDIT = make_report(
         Missing(what="what a packet filter keeps out", count=None, why="its rules are not evaluated"),
     ),
 )
-SAMPLES = {"ping": PING, "trace": TRACE, "conns": CONNS, "empty": EMPTY, "who": WHO, "map": MAP, "audit": AUDIT}
+SAMPLES = {
+    "ping": PING,
+    "trace": TRACE,
+    "conns": CONNS,
+    "empty": EMPTY,
+    "who": WHO,
+    "map": MAP,
+    "audit": AUDIT,
+    "check": CHECK,
+}

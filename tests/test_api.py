@@ -30,8 +30,11 @@ PUBLIC = {
     "list_connections",
     "map_flows",
     "ping_address",
+    "run_checks",
+    "sweep_sizes",
     "trace_route",
     "watch_connections",
+    "watch_route",
 }
 
 
@@ -49,11 +52,14 @@ def test_each_is_documented(name: str) -> None:
     "name",
     [
         "ping_address",
+        "sweep_sizes",
         "trace_route",
         "list_connections",
         "watch_connections",
+        "watch_route",
         "find_answerer",
         "map_flows",
+        "run_checks",
         "audit_bindings",
     ],
 )
@@ -70,7 +76,7 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 
 
 def test_modules_stay_importable_by_name() -> None:
-    modules = "lodiag.ping, lodiag.trace, lodiag.conns, lodiag.who, lodiag.map, lodiag.audit"
+    modules = "lodiag.ping, lodiag.trace, lodiag.conns, lodiag.who, lodiag.map, lodiag.audit, lodiag.check"
     code = f"import {modules}, types; assert isinstance(lodiag.ping, types.ModuleType)"
     subprocess.run([sys.executable, "-c", code], env=environment(), check=True)
 

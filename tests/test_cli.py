@@ -27,7 +27,7 @@ from samples import PING, make_ping_record, make_report
 from lodiag import __version__
 from lodiag.cli import main
 from lodiag.cli.parsing import COMMANDS, make_command_parser
-from lodiag.render import FORMATS, GRAPHS, render
+from lodiag.render import FORMATS, GRAPHS, JUDGED, render
 from lodiag.schema import build_schema
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from running import Done
 
-REPORTING = ("ping", "trace", "conns", "who", "map", "audit")
+REPORTING = ("ping", "trace", "conns", "who", "map", "audit", "check")
 """Commands that make a report."""
 
 
@@ -159,6 +159,7 @@ def bash_completion(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("lodiag conns --no-w", {"--no-wildcard"}),
         ("lodiag conns --sort p", {"port", "proto", "pid", "process"}),
         ("lodiag conns --format ", set(FORMATS)),
+        ("lodiag check --format ", {*FORMATS, *JUDGED}),
         ("lodiag map --format ", {*FORMATS, *GRAPHS, "svg"}),
         ("lodiag --print-completion ", {"bash", "zsh"}),
     ],
@@ -233,11 +234,24 @@ SCENES = {
     "who-nobody": Scene("who 9", LO_UP),
     "who-down": Scene("who 9", LO_DOWN),
     "map": Scene("map"),
+    "check": Scene("check tcp4:{port} listen:{port} resolve:localhost"),
+    "check-lost": Scene("check tcp4:9 iface trace:127.0.0.1", LO_UP),
+    "check-down": Scene("check tcp4:127.0.0.1:9 ping:127.0.0.1 --timeout 200ms", LO_DOWN),
     "map-none": Scene("map", LO_DOWN),
     "audit-none": Scene("audit", LO_DOWN),
     "audit-unmet": Scene("audit --expect 5432=loopback --expect any=loopback", LO_UP),
 }
-FAILING = {"ping-strict", "ping-down", "ping-down-twice", "trace-down", "who-nobody", "who-down", "audit-unmet"}
+FAILING = {
+    "ping-strict",
+    "ping-down",
+    "ping-down-twice",
+    "trace-down",
+    "who-nobody",
+    "who-down",
+    "check-lost",
+    "check-down",
+    "audit-unmet",
+}
 
 every_scene = pytest.mark.parametrize("name", SCENES)
 

@@ -28,13 +28,15 @@ COLOUR = re.compile(r"\x1b\[[0-9;]*3[1-7]")
 class Terminal(Watcher):
     """A watcher whose standard output is a terminal."""
 
-    def __init__(self, *arguments: str, lines: int = 24, columns: int = 80, **variables: str) -> None:
+    def __init__(
+        self, *arguments: str, lines: int = 24, columns: int = 80, command: str = "conns", **variables: str
+    ) -> None:
         """Start with a terminal of that size."""
         self.terminal, slave = pty.openpty()
         self.resize(lines, columns)
         kept = {name: value for name, value in environment().items() if name not in {"NO_COLOR", "COLUMNS", "LINES"}}
         env = {**kept, "TERM": "xterm", "LC_ALL": "C.UTF-8", **variables}
-        super().__init__("--watch", *arguments, pipe=(self.terminal, slave), env=env)
+        super().__init__("--watch", *arguments, pipe=(self.terminal, slave), env=env, command=command)
 
     def resize(self, lines: int, columns: int) -> None:
         """Give the terminal another size, as a window manager does."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 
@@ -60,6 +61,10 @@ def test_importing_lodiag_costs_nothing() -> None:
         (["conns", "--help"], set()),
         (["who", "--help"], set()),
         (["map", "--help"], set()),
+        (["check", "--help"], set()),
+        (["check", "resolve:localhost", "--json"], JSON_MODULES),
+        (["check", "resolve:localhost"], {"dataclasses"}),
+        (["check", "resolve:localhost", "--format", "junit"], {"dataclasses"}),
         (["audit", "--help"], set()),
         (["ping", "192.0.2.1"], {"dataclasses"}),
         (["schema"], JSON_MODULES),
@@ -97,6 +102,18 @@ sys.stdout = os.fdopen(pipe, "w")
 """
 
 
-def test_watching_by_a_pipe_loads_nothing_that_draws() -> None:
-    code = WATCH + MAIN.format(arguments=["conns", "--watch", "3600"])
+@pytest.mark.parametrize("command", ["conns", "trace"])
+def test_watching_by_a_pipe_loads_nothing_that_draws(command: str) -> None:
+    code = WATCH + MAIN.format(arguments=[command, "--watch", "3600"])
     assert loaded_by(code, 0) <= JSON_MODULES
+
+
+def test_a_port_that_is_open_is_checked_with_next_to_nothing() -> None:
+    """A container's health check runs every few seconds: what takes a bare Python's start again is not loaded."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        word = f"tcp4:{server.getsockname()[1]}"
+        code = f"sys.argv[1:] = ['check', {word!r}, '--wait', '5s']; from lodiag.__main__ import main; status = main()"
+        program = PROBE.format(code=code, heavy=[*sorted(HEAVY), "argparse", "enum", "re", "socket", "typing"])
+        command = [sys.executable, "-S", "-c", program]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment(), check=True)
+    assert done.stdout.split() == ["0"]

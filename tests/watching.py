@@ -1,4 +1,4 @@
-"""A ``lodiag conns --watch`` that runs beside the test, whose output is read as it comes."""
+"""A ``lodiag conns --watch``, or ``trace --watch``, that runs beside the test, whose output is read as it comes."""
 
 from __future__ import annotations
 
@@ -28,11 +28,12 @@ class Watcher:
         pipe: tuple[int, int] | None = None,
         env: dict[str, str] | None = None,
         prefix: tuple[str, ...] = (),
+        command: str = "conns",
     ) -> None:
-        """Start ``lodiag conns`` with these arguments; ``pipe`` is where to read and to write, by default a pipe."""
+        """Start the command with these arguments; ``pipe`` is where to read and to write, by default a pipe."""
         self.reader, writer = pipe or os.pipe()
         self.process = subprocess.Popen(
-            [*prefix, sys.executable, "-m", "lodiag", "conns", *arguments],
+            [*prefix, sys.executable, "-m", "lodiag", command, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=writer,
             stderr=subprocess.PIPE,

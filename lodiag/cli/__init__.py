@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from lodiag.cli.output import Output, tell
 from lodiag.cli.parsing import COMMANDS, make_command_parser, make_top_parser, refuse_command
 from lodiag.errors import ConfigError, LodiagError
+from lodiag.render.escaping import printable
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -40,7 +41,7 @@ def main(argv: list[str] | None = None) -> int:
         hint = error.hint or (f"{name} --help" if isinstance(error, ConfigError) else None)
         if hint:
             tell(f"hint: {hint}")
-        return USAGE_STATUS
+        return _refuse(arguments, str(error))
     except Terminated:
         return SIGNAL_STATUS + signal.SIGTERM
     except KeyboardInterrupt:
@@ -58,13 +59,40 @@ def _run(arguments: list[str]) -> int:
         return _run_top(arguments)
     name = arguments[0]
     command = import_module(f"lodiag.cli.{name}")
+    words, handed_on = _part(arguments[1:]) if getattr(command, "TAKES_COMMAND", False) else (arguments[1:], [])
     try:
-        options = make_command_parser(name).parse_intermixed_args(arguments[1:])
+        options = make_command_parser(name).parse_intermixed_args(words)
     except SystemExit as stop:  # argparse has said why
-        return int(stop.code or 0)
-    with Output(getattr(options, "output", None)) as output:
+        return _refuse(arguments, "wrong usage") if stop.code else 0
+    with Output(getattr(options, "output", None), aside=bool(handed_on)) as output:
         status: int = command.run(options, output)
+    if handed_on and not status:
+        from lodiag.system.handover import hand_over
+
+        return hand_over(handed_on, tell)
     return status
+
+
+def _part(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """Part the options from the command behind ``--`` that is to run in the end."""
+    at = arguments.index("--") if "--" in arguments else len(arguments)
+    if at == len(arguments) - 1:
+        message = "there is no command after --"
+        raise ConfigError(message, "Give one, or leave out --.")
+    return arguments[:at], arguments[at + 1 :]
+
+
+def _refuse(arguments: list[str], message: str) -> int:
+    """Give the status of a run that could not be; a monitoring system has one of its own, and reads standard output."""
+    if not arguments or arguments[0] not in COMMANDS:
+        return USAGE_STATUS
+    from lodiag.cli.judging import NAGIOS_UNKNOWN, wants_nagios
+
+    if not wants_nagios(arguments):
+        return USAGE_STATUS
+    with Output(None) as output:
+        output.write(f"LODIAG {arguments[0].upper()} UNKNOWN - {printable(message).replace('|', '/')}\n")
+    return NAGIOS_UNKNOWN
 
 
 def _run_top(arguments: list[str]) -> int:

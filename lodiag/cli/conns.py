@@ -119,7 +119,7 @@ def _watch(options: argparse.Namespace, output: Output) -> int:
 
         message = "--watch tells what becomes of sockets, and --findings judges them once"
         raise ConfigError(message, "Leave out one of them.")
-    options.format = watching.choose_format(options)
+    options.format = watching.choose_format(options, "conns")
     columns = _choose_columns(options)
     filters = _choose_sockets(options, columns)
     if options.format == "jsonl":

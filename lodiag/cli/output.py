@@ -39,9 +39,13 @@ class Output:
     A device or a pipe is written to directly.
     """
 
-    def __init__(self, path: str | None) -> None:
-        """Open; ``ConfigError`` if ``path`` cannot be written."""
-        self._stream = sys.stdout
+    def __init__(self, path: str | None, *, is_shown: bool = True, aside: bool = False) -> None:
+        """Open; ``ConfigError`` if ``path`` cannot be written.
+
+        Without ``is_shown`` there is the file alone; with ``aside`` standard error takes the place of standard output,
+        which is for another's use.
+        """
+        self._stream = (sys.stderr if aside else sys.stdout) if is_shown else None
         self._reader_is_gone = False
         if isinstance(self._stream, TextIOWrapper):  # a name that the locale cannot spell is no reason to fail
             self._stream.reconfigure(errors="backslashreplace")

@@ -39,9 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     seconds = number(float, " of seconds")
     pace = parser.add_mutually_exclusive_group()
-    pace.add_argument(
-        "-i", "--interval", type=seconds, default=0.2, help="seconds between probes (default: 0.2)", metavar="SECONDS"
-    )
+    pace.add_argument("-i", "--interval", type=seconds, help="seconds between probes (default: 0.2)", metavar="SECONDS")
     pace.add_argument(
         "-A",
         "--adaptive",
@@ -64,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
     )
     parser.add_argument(
-        "-W", "--timeout", type=seconds, default=1.0, help="seconds to wait for a reply (default: 1)", metavar="SECONDS"
+        "-W", "--timeout", type=seconds, help="seconds to wait for a reply (default: 1)", metavar="SECONDS"
     )
     parser.add_argument("-w", "--deadline", type=seconds, help="seconds after which to stop", metavar="SECONDS")
     parser.add_argument(
@@ -98,6 +96,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="exit with 0 if so many addresses answer; with -o end then",
         metavar="N",
     )
+    parser.add_argument(
+        "--sweep",
+        help="probe with some twenty payloads of so many bytes, and find where none comes back: --sweep 64..65507",
+        metavar="FIRST..LAST",
+    )
     parser.add_argument("--histogram", action="store_true", help="draw the round trips as bars at the end")
     parser.add_argument(
         "--method",
@@ -116,11 +119,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, output: Output) -> int:
     """Ping, print each reply as it comes, then the report; Ctrl-C ends the run and not the report."""
-    from lodiag.options import PingOptions
+    from lodiag.options import USUAL_INTERVAL_S, USUAL_TIMEOUT_S, PingOptions
     from lodiag.ping import PingRun
     from lodiag.render import load_format, render
 
+    if options.sweep is not None:
+        from lodiag.cli.sweeping import run_sweep
+
+        return run_sweep(options, output)
     _require_drawing(options)
+    options.interval = USUAL_INTERVAL_S if options.interval is None else options.interval
     load_format(options.format)  # before the sockets take what may be the last descriptors
     ping_run = PingRun(
         tuple(options.targets),
@@ -129,7 +137,7 @@ def run(options: argparse.Namespace, output: Output) -> int:
             interval_s=options.interval,
             flood=options.flood,
             preload=options.preload,
-            timeout_s=options.timeout,
+            timeout_s=USUAL_TIMEOUT_S if options.timeout is None else options.timeout,
             deadline_s=options.deadline,
             size_bytes=options.size,
             ttl=options.ttl,

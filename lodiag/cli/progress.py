@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+QUIET_S = 0.5
+"""Nobody needs to be told about what is over so soon."""
 
 
 @contextmanager
@@ -22,6 +27,29 @@ def show_progress(title: str, total: int) -> Iterator[Callable[[], None]]:
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(title, total=total or None)
         yield lambda: bar.advance(task)
+
+
+@contextmanager
+def show_status() -> Iterator[Callable[[str | None], None]]:
+    """Show a line that tells how far it is, if it takes a while; gives what sets it, or with ``None`` ends it."""
+    if sys.stderr is None or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+        yield lambda _: None
+        return
+    began_s, shown = time.monotonic(), False
+
+    def show(text: str | None) -> None:
+        nonlocal shown
+        if text is None or time.monotonic() - began_s < QUIET_S:
+            text = None
+        if text is not None or shown:
+            sys.stderr.write(f"\r{text or ''}\x1b[K")
+            sys.stderr.flush()
+        shown = text is not None
+
+    try:
+        yield show
+    finally:
+        show(None)
 
 
 def _ignore() -> None:

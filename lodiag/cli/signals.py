@@ -4,19 +4,32 @@ from __future__ import annotations
 
 import signal
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from lodiag.cli.output import tell
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from types import FrameType
 
-    from lodiag.ping import PingRun
+    from lodiag.model.ping import PingRecord
+
+
+class _Run(Protocol):
+    """What is under way."""
+
+    @property
+    def records(self) -> Sequence[PingRecord]:
+        """How it stands."""
+        ...
+
+    def stop(self) -> None:
+        """End it before its next step."""
+        ...
 
 
 @contextmanager
-def stopping(ping_run: PingRun) -> Iterator[None]:
+def stopping(ping_run: _Run) -> Iterator[None]:
     """Let Ctrl-C and SIGTERM end the run between two steps: as with ping(8), what was measured is the result.
 
     An exception in the midst of a step would lose a probe. The second signal raises one all the same.
@@ -41,7 +54,7 @@ def stopping(ping_run: PingRun) -> Iterator[None]:
 
 
 @contextmanager
-def telling(ping_run: PingRun) -> Iterator[None]:
+def telling(ping_run: _Run) -> Iterator[None]:
     r"""Let Ctrl-\\ tell on standard error how far the run is, as with ping(8); it goes on."""
     number = getattr(signal, "SIGQUIT", None)
     usual = signal.getsignal(number) if number is not None else None
@@ -52,7 +65,7 @@ def telling(ping_run: PingRun) -> Iterator[None]:
     def tell_all(_number: int, _frame: FrameType | None) -> None:
         from lodiag.render.interim import render_interim
 
-        for line in render_interim([stream.record() for stream in ping_run.streams]):
+        for line in render_interim(ping_run.records):
             tell(line)
 
     signal.signal(number, tell_all)

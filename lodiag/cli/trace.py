@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lodiag.cli.parsing import add_family_arguments, add_output_arguments, number
 
@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-m", "--max-hops", type=number(int), default=30, help="TTL to end with (default: 30)", metavar="TTL"
     )
-    parser.add_argument("-q", "--queries", type=number(int), default=3, help="probes a hop, 1 to 10 (default: 3)")
+    parser.add_argument("-q", "--queries", type=number(int), help="probes a hop, 1 to 10 (default: 3)")
     seconds = number(float, " of seconds")
     parser.add_argument(
         "-w",
@@ -53,34 +53,63 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="seconds to wait for an answer (default: 1)",
         metavar="SECONDS",
     )
-    parser.add_argument(
-        "--deadline", type=seconds, default=2.0, help="seconds after which to stop (default: 2)", metavar="SECONDS"
-    )
+    parser.add_argument("--deadline", type=seconds, help="seconds after which to stop (default: 2)", metavar="SECONDS")
     parser.add_argument("-p", "--port", type=number(int), help="port for udp and tcp (default: one that is closed)")
     parser.add_argument(
         "-M", "--mtu", action="store_true", help="look for the largest packet that passes unfragmented, by UDP"
     )
     add_family_arguments(parser)
+    parser.add_argument(
+        "--watch",
+        type=number(float, " of seconds"),
+        nargs="?",
+        const=1.0,
+        metavar="SECONDS",
+        help="trace again and again (every 1 s): a live table of loss and round trips, or in a pipe a line a round",
+    )
     parser.add_argument("-n", "--numeric", action="store_true", help="accepted for habit; addresses are never named")
     add_output_arguments(parser)
 
 
 def run(options: argparse.Namespace, output: Output) -> int:
-    """Trace and print the report."""
+    """Trace and print the report, or watch the way."""
+    if options.watch is not None:
+        return _watch(options, output)
     from lodiag.render import render
     from lodiag.trace import trace_route
 
     report = trace_route(
         options.target,
-        method=options.method,
-        first_hop=options.first_hop,
-        max_hops=options.max_hops,
-        queries=options.queries,
-        timeout_s=options.timeout,
-        deadline_s=options.deadline,
-        port=options.port,
-        family=options.family,
+        queries=3 if options.queries is None else options.queries,
+        deadline_s=2.0 if options.deadline is None else options.deadline,
         with_mtu=options.mtu,
+        **_choose(options),
     )
     output.write(render(report, options.format))
     return report.exit_status
+
+
+def _choose(options: argparse.Namespace) -> dict[str, Any]:
+    """What one trace and a watch take alike."""
+    return {
+        "method": options.method,
+        "first_hop": options.first_hop,
+        "max_hops": options.max_hops,
+        "timeout_s": options.timeout,
+        "port": options.port,
+        "family": options.family,
+    }
+
+
+def _watch(options: argparse.Namespace, output: Output) -> int:
+    from lodiag.cli import rounds, watching
+    from lodiag.errors import ConfigError
+
+    once = {"--mtu": options.mtu, "--queries": options.queries, "--deadline": options.deadline}
+    given = [name for name, value in once.items() if value not in {None, False}]
+    if given:
+        message = f"{given[0]} is of one trace, and --watch makes many, of one probe a hop"
+        raise ConfigError(message, f"Leave out {given[0]}, or --watch.")
+    if watching.choose_format(options, "trace") == "jsonl":
+        return rounds.watch_lines(options.target, options.watch, _choose(options), output)
+    return rounds.watch_table(options.target, options.watch, _choose(options))

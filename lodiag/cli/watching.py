@@ -1,4 +1,4 @@
-"""``lodiag conns --watch``: a live table for a person, lines of JSON for a program."""
+"""``lodiag conns --watch`` and ``trace --watch``: a live table for a person, lines of JSON for a program."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ import signal
 import sys
 from collections import Counter
 from contextlib import contextmanager, nullcontext
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from lodiag.cli import SIGNAL_STATUS
 from lodiag.errors import ConfigError
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from types import FrameType
 
     from rich.console import Console, RenderableType
@@ -22,16 +23,34 @@ if TYPE_CHECKING:
     from lodiag.watch import Tick
 
 FORMATS = ("table", "json", "jsonl")
+ReadingT_contra = TypeVar("ReadingT_contra", contravariant=True)
 
 
-def choose_format(options: argparse.Namespace) -> str:
+class View(Protocol[ReadingT_contra]):
+    """What draws the last of many readings."""
+
+    @property
+    def is_resized(self) -> bool:
+        """Whether the terminal has another size than when it was last drawn."""
+        ...
+
+    def update(self, reading: ReadingT_contra, /) -> None:
+        """Take the next reading."""
+        ...
+
+    def draw(self) -> RenderableType:
+        """Draw the last reading."""
+        ...
+
+
+def choose_format(options: argparse.Namespace, command: str) -> str:
     """``table`` where standard output is a terminal and nothing else was asked for, or ``jsonl``."""
     if options.format not in FORMATS:
         message = f"the format {options.format} is of a whole report, and --watch has no end"
         raise ConfigError(message, "Leave --format out, or choose --format jsonl.")
     if options.output is not None:
         message = "--output keeps a file that is written whole, and --watch has no end"
-        raise ConfigError(message, "Direct the lines themselves: lodiag conns --watch --format jsonl > FILE")
+        raise ConfigError(message, f"Direct the lines themselves: lodiag {command} --watch --format jsonl > FILE")
     is_live = options.format == "table" and sys.stdout is not None and sys.stdout.isatty()
     return "table" if is_live else "jsonl"
 
@@ -59,16 +78,30 @@ def watch_table(interval_s: float, sort: str, filters: Mapping[str, Any], column
 
     The columns are those given, or if there are none the usual ones.
     """
-    from rich.console import Console
-    from rich.live import Live
-
     from lodiag.render.live import USUAL
     from lodiag.watch import watch_connections
 
     if not columns:
         columns = [name for name in USUAL if filters["with_process"] or name != "process"]
-    console = Console(file=sys.stdout, highlight=False)
-    view = _View(console, interval_s, sort, columns)
+    console = make_console()
+    watch = partial(watch_connections, interval_s=interval_s, sort=sort, **filters)
+    return show_live(console, _View(console, interval_s, sort, columns), watch)
+
+
+def make_console() -> Console:
+    """Make what draws on the terminal that standard output is."""
+    from rich.console import Console
+
+    return Console(file=sys.stdout, highlight=False)
+
+
+def show_live(console: Console, view: View[ReadingT_contra], watch: Callable[..., Iterator[ReadingT_contra]]) -> int:
+    """Show each reading until Ctrl-C or SIGTERM; then leave the last one on the terminal.
+
+    ``watch(keep_going=...)`` gives the readings.
+    """
+    from rich.live import Live
+
     live = Live(console=console, screen=True, auto_refresh=False, redirect_stdout=False, redirect_stderr=False)
 
     def show() -> None:
@@ -84,12 +117,12 @@ def watch_table(interval_s: float, sort: str, filters: Mapping[str, Any], column
                 show()
             return not noted
 
-        ticks = watch_connections(interval_s=interval_s, sort=sort, keep_going=keep_going, **filters)
-        view.update(next(ticks))  # what cannot be watched is said before the screen is taken
+        readings = watch(keep_going=keep_going)
+        view.update(next(readings))  # what cannot be watched is said before the screen is taken
         with nullcontext() if console.is_dumb_terminal else live:
             show()
-            for tick in ticks:
-                view.update(tick)
+            for reading in readings:
+                view.update(reading)
                 show()
         if not console.is_dumb_terminal:
             console.print(view.draw())

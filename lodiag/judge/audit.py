@@ -37,7 +37,7 @@ class Verdict(NamedTuple):
 
 def judge_audit(audit: Audit) -> Verdict:
     """Judge the sockets; how those are bound of which an expectation speaks is judged by that alone."""
-    expected = judge_expectations(audit.records, audit.expectations, audit.source)
+    expected = judge_expectations(audit.records, audit.expectations, audit.forwards, audit.source)
     rest = [record for record in audit.records if id(record) not in expected.covered]
     findings = [
         *expected.findings,

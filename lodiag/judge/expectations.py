@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from lodiag.judge.exposure import advise, list_ends, tell_exposure
+from lodiag.judge.exposure import advise, is_of_loopback, list_ends, tell_exposure
 from lodiag.judge.snapshot import name_owners
 from lodiag.model import Evidence, Finding
+from lodiag.targets import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from typing import TypeAlias
 
     from lodiag.model.audit import AuditRecord
     from lodiag.policy import Expectation
+    from lodiag.system.facts import Forward
+
+    Problem: TypeAlias = tuple[str, Sequence[AuditRecord]]
 
 NEW, NONE = "new", "none"
 """Words of a policy."""
+ABSENT: Problem = ("nothing listens there", ())
 
 
 class Judged(NamedTuple):
@@ -26,15 +32,20 @@ class Judged(NamedTuple):
     covered: frozenset[int]
 
 
-def judge_expectations(records: Sequence[AuditRecord], wanted: Sequence[Expectation], source: str) -> Judged:
-    """Judge each expectation by the sockets that it speaks of; ``any`` speaks of those that no port or range names."""
+def judge_expectations(
+    records: Sequence[AuditRecord], wanted: Sequence[Expectation], forwards: Sequence[Forward], source: str
+) -> Judged:
+    """Judge each expectation by the sockets that it speaks of; ``any`` speaks of those that no port or range names.
+
+    A port that is not to be exposed must not be forwarded to somewhere else either.
+    """
     by_port = {id(r) for r in records for item in wanted if item.ports is not None and _is_named(r, item)}
     findings: list[Finding] = []
     covered: set[int] = set()
     unmet = 0
     for item in wanted:
         chosen = [r for r in records if _is_named(r, item) and (item.ports is not None or _is_left(r, item, by_port))]
-        problems = list(_find_problems(item, chosen))
+        problems = [*_find_problems(item, chosen), *_find_forwards(item, forwards)]
         unmet += bool(problems)
         covered |= set(map(id, chosen))
         findings.append(_tell_problems(item, problems, source) if problems else _tell_met(item, chosen, source))
@@ -49,10 +60,10 @@ def _is_left(record: AuditRecord, item: Expectation, by_port: set[int]) -> bool:
     return record.since_baseline == NEW if item.selector == NEW else id(record) not in by_port
 
 
-def _find_problems(item: Expectation, chosen: Sequence[AuditRecord]) -> Iterator[tuple[str, Sequence[AuditRecord]]]:
+def _find_problems(item: Expectation, chosen: Sequence[AuditRecord]) -> Iterator[Problem]:
     """Say what does not hold, and of which sockets."""
     if not chosen and item.ports is not None and NONE not in item.allowed:
-        yield "nothing listens there", ()
+        yield ABSENT
     wrong = [record for record in chosen if record.exposure not in item.allowed]
     if wrong:
         kinds = ", ".join(dict.fromkeys(record.exposure for record in wrong))
@@ -70,6 +81,28 @@ def _find_problems(item: Expectation, chosen: Sequence[AuditRecord]) -> Iterator
             yield f"{list_ends(wrong)} is of {units}, not of {item.unit}", wrong
 
 
+def _find_forwards(item: Expectation, forwards: Sequence[Forward]) -> Iterator[Problem]:
+    """Say by which rules of the packet filter other hosts reach something at ports that are not to be exposed."""
+    if item.ports is None or not all(name == NONE or is_of_loopback(name) for name in item.allowed):
+        return
+    for rule in forwards:
+        is_for_others = rule.at is None or not is_loopback(rule.at)
+        is_meant = None in {rule.proto, item.proto} or rule.proto == item.proto
+        if is_for_others and is_meant and any(_overlap(item.ports, ports) for ports in _read_ports(rule.ports)):
+            yield f"the packet filter forwards it: {rule.rule}", ()
+
+
+def _overlap(some: range, others: range) -> bool:
+    return max(some.start, others.start) < min(some.stop, others.stop)
+
+
+def _read_ports(text: str | None) -> list[range]:
+    """Read ports as a rule has them: 80, 90-99, or several of those; none where it names services, or none."""
+    parts = [part.partition("-") for part in (text or "").split(",")]
+    numbers = [(first, last or first) for first, _, last in parts]
+    return [range(int(first), int(last) + 1) for first, last in numbers if first.isdecimal() and last.isdecimal()]
+
+
 def _name_all(records: Sequence[AuditRecord]) -> str:
     return ", ".join(dict.fromkeys(map(name_owners, records)))
 
@@ -82,11 +115,12 @@ def _stem(unit: str) -> str:
     return unit.rpartition(".")[0]
 
 
-def _tell_problems(item: Expectation, problems: Sequence[tuple[str, Sequence[AuditRecord]]], source: str) -> Finding:
+def _tell_problems(item: Expectation, problems: Sequence[Problem], source: str) -> Finding:
     wrong = problems[0][1]
+    is_absent = problems == [ABSENT]
     are_too_open = any(record.exposed and record.exposure not in item.allowed for record in wrong)
     return Finding(
-        code="not-as-expected" if wrong else "nothing-listens",
+        code="nothing-listens" if is_absent else "not-as-expected",
         severity=item.severity,
         subject=item.name,
         message=f"{_name_expectation(item)} does not hold: {'; '.join(problem for problem, _ in problems)}",

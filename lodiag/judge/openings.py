@@ -44,33 +44,40 @@ def judge_openings(records: Sequence[AuditRecord], openings: Sequence[Opening], 
 
 
 def judge_forwards(forwards: Sequence[Forward], openings: Sequence[Opening]) -> Iterator[Finding]:
-    """Say which ports the packet filter sends on: to the loopback, or to where no socket of this host is."""
+    """Say which ports the packet filter sends on: to the loopback, or to where no socket of this host is.
+
+    What must have been sent to the loopback comes from this host, unless the kernel lets neighbours in.
+    """
     for forward in forwards:
-        to_loopback = forward.address is not None and is_loopback(forward.address)
-        what = " ".join(
-            filter(None, (forward.proto, f"port {forward.ports}" if forward.ports else "what is sent here"))
-        )
-        target = "where a map decides" if forward.address is None else f"to {_write(forward)}"
-        closed = to_loopback and not openings
+        if forward.at is not None and is_loopback(forward.at) and not openings:
+            continue
+        is_ours = forward.address is not None and is_loopback(forward.address)
+        is_open = is_ours and bool(openings)
         yield Finding(
-            code="dnat-to-loopback" if to_loopback else "port-forwarded",
-            severity="warn" if to_loopback and openings else "info",
+            code="dnat-to-loopback" if is_ours else "port-forwarded",
+            severity="warn" if is_open else "info",
             subject=forward.rule,
-            message=(
-                f"the packet filter sends {what} {target}"
-                + (": other hosts reach the loopback so" if to_loopback and openings else "")
-                + (", which the kernel drops as long as route_localnet is 0" if closed else "")
-                + ("" if to_loopback else ": whoever reaches that needs no socket of this host to be shown here")
-            ),
-            evidence=(Evidence(name="rule", value=forward.rule, source="nft"),),
-            hint="Containers publish ports so: give the address as well, as in 127.0.0.1:8080:80, to keep one local."
-            if not to_loopback
-            else "Leave the rule out unless other hosts are meant to reach what listens on the loopback.",
+            message=f"the packet filter sends {_write(forward)}{_CONSEQUENCES[is_ours, is_open]}",
+            evidence=(Evidence(name="rule", value=forward.rule, source="packet filter"),),
+            hint=_LEAVE_OUT if is_ours else _GIVE_ADDRESS,
             fix=None,
             see=(),
         )
 
 
+_CONSEQUENCES = {
+    (True, True): ": so other hosts reach it",
+    (True, False): ", which the kernel drops as long as route_localnet is 0",
+    (False, False): "; no socket of this host needs to be there",
+}
+_LEAVE_OUT = "Take the rule out unless other hosts are meant to reach what listens on the loopback."
+_GIVE_ADDRESS = "Containers publish ports so. With an address, as in 127.0.0.1:8080:80, one stays on this host."
+
+
 def _write(forward: Forward) -> str:
-    host = f"[{forward.address}]" if ":" in str(forward.address) else str(forward.address)
-    return host if forward.port is None else f"{host}:{forward.port}"
+    what = f"port {forward.ports}" if forward.ports else "what is sent here"
+    taken = " ".join(filter(None, (forward.proto, what, f"of {forward.at}" if forward.at else None)))
+    if forward.address is None:
+        return f"{taken} on, where to is not told"
+    host = f"[{forward.address}]" if ":" in forward.address else forward.address
+    return f"{taken} to {host if forward.port is None else f'{host}:{forward.port}'}"

@@ -131,6 +131,18 @@ class Report(Generic[RecordT, SummaryT]):
         """1 if any finding failed, else 0: the only place where it is decided."""
         return int(any(finding.severity == "fail" for finding in self.findings))
 
+    @property
+    def nagios_status(self) -> int:
+        """What a monitoring plugin exits with: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.
+
+        UNKNOWN is what could not be looked at: every record that failed has the status or outcome ``error``.
+        """
+        words = {getattr(record, "status", getattr(record, "outcome", None)) for record in self.records}
+        if self.exit_status:
+            is_unknown = "error" in words and not words & {"fail", "timeout", "finding", "interrupted"}
+            return 3 if is_unknown else 2
+        return int(any(finding.severity == "warn" for finding in self.findings))
+
 
 class Records(Sequence[RecordT]):
     """Records that are made one by one when they are asked for, and of which a field can be had of all at once."""

@@ -88,7 +88,8 @@ class AuditForward:
     rule: str = fact("Family, table and chain of the rule, and its handle.")
     proto: str | None = fact("Protocol; null if the rule names none.")
     ports: str | None = fact("Ports that it takes; null if it names none.")
-    to: str | None = fact("Address, and port, that it sends to; null if a map decides.")
+    at: str | None = fact("Address that they must have been sent to; null if it names none.")
+    to: str | None = fact("Address, and port, that it sends to; null if a map decides, or that is not told.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

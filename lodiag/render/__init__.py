@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # a health check loads this, and should not load typing
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from types import ModuleType
+    from typing import Any
 
     from lodiag.model import Report
 
 FORMATS = ("table", "json", "jsonl", "csv", "markdown", "prometheus")
 """Each is the name of a module here with a function ``render(report)``, which gives the text or an iterator of its
 lines; those that can follow a ping as it runs also have ``render_reply(target, address, reply) -> str``."""
+
+JUDGED = ("junit", "tap", "nagios", "github")
+"""Further ones, likewise, for commands that judge: what a pipeline or a monitoring system reads."""
 
 GRAPHS = ("mermaid", "dot")
 """Further ones, likewise, for the command whose records are the edges of a graph."""
@@ -27,6 +29,8 @@ COLUMNED = ("table", "markdown")
 
 def load_format(name: str) -> ModuleType:
     """Load the module of one of ``FORMATS`` or ``GRAPHS``."""
+    from importlib import import_module
+
     return import_module(f"lodiag.render.{name}")
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from lodiag.model import Missing, Report
     from lodiag.model.audit import AuditRecord, AuditSummary
+    from lodiag.model.check import CheckRecord
     from lodiag.model.conns import ConnRecord
     from lodiag.model.map import FlowRecord
     from lodiag.model.ping import PingRecord
@@ -42,6 +43,8 @@ def headline(report: Report[Any, Any]) -> str | None:
     """Lines above the tables, where the summary says what they do not."""
     if report.command == "who":
         return text(report.summary.sentence)
+    if report.command == "check":
+        return text(report.summary.verdict)
     if report.command == "audit":
         return _count_exposed(report.summary)
     if report.command != "trace":
@@ -89,6 +92,8 @@ def percent(ratio: float | None) -> str:
 
 def _ping(report: Report[PingRecord, Any]) -> list[Table]:
     records = report.records
+    if any(record.fragments is not None for record in records) or len({r.size_bytes for r in records}) > 1:
+        return [_sweep(records)]
     in_haste = any(record.interval_s == 0 for record in records)
     counts = ["sent", "received", "lost", "loss", "duplicates", *(["per second"] if in_haste else [])]
     times = ["min", "avg", "max", "stddev", "p50", "p95", "p99", "jitter", "user"]
@@ -135,6 +140,25 @@ def _ping(report: Report[PingRecord, Any]) -> list[Table]:
     return tables
 
 
+def _sweep(records: Sequence[PingRecord]) -> Table:
+    """A row for each size."""
+    named = len({(record.target, record.address) for record in records}) > 1
+    numbers = ["bytes", "fragments", "sent", "received", "min ms", "p50 ms", "max ms", "user ms"]
+    rows = [
+        [
+            *([r.address] if named else []),
+            str(r.size_bytes),
+            text(r.fragments),
+            str(r.sent),
+            str(r.received),
+            *map(milliseconds, (r.rtt_min_ms, r.rtt_p50_ms, r.rtt_max_ms, r.rtt_user_p50_ms)),
+            text(r.error),
+        ]
+        for r in records
+    ]
+    return Table([*(["address"] if named else []), *numbers, "error"], rows, frozenset(numbers))
+
+
 def _trace(report: Report[HopRecord, Any]) -> list[Table]:
     """Make a table of each method, which names it where there are several."""
     is_sized = any(record.mtu_bytes is not None for record in report.records)
@@ -150,7 +174,7 @@ def _trace(report: Report[HopRecord, Any]) -> list[Table]:
             milliseconds(r.rtt_avg_ms),
             milliseconds(r.rtt_max_ms),
             *([text(r.mtu_bytes)] if is_sized else []),
-            " ".join(dict.fromkeys(_status(p) for p in r.probes)),
+            " ".join(dict.fromkeys(write_status(p) for p in r.probes)),
         ]
         for r in report.records
     ]
@@ -167,7 +191,7 @@ def _trace(report: Report[HopRecord, Any]) -> list[Table]:
     ]
 
 
-def _status(probe: HopProbe) -> str:
+def write_status(probe: HopProbe) -> str:
     """What became of a probe: of an ICMP error its type and code, of what was not sent the reason."""
     if probe.status == "unreachable" and probe.icmp_type is not None:
         return f"{probe.status} ({probe.icmp_type}/{probe.icmp_code})"
@@ -272,6 +296,11 @@ def _map(report: Report[FlowRecord, Any]) -> list[Table]:
     return tables
 
 
+def _check(report: Report[CheckRecord, Any]) -> list[Table]:
+    rows = [[text(r.status), text(r.id), text(r.message), f"{r.elapsed_ms:.1f}"] for r in report.records]
+    return [Table(["status", "check", "result", "ms"], rows, frozenset({"ms"}))]
+
+
 def _audit(report: Report[AuditRecord, Any]) -> list[Table]:
     """Tell how each socket is bound; those that differ in nothing shown are one row."""
     headers = ["proto", "local", "exposure", "peers", "process", "unit"]
@@ -306,5 +335,6 @@ _LAYOUTS: dict[str, Callable[[Report[Any, Any]], list[Table]]] = {
     "trace": _trace,
     "who": _who,
     "map": _map,
+    "check": _check,
     "audit": _audit,
 }

@@ -67,9 +67,9 @@ def draw(  # noqa: PLR0913, PLR0917 - what a screen is made of
             min_width=RATE_WIDTH if is_rate else 1,  # of marks, too, if there is none
         )
     for row, line in zip(rows, cells, strict=True):
-        table.add_row(*map(_line, line), style=STYLES[row.mark])
+        table.add_row(*map(make_line, line), style=STYLES[row.mark])
     more = [f"... {hidden} more"] if hidden else []
-    return Group(_line(title), table, *map(_line, [*more, *notes]))
+    return Group(make_line(title), table, *map(make_line, [*more, *notes]))
 
 
 def _write(rows: Sequence[Row], column: str, cells: Sequence[str]) -> Sequence[str]:
@@ -81,7 +81,7 @@ def _write(rows: Sequence[Row], column: str, cells: Sequence[str]) -> Sequence[s
     ]
 
 
-def _line(text: str) -> Text:
+def make_line(text: str) -> Text:
     """Keep a text on one line: it is cut where the terminal ends."""
     return Text(printable(text), no_wrap=True, overflow="ellipsis")
 

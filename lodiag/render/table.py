@@ -23,6 +23,10 @@ MOST_TABULATED = 1000
 
 def render(report: Report[Any, Any], columns: Sequence[str] = ()) -> str:
     """Write a report for a terminal of 80 columns."""
+    if report.command == "check":
+        from lodiag.render import verdict
+
+        return verdict.render(report.summary.verdict, report.records)
     head = headline(report)
     parts = ["\n".join(_wrap(line, "") for line in head.splitlines())] if head else []
     parts += [_draw(table) for table in lay_out(report, columns)] or [f"no {_KINDS[report.command]} to show"]
@@ -38,6 +42,7 @@ _KINDS = {
     "conns": "sockets",
     "who": "addresses",
     "map": "connections",
+    "check": "checks",
     "audit": "sockets",
 }
 

@@ -143,7 +143,8 @@ class Opening(NamedTuple):
 class Forward(NamedTuple):
     """A rule of the packet filter that sends on what other hosts send here; ``None`` for what it leaves to others.
 
-    ``rule`` is where it stands; ``ports`` are those that it takes, ``address`` and ``port`` where it sends them.
+    ``rule`` is where it stands; ``ports`` are those that it takes, ``address`` and ``port`` where it sends them, ``at``
+    the address that they must have been sent to. Of one that ``is_hidden`` it is not told where it sends them.
     """
 
     rule: str
@@ -151,6 +152,8 @@ class Forward(NamedTuple):
     ports: str | None
     address: str | None
     port: int | None
+    at: str | None = None
+    is_hidden: bool = False
 
 
 class Forwards(NamedTuple):

@@ -103,6 +103,8 @@ _LOOKS: dict[str, _Commands] = {
     "dropped-in-queue": _QUEUE,
     "reply-from-elsewhere": _RULES,
     "unexpected-ttl": _ROUTE,
+    "fragments-lost": _RULES,
+    "large-probes-lost": _RULES,
     "long-delay": _QUEUE,
     "bimodal-rtt": _QUEUE,
     "reordered": _QUEUE,

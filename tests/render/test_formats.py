@@ -16,10 +16,22 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from samples import CONNS, EMPTY, HOSTILE, MAP, PING, SAMPLES, make_finding, make_ping_record, make_reply, make_report
+from samples import (
+    CHECK,
+    CONNS,
+    EMPTY,
+    HOSTILE,
+    MAP,
+    PING,
+    SAMPLES,
+    make_finding,
+    make_ping_record,
+    make_reply,
+    make_report,
+)
 
 from lodiag.model import Evidence, to_plain
-from lodiag.render import FORMATS, GRAPHS, render
+from lodiag.render import FORMATS, GRAPHS, JUDGED, render
 from lodiag.render.escaping import printable
 from lodiag.render.flows import size
 from lodiag.render.layout import percent
@@ -42,6 +54,17 @@ def test_golden(name: str, format_name: str) -> None:
 @pytest.mark.parametrize("name", SAMPLES)
 def test_no_format_lets_a_control_character_through(name: str, format_name: str) -> None:
     text = render(SAMPLES[name], format_name)
+    assert all(character.isprintable() or character == "\n" for character in text)
+
+
+@pytest.mark.parametrize("format_name", JUDGED)
+def test_golden_judged(format_name: str) -> None:
+    """Those of commands that judge; tests/render/test_judged.py has them read by what reads them."""
+    path = GOLDEN / f"check.{format_name}"
+    text = render(CHECK, format_name)
+    if os.environ.get("LODIAG_TEST_UPDATE_GOLDEN"):
+        path.write_text(text, encoding="utf-8")
+    assert text == path.read_text(encoding="utf-8")
     assert all(character.isprintable() or character == "\n" for character in text)
 
 

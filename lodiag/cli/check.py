@@ -1,0 +1,142 @@
+"""``lodiag check``."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+from lodiag.cli import SIGNAL_STATUS, Terminated
+from lodiag.cli.judging import Sinks, add_judging_arguments
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+    from lodiag.checkrun import Run
+    from lodiag.cli.output import Output
+
+USAGE = "[OPTIONS] [CHECK ...] [-- COMMAND [ARGUMENT ...]]"
+EXAMPLES = """examples:
+  lodiag check                                what lodiag.toml here expects
+  lodiag check tcp:5432 --wait 30s -- pytest  wait for a service, then run
+  lodiag check http://127.0.0.1:8080/healthz  a container's health check
+  lodiag check listen:5432 --set listen:5432.exposed=false
+  lodiag check --init > lodiag.toml           a file of what runs now
+"""
+TAKES_COMMAND = True
+"""Words after ``--`` are a command to run in the end."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what ``check`` takes."""
+    parser.add_argument(
+        "checks",
+        nargs="*",
+        metavar="CHECK",
+        help="tcp:8080, tcp4:[HOST:]PORT, udp:53, http://127.0.0.1:8080/, listen:5432, free:3000, ping:localhost, "
+        "trace:localhost, resolve:localhost, iface (default: those of lodiag.toml)",
+    )
+    parser.add_argument("-f", "--file", help="file of checks, - for standard input (default: lodiag.toml)")
+    parser.add_argument("--wait", metavar="DURATION", help="wait so long until all pass, as in 30s")
+    parser.add_argument("--interval", metavar="DURATION", help="pause between two attempts (default: 250ms)")
+    parser.add_argument("--timeout", metavar="DURATION", help="time that one attempt may take (default: 2s)")
+    parser.add_argument(
+        "--set",
+        dest="changes",
+        action="append",
+        default=[],
+        metavar="ID.KEY=VALUE",
+        help="set a key of a check, or of defaults; several times for several",
+    )
+    parser.add_argument("--strict", action="store_true", help="a warning fails, too")
+    parser.add_argument("--init", action="store_true", help="print a file of checks of what runs now")
+    parser.add_argument("-v", "--verbose", action="store_true", help="print all that is known of each check")
+    add_judging_arguments(parser)
+
+
+def run(options: argparse.Namespace, output: Output) -> int:
+    """Run the checks and print the report."""
+    from lodiag.errors import ConfigError
+
+    if options.init:
+        if options.checks or options.file or options.changes:
+            message = "--init writes checks of what runs now, and takes none"
+            raise ConfigError(message, "Leave out the checks, --file and --set.")
+        from lodiag.checkinit import write_checks
+
+        output.write(write_checks())
+        return 0
+    from lodiag.check import CheckRun
+    from lodiag.cli.progress import show_status
+
+    with Sinks(options, output) as sinks, show_status() as show:
+        check_run = CheckRun(
+            *options.checks,
+            file=_choose_file(options),
+            changes=options.changes,
+            wait_s=_read_duration("--wait", options.wait),
+            timeout_s=_read_duration("--timeout", options.timeout, least=0.001),
+            interval_s=_read_duration("--interval", options.interval, least=0.001),
+            strict=options.strict,
+            watch=lambda runs: show(_tell_progress(runs)),
+        )
+        stopped: KeyboardInterrupt | None = None
+        try:
+            check_run.run()
+        except KeyboardInterrupt as stop:
+            stopped = stop
+        show(None)
+        status = sinks.write(check_run.report())
+    if stopped is None:
+        return status
+    return SIGNAL_STATUS + (signal.SIGTERM if isinstance(stopped, Terminated) else signal.SIGINT)
+
+
+def _choose_file(options: argparse.Namespace) -> str | None:
+    """File that was asked for, or where nothing else was the usual one."""
+    from lodiag.check import USUAL_FILE
+    from lodiag.errors import ConfigError
+
+    if options.file is not None or options.checks:
+        return str(options.file) if options.file is not None else None
+    if os.path.lexists(USUAL_FILE):
+        return USUAL_FILE
+    message = f"there is no check to run: none was given, and there is no {USUAL_FILE} here"
+    raise ConfigError(message, "Give one, as in lodiag check tcp:8080, or write a file: lodiag check --init")
+
+
+def _read_duration(option: str, value: str | None, least: float = 0.0) -> float | None:
+    from lodiag.checks.keys import seconds
+    from lodiag.errors import ConfigError
+
+    if value is None:
+        return None
+    try:
+        found = seconds(value)
+    except ValueError as error:
+        message = f"{option} {error}"
+        raise ConfigError(message) from error
+    if found < least:
+        message = f"{option} must be at least {least * 1000:g}ms"
+        raise ConfigError(message)
+    return found
+
+
+def _tell_progress(runs: Sequence[Run]) -> str:
+    """Say how far it is, and what the first that is not ready says."""
+    from lodiag.render.escaping import printable
+
+    passed = sum(run.is_passed for run in runs)
+    open_runs = [run for run in runs if run.status is None and run.outcome is not None]
+    last = open_runs[0] if open_runs else None
+    word = f"; {last.check.id}: {last.tries[-1][0]} x{last.tries[-1][1]}" if last and last.tries else ""
+    return printable(f"{passed} of {len(runs)} checks passed{word}")[: _columns() - 1]
+
+
+def _columns() -> int:
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns or 80
+    except (OSError, ValueError, AttributeError):
+        return 80
