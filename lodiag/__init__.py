@@ -8,6 +8,7 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from lodiag.audit import audit_bindings
+    from lodiag.bench import bench_loopback
     from lodiag.check import run_checks
     from lodiag.conns import list_connections
     from lodiag.errors import ConfigError, LodiagError, PrivilegeError, TargetError, UnsupportedError
@@ -30,6 +31,7 @@ _HOMES = {
     "PingOptions": "options",
     "sweep_sizes": "sweep",
     "trace_route": "trace",
+    "bench_loopback": "bench",
     "list_connections": "conns",
     "watch_connections": "watch",
     "watch_route": "rounds",
@@ -53,6 +55,7 @@ __all__ = [  # noqa: RUF022 - functions first, as a reader looks for them
     "PingOptions",
     "sweep_sizes",
     "trace_route",
+    "bench_loopback",
     "list_connections",
     "watch_connections",
     "watch_route",

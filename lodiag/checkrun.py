@@ -199,7 +199,7 @@ class Runner:
             if self._workers:
                 return False
             message = "this process may start no thread"
-            raise UnsupportedError(message, "See ulimit -u, or the pids limit of the container.") from error
+            raise UnsupportedError(message, "This user, or the container, is allowed too few threads.") from error
         return True
 
     def _give_up(self, run: Run) -> None:

@@ -12,7 +12,7 @@ from lodiag import model
 from lodiag.model import rounds, watch
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-COMMANDS = ("ping", "trace", "conns", "who", "map", "audit", "check")
+COMMANDS = ("ping", "trace", "bench", "conns", "who", "map", "audit", "check")
 """Each has its record and its summary in the module of ``lodiag.model`` that bears its name."""
 
 _PLAIN: dict[type, str] = {

@@ -8,7 +8,7 @@ HEADER_BYTES = {"ipv4": 20 + 8, "ipv6": 40 + 8}
 FRAGMENT_UNIT_BYTES = 8
 """All fragments but the last are a multiple of it long (RFC 791 3.2, RFC 8200 4.5)."""
 
-IPV6_FRAGMENT_HEADER_BYTES = 8
+FRAGMENT_HEADER_BYTES = 8
 
 
 def choose_sizes(first: int, last: int, largest_whole: int | None) -> list[int]:
@@ -27,7 +27,7 @@ def count_fragments(family: str, size_bytes: int, mtu_bytes: int) -> int:
     """Packets in which a probe of this payload leaves."""
     if size_bytes <= find_largest_whole(family, mtu_bytes):
         return 1
-    head = 20 if family == "ipv4" else 40 + IPV6_FRAGMENT_HEADER_BYTES
+    head = 20 if family == "ipv4" else 40 + FRAGMENT_HEADER_BYTES
     room = max((mtu_bytes - head) // FRAGMENT_UNIT_BYTES * FRAGMENT_UNIT_BYTES, FRAGMENT_UNIT_BYTES)
     return -(-(size_bytes + 8) // room)
 

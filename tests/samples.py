@@ -5,8 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from lodiag.model import SCHEMA, Evidence, Finding, Fix, Host, Missing, Refusal, Report
+from lodiag.model import SCHEMA, Evidence, Finding, Fix, Host, Missing, Refusal, Report, names_of
 from lodiag.model.audit import AuditCount, AuditForward, AuditRecord, AuditSummary
+from lodiag.model.bench import (
+    BenchBucket,
+    BenchComparison,
+    BenchInterference,
+    BenchMachine,
+    BenchRecord,
+    BenchSetting,
+    BenchSummary,
+)
 from lodiag.model.check import CheckAddress, CheckRecord, CheckSummary, CheckTries
 from lodiag.model.conns import ConnCount, ConnRecord, ConnsSummary, ConnTcp, Endpoint, Owner
 from lodiag.model.map import FlowNode, FlowOwner, FlowRecord, FlowStates, MapSummary
@@ -857,6 +866,148 @@ AUDIT = make_report(
         Missing(what="what a packet filter keeps out", count=None, why="its rules are not evaluated"),
     ),
 )
+
+
+def make_bench_record(**changes: Any) -> BenchRecord:
+    """Make the record of a stream."""
+    settings: dict[str, Any] = {
+        **dict.fromkeys(names_of(BenchRecord)),
+        "test": "stream",
+        "proto": "tcp",
+        "family": "ipv4",
+        "address": "127.0.0.1",
+        "placement": "unpinned",
+        "direction": "to-server",
+        "congestion": "bbr",
+        "streams": 1,
+        "message_bytes": 1048576,
+        "read_bytes": 131072,
+        "segment_bytes": 65483,
+        "measured_ms": 240.0,
+        "throughput_bps": 38.25e9,
+        "throughput_low_bps": 30.1e9,
+        "throughput_high_bps": 46.4e9,
+        "client_cpu_s_per_gb": 0.1912,
+        "server_cpu_s_per_gb": 0.1344,
+        "retransmits": 3,
+        "unix_ratio": 0.8034,
+        "measure": "throughput_bps",
+        "slices": (30.1e9, 46.4e9),
+        "histogram": (),
+    }
+    return BenchRecord(**{**settings, **changes})
+
+
+def make_round_trips(**changes: Any) -> BenchRecord:
+    """Make the record of some round trips."""
+    settings: dict[str, Any] = {
+        "test": "rr",
+        "placement": "same-core",
+        "direction": None,
+        "client_core": 0,
+        "server_core": 0,
+        "message_bytes": 1,
+        "throughput_bps": None,
+        "throughput_low_bps": None,
+        "throughput_high_bps": None,
+        "client_cpu_s_per_gb": None,
+        "server_cpu_s_per_gb": None,
+        "retransmits": None,
+        "transactions": 4,
+        "transactions_per_s": 76543.0,
+        "rtt_min_ms": 0.0112,
+        "rtt_p50_ms": 0.012416,
+        "rtt_p90_ms": 0.0131,
+        "rtt_p99_ms": 0.021,
+        "rtt_p999_ms": 0.0483,
+        "rtt_max_ms": 1.2,
+        "measure": "rtt_p50_ms",
+        "slices": (0.0121, 0.0127),
+        "histogram": (
+            BenchBucket(low_ms=0.0112, high_ms=0.011263, counted=3),
+            BenchBucket(low_ms=1.196, high_ms=1.2039, counted=1),
+        ),
+    }
+    return make_bench_record(**{**settings, **changes})
+
+
+def make_comparison(**changes: Any) -> BenchComparison:
+    """Make the comparison of what became slower."""
+    settings: dict[str, Any] = {
+        "verdict": "slower",
+        "speed_ratio": 0.5,
+        "speed_low_ratio": 0.4,
+        "speed_high_ratio": 0.625,
+        "could_miss_ratio": 1.64,
+        "baseline_slices": (70e9, 76.5e9, 80e9),
+        "repeated": 1,
+    }
+    return BenchComparison(**{**settings, **changes})
+
+
+BENCH = make_report(
+    "bench",
+    BenchSummary(
+        tests=("stream", "rr", "crr", "udp"),
+        rounds=2,
+        runs=1,
+        machine=BenchMachine(
+            kernel="Linux 6.18.44",
+            cpu=HOSTILE,
+            cores=2,
+            python="3.11.7",
+            governor=None,
+            clock="tsc",
+            qdisc="noqueue",
+            mtu_bytes=65536,
+            cpu_max="200000 100000",
+            settings=(BenchSetting(name="net.ipv4.tcp_rmem", value="4096 131072 6291456"),),
+        ),
+        load_before=0.25,
+        interference=(BenchInterference(pid=4711, process=HOSTILE, cores_used=0.97),),
+        steal_ratio=0.01,
+        throttled_ms=None,
+        compared_with="2026-01-01T00:00:00Z",
+        saved_to=None,
+        sentence=None,
+    ),
+    (
+        make_bench_record(compared=make_comparison()),
+        make_bench_record(direction="to-client", compared=make_comparison(verdict="no-change", speed_ratio=0.97)),
+        make_bench_record(proto="unix", family=None, address=None, congestion=None, retransmits=None, unix_ratio=None),
+        make_round_trips(),
+        make_round_trips(
+            proto="udp",
+            family="ipv6",
+            address="::1",
+            placement="across-cores",
+            error="timeout",
+            slices=(),
+            histogram=(),
+            **dict.fromkeys(("rtt_min_ms", "rtt_p50_ms", "rtt_p90_ms", "rtt_p99_ms", "rtt_p999_ms", "rtt_max_ms")),
+        ),
+        make_round_trips(
+            test="crr", closing="abortive", sources=1, failed=2, limited_by="ephemeral-ports", time_wait_left=0
+        ),
+        make_bench_record(
+            test="udp",
+            proto="udp",
+            congestion=None,
+            sent=1000,
+            received=999,
+            lost=1,
+            loss_ratio=0.001,
+            dropped=1,
+            reordered=0,
+            duplicates=0,
+            received_pps=321_000.0,
+            measure="received_pps",
+            slices=(321_000.0,),
+        ),
+    ),
+    (make_finding(code="slower-than-baseline", severity="fail", fix=None),),
+)
+
 SAMPLES = {
     "ping": PING,
     "trace": TRACE,
@@ -866,4 +1017,5 @@ SAMPLES = {
     "map": MAP,
     "audit": AUDIT,
     "check": CHECK,
+    "bench": BENCH,
 }

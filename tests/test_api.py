@@ -25,6 +25,7 @@ PUBLIC = {
     "TargetError",
     "UnsupportedError",
     "__version__",
+    "bench_loopback",
     "audit_bindings",
     "find_answerer",
     "list_connections",
@@ -54,6 +55,7 @@ def test_each_is_documented(name: str) -> None:
         "ping_address",
         "sweep_sizes",
         "trace_route",
+        "bench_loopback",
         "list_connections",
         "watch_connections",
         "watch_route",
@@ -76,7 +78,9 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 
 
 def test_modules_stay_importable_by_name() -> None:
-    modules = "lodiag.ping, lodiag.trace, lodiag.conns, lodiag.who, lodiag.map, lodiag.audit, lodiag.check"
+    modules = (
+        "lodiag.ping, lodiag.trace, lodiag.bench, lodiag.conns, lodiag.who, lodiag.map, lodiag.audit, lodiag.check"
+    )
     code = f"import {modules}, types; assert isinstance(lodiag.ping, types.ModuleType)"
     subprocess.run([sys.executable, "-c", code], env=environment(), check=True)
 

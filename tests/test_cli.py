@@ -83,7 +83,7 @@ def test_version() -> None:
         (["pign"], "did you mean ping?"),
         (["con"], "did you mean conns?"),
         (["TRACE"], "not a command"),
-        (["frobnicate"], "ping, trace, conns"),
+        (["frobnicate"], "ping, trace, bench"),
         ([""], "not a command"),
         (["\x1b[2J"], "not a command"),
         (["x" * 10_000], "not a command"),

@@ -77,7 +77,11 @@ def test_output_in_the_readme_looks_like_that(line: str, shown: list[str], shell
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         printed = [simplify(text) for text in run_shell(line, shell_env).stdout.splitlines()]
     headings = [
-        text for text in shown if re.match(r"(ping |bytes |trace |status |address|rtt in ms|hop |proto |client )", text)
+        text
+        for text in shown
+        if re.match(
+            r"(ping |bytes |trace |status |address|rtt in ms|hop |proto |client |stream |rr |crr |udp +a sec)", text
+        )
     ]
     assert headings
     for heading in headings:

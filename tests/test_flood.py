@@ -172,6 +172,8 @@ def test_without_an_interval_as_many_are_kept_under_way_as_were_asked_for() -> N
         (("-f", "-i", "1"), "not allowed with"),
         (("-A", "-f"), "not allowed with"),
         (("-f", "-l", "0"), "preload must be"),
+        (("-f", "--live"), "--live"),
+        (("-f", "--sweep", "1..9"), "--flood"),
         (("-l", "10001"), "preload must be"),
         (("-l", "many"), "whole number"),
     ],

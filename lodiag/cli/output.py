@@ -126,6 +126,14 @@ class Output:
                     self._abandon()
         return self.is_in_vain
 
+    def can_write(self, text: str) -> bool:
+        """Whether standard output has these characters."""
+        try:
+            text.encode(getattr(self._stream, "encoding", None) or "utf-8")
+        except (LookupError, UnicodeError):
+            return False
+        return True
+
     def write(self, text: str) -> None:
         """Write and flush; nothing more goes to a reader that has gone."""
         try:

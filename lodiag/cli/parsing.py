@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 COMMANDS = {
     "ping": ("probe", "does it answer, how fast, how steadily"),
     "trace": ("probe", "does its traffic stay on this host, and by which hops"),
+    "bench": ("probe", "how fast the local stack is: throughput, latency, connections"),
     "conns": ("look", "which sockets use the loopback, and who owns them"),
     "who": ("look", "who answers on a port of the loopback, and who holds it"),
     "map": ("look", "which process talks to which over the loopback"),

@@ -54,3 +54,21 @@ def show_status() -> Iterator[Callable[[str | None], None]]:
 
 def _ignore() -> None:
     """Nobody watches."""
+
+
+@contextmanager
+def show_steps(title: str) -> Iterator[Callable[[int, int], None]]:
+    """Show a bar that is drawn only when it is told how far it is, so that it disturbs nothing that is measured."""
+    if sys.stderr is None or not sys.stderr.isatty():
+        yield _ignore_steps
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True, auto_refresh=False) as bar:
+        task = bar.add_task(title, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total, refresh=True)
+
+
+def _ignore_steps(_done: int, _total: int) -> None:
+    """Nobody watches."""

@@ -43,6 +43,10 @@ def headline(report: Report[Any, Any]) -> str | None:
     """Lines above the tables, where the summary says what they do not."""
     if report.command == "who":
         return text(report.summary.sentence)
+    if report.command == "bench":
+        from lodiag.render import bench
+
+        return bench.headline(report)
     if report.command == "check":
         return text(report.summary.verdict)
     if report.command == "audit":
@@ -296,6 +300,12 @@ def _map(report: Report[FlowRecord, Any]) -> list[Table]:
     return tables
 
 
+def _bench(report: Report[Any, Any]) -> list[Table]:
+    from lodiag.render import bench
+
+    return [Table(*parts) for parts in bench.tables(report)]
+
+
 def _check(report: Report[CheckRecord, Any]) -> list[Table]:
     rows = [[text(r.status), text(r.id), text(r.message), f"{r.elapsed_ms:.1f}"] for r in report.records]
     return [Table(["status", "check", "result", "ms"], rows, frozenset({"ms"}))]
@@ -333,6 +343,7 @@ def _count_exposed(found: AuditSummary) -> str:
 _LAYOUTS: dict[str, Callable[[Report[Any, Any]], list[Table]]] = {
     "ping": _ping,
     "trace": _trace,
+    "bench": _bench,
     "who": _who,
     "map": _map,
     "check": _check,

@@ -39,6 +39,7 @@ def render(report: Report[Any, Any], columns: Sequence[str] = ()) -> str:
 _KINDS = {
     "ping": "addresses",
     "trace": "hops",
+    "bench": "tests",
     "conns": "sockets",
     "who": "addresses",
     "map": "connections",

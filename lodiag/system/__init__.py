@@ -13,8 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from lodiag.model import Finding, Host
+    from lodiag.model.bench import BenchMachine
     from lodiag.model.net import Link, LinkAddress, Qdisc, Route, RouteAnswer, Rule
     from lodiag.system.bursts import BurstProbe
+    from lodiag.system.census import Census
+    from lodiag.system.ends.pool import Ends
     from lodiag.system.facts import (
         Condition,
         Forwards,
@@ -259,6 +262,43 @@ class System:
         from lodiag.system import portable
 
         return portable.list_loopback_interfaces()
+
+    def open_ends(self) -> Ends:
+        """Give processes that send traffic to each other; they are gone when the context ends."""
+        from lodiag.system.ends.pool import Ends
+
+        return Ends()
+
+    def list_cores(self) -> tuple[int, ...]:
+        """Cores that this process may use, the first two of which share least; none where none can be chosen."""
+        from lodiag.system import machine
+
+        return machine.list_cores()
+
+    def check_congestion(self, name: str) -> None:
+        """Raise ``ConfigError`` where TCP cannot use this congestion control."""
+        from lodiag.system.ends import paths
+
+        paths.check_congestion(name)
+
+    def describe_machine(self) -> BenchMachine:
+        """Tell what the speed of the loopback depends on."""
+        from lodiag.system import machine
+
+        links = [link for link in self.list_links() or () if link.is_loopback]
+        return machine.describe_machine(links[0] if links else None)
+
+    def take_census(self) -> Census:
+        """Tell how much of the processors everybody has used so far."""
+        from lodiag.system import census
+
+        return census.take_census()
+
+    def read_load(self) -> float | None:
+        """Load average over a minute; ``None`` where there is none."""
+        from lodiag.system import machine
+
+        return machine.read_load()
 
     def find_openings(self) -> tuple[Opening, ...]:
         """Find the interfaces that are up, but for the loopback's, by which packets for 127.0.0.0/8 are let in."""

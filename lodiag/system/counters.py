@@ -44,3 +44,9 @@ def _read_lines(path: str) -> list[str]:
         return Path(path).read_text(encoding="ascii").splitlines()
     except OSError:  # not Linux, hidden, or without IPv6
         return []
+
+
+def count_time_wait() -> int | None:
+    """How many TCP sockets, of both families, are in TIME_WAIT (proc_net(5): sockstat); ``None`` if hidden."""
+    words = next((line.split() for line in _read_lines("/proc/net/sockstat") if line.startswith("TCP:")), [])
+    return int(words[words.index("tw") + 1]) if "tw" in words else None

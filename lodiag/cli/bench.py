@@ -1,0 +1,108 @@
+"""``lodiag bench``."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from lodiag.cli.parsing import add_family_arguments, add_output_arguments, number
+from lodiag.cli.progress import show_steps
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lodiag.cli.output import Output
+
+USAGE = "[OPTIONS] [stream|rr|crr|udp|all]"
+EXAMPLES = """examples:
+  lodiag bench                     everything, in some 7 s
+  lodiag bench stream -P 2 -t 5    two streams, each path for 5 s
+  lodiag bench rr -A 0,1           round trips from core 0 to core 1
+"""
+
+TESTS = ("stream", "rr", "crr", "udp", "all")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what ``bench`` takes; letters are those of iperf3(1)."""
+    parser.add_argument(
+        "test",
+        nargs="?",
+        metavar="TEST",
+        choices=TESTS,
+        default="all",
+        help="stream (throughput), rr (round trips), crr (connections), udp, or all (default)",
+    )
+    size = number(int, " of bytes")
+    parser.add_argument(
+        "-t",
+        "--time",
+        type=number(float, " of seconds"),
+        help="seconds to measure each test over each path (default: 0.25 to 0.6)",
+        metavar="SECONDS",
+    )
+    parser.add_argument("-n", "--bytes", type=size, help="bytes to send in each of the slices, instead of for a time")
+    parser.add_argument(
+        "-P", "--parallel", type=number(int), default=1, help="streams at a time, 1 to 16", metavar="STREAMS"
+    )
+    parser.add_argument("-l", "--length", type=size, help="bytes of a write, a request or a datagram", metavar="BYTES")
+    parser.add_argument("-w", "--window", type=size, help="bytes of the sockets' buffers", metavar="BYTES")
+    parser.add_argument("-R", "--reverse", action="store_true", help="the server sends, and the client receives")
+    parser.add_argument("--bidir", action="store_true", help="both send at the same time")
+    parser.add_argument("-C", "--congestion", help="congestion control of TCP, as in reno", metavar="NAME")
+    parser.add_argument(
+        "-A", "--affinity", type=_read_cores, help="cores of the client and the server, as in 0,1", metavar="CORE,CORE"
+    )
+    parser.add_argument("--busy-poll", action="store_true", help="rr: both ends wait awake, each on a core")
+    parser.add_argument("--quick", action="store_true", help="two slices of each test instead of five")
+    parser.add_argument("--histogram", action="store_true", help="draw how long round trips took, below the table")
+    parser.add_argument("--graceful", action="store_true", help="crr: close as most programs do, into TIME_WAIT")
+    parser.add_argument(
+        "--sources", type=number(int), default=1, help="crr: connect from so many addresses of 127/8", metavar="COUNT"
+    )
+    add_family_arguments(parser)
+    add_output_arguments(parser)
+
+
+def _read_cores(text: str) -> tuple[int, int]:
+    """Read the cores of both ends; one stands for both."""
+    first, comma, second = text.partition(",")
+    read: Callable[[str], float] = number(int)
+    try:
+        return int(read(first)), int(read(second if comma else first))
+    except argparse.ArgumentTypeError as error:
+        message = f"{text[:40]!r} is not a core, or two as in 0,1"
+        raise argparse.ArgumentTypeError(message) from error
+
+
+def run(options: argparse.Namespace, output: Output) -> int:
+    """Measure and print the report."""
+    from lodiag.bench import bench_loopback
+    from lodiag.render import render
+    from lodiag.render.bars import LEVELS, to_ascii
+    from lodiag.render.bench import render_histograms
+
+    with show_steps("bench") as progress:
+        report = bench_loopback(
+            options.test,
+            time_s=options.time,
+            total_bytes=options.bytes,
+            streams=options.parallel,
+            size_bytes=options.length,
+            window_bytes=options.window,
+            reverse=options.reverse,
+            bidir=options.bidir,
+            congestion=options.congestion,
+            affinity=options.affinity,
+            busy_poll=options.busy_poll,
+            quick=options.quick,
+            family=options.family,
+            graceful=options.graceful,
+            sources=options.sources,
+            progress=progress,
+        )
+    shown = render(report, options.format)
+    if options.histogram and options.format == "table":
+        shown += f"\n{render_histograms(report)}"
+    output.write(shown if output.can_write(LEVELS) else to_ascii(shown))
+    return report.exit_status

@@ -1,0 +1,86 @@
+"""What runs at one end: it takes tasks from its standard input, a socket, until that is closed.
+
+A worker never outlives lodiag, however that ended: between two tasks it reads the end of its input, and within one the
+kernel sends it SIGIO (fcntl(2), O_ASYNC) when the other end of that socket is closed, as it is even by SIGKILL. SIGALRM
+ends a task that takes longer than it was given.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import gc
+import json
+import os
+import select
+import signal
+import socket
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from lodiag.system.ends import crr, rr, stream, udp
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MOST_TASK_BYTES = 65_536
+MOST_SOCKETS = 4
+READY = b"{}\n"
+"""What is said before the first task: what was started is here."""
+
+TASKS: dict[str, Callable[..., dict[str, Any]]] = {
+    "stream-send": stream.send,
+    "stream-receive": stream.receive,
+    "rr-ask": rr.ask,
+    "rr-answer": rr.answer,
+    "crr-ask": crr.ask,
+    "crr-answer": crr.answer,
+    "udp-send": udp.send,
+    "udp-receive": udp.receive,
+}
+
+
+def main() -> None:
+    """Do tasks until there is nobody to do them for."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all of a terminal's processes; lodiag will tell us
+    signal.signal(signal.SIGIO, signal.SIG_IGN)
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    gc.disable()
+    control = socket.socket(fileno=0)
+    fcntl.fcntl(control, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(control, fcntl.F_SETFL, fcntl.fcntl(control, fcntl.F_GETFL) | os.O_ASYNC)
+    with suppress(ConnectionError):
+        control.sendall(READY)
+        while (line := _serve(control)) is not None:
+            control.sendall(line)
+
+
+def _serve(control: socket.socket) -> bytes | None:
+    """Do one task and give what is to be said of it; ``None`` if there are no more."""
+    message, descriptors, _, _ = socket.recv_fds(control, MOST_TASK_BYTES, MOST_SOCKETS)
+    if not message:
+        return None
+    task = json.loads(message)
+    sockets = [socket.socket(fileno=descriptor) for descriptor in descriptors]
+    signal.signal(signal.SIGIO, signal.SIG_DFL)
+    if _is_deserted(control):
+        return None
+    signal.setitimer(signal.ITIMER_REAL, task["limit_s"])
+    try:
+        if task["cores"] is not None:
+            os.sched_setaffinity(0, task["cores"])
+        result = TASKS[task["name"]](*sockets, **task["settings"])
+    except OSError as error:
+        result = {"errno": error.errno}
+    finally:
+        for sock in sockets:
+            sock.close()
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGIO, signal.SIG_IGN)
+    return json.dumps(result).encode() + b"\n"
+
+
+def _is_deserted(control: socket.socket) -> bool:
+    """Whether lodiag was gone before SIGIO could tell."""
+    poll = select.poll()
+    poll.register(control, 0)
+    return bool(poll.poll(0))
