@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lodiag.checks.iface import list_addresses
 from lodiag.checksource import VERSION
 from lodiag.conns import list_connections
 from lodiag.system import System
@@ -41,7 +42,7 @@ def write_checks(system: System | None = None) -> str:
 def _write_interface(system: System) -> Iterator[str]:
     found = system.list_loopback_interfaces()
     if found and len(found) == 1 and found[0].is_up:
-        addresses = ", ".join(map(_quote, found[0].addresses))
+        addresses = ", ".join(map(_quote, list_addresses(system, found)))
         has = [f"addresses = [{addresses}]"] if addresses else []
         yield _write_check("loopback", "iface", "up = true", *has)
 

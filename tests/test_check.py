@@ -261,6 +261,14 @@ def test_iface_ping_and_trace() -> None:
     assert [record.status for record in report.records] == ["ok", "ok", "ok"]
     assert check("iface", "mtu={max=68}").status == "fail"
     assert check("iface", 'addresses=["127.0.0.1/8", "127.77.77.77"]').message.endswith("has no 127.77.77.77")
+    assert "with another prefix than /32" in check("iface", 'addresses=["127.0.0.1/32"]').message
+
+
+def test_bench_has_limits() -> None:
+    record = check("bench:crr", "time=10ms", "family=ipv4", 'warn={rtt_p99="0s"}', "fail={transactions_per_s=1}")
+    assert (record.status, "is over 0 ms" in record.message) == ("warn", True)
+    slow = check("bench:crr", "time=10ms", "family=ipv4", "fail={transactions_per_s=1_000_000_000}")
+    assert (slow.status, slow.expected) == ("fail", "transactions_per_s at least 1000000000")
 
 
 def test_ping_has_limits() -> None:

@@ -153,7 +153,8 @@ def test_changes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "found"), [("250ms", 0.25), ("2s", 2), ("1.5m", 90), ("24h", 86_400), ("0s", 0), ("0.5ms", 0.0005)]
+    ("value", "found"),
+    [("250ms", 0.25), ("2s", 2), ("1.5m", 90), ("24h", 86_400), ("0s", 0), ("0.5ms", 0.0005), ("20us", 0.00002)],
 )
 def test_durations(value: str, found: float) -> None:
     assert seconds(value) == pytest.approx(found)

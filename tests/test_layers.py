@@ -31,7 +31,7 @@ LAYERS = (
     ("ping", "trace", "bench", "conns", "who", "pairs", "nodes", "mirrors", "peers"),
     ("schedule",),
     ("watch", "rounds", "flows"),
-    ("board", "map", "sweep", "audit"),
+    ("board", "map", "sweep", "pulse", "audit"),
     ("checks",),
     ("checksource",),
     ("checkfile",),

@@ -31,12 +31,13 @@ class Terminal(Watcher):
     def __init__(
         self, *arguments: str, lines: int = 24, columns: int = 80, command: str = "conns", **variables: str
     ) -> None:
-        """Start with a terminal of that size."""
+        """Start ``conns --watch``, or another command, with a terminal of that size."""
         self.terminal, slave = pty.openpty()
         self.resize(lines, columns)
         kept = {name: value for name, value in environment().items() if name not in {"NO_COLOR", "COLUMNS", "LINES"}}
         env = {**kept, "TERM": "xterm", "LC_ALL": "C.UTF-8", **variables}
-        super().__init__("--watch", *arguments, pipe=(self.terminal, slave), env=env, command=command)
+        watch = ("--watch",) if command != "ping" else ()
+        super().__init__(*watch, *arguments, pipe=(self.terminal, slave), env=env, command=command)
 
     def resize(self, lines: int, columns: int) -> None:
         """Give the terminal another size, as a window manager does."""

@@ -324,17 +324,19 @@ def test_a_udp_client_of_nobody(opened: ExitStack, ask: Ask) -> None:
 # --- who it is -------------------------------------------------------------------------------------------------------
 
 PREFORK = """
-import os, socket, sys
+import os, signal, socket, sys
 def say(word):
     sys.stdout.write(word)
     sys.stdout.flush()
 server = socket.create_server((sys.argv[2], 0), family=socket.AF_INET6 if ":" in sys.argv[2] else socket.AF_INET)
 say(f"{server.getsockname()[1]}\\n")
 sys.stdin.readline()
+workers = []
 for _ in range(3):
     if sys.argv[1] == "forking":
         accepted, _ = server.accept()
-    if os.fork() == 0:
+    workers.append(os.fork())
+    if workers[-1] == 0:
         if sys.argv[1] == "prefork":
             accepted, _ = server.accept()
         else:
@@ -345,6 +347,8 @@ for _ in range(3):
     if sys.argv[1] == "forking":
         accepted.close()
 sys.stdin.read()
+for worker in workers:  # one that still waits for a connection does not see the end of its input
+    os.kill(worker, signal.SIGKILL)
 """
 
 

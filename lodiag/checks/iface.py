@@ -41,24 +41,37 @@ def attempt(settings: Mapping[str, Any], left_s: float, system: System) -> Outco
     observed = "; ".join(
         f"{item.name} {_word(item)}, mtu {item.mtu_bytes}, {' '.join(item.addresses) or 'no address'}" for item in found
     )
-    wrong = list(_judge(settings, found)) if found else ["there is no loopback interface"]
+    here = list_addresses(system, found) if "addresses" in settings else ()
+    wrong = list(_judge(settings, found, here)) if found else ["there is no loopback interface"]
     if not wrong:
         return Outcome("ok", observed, observed=observed)
     hint = "lodiag doctor tells the command that mends it."
     return Outcome("fail", "; ".join(wrong), error=wrong[0], observed=observed, hint=hint)
 
 
-def _judge(settings: Mapping[str, Any], found: Sequence[Interface]) -> Iterator[str]:
+def list_addresses(system: System, found: Sequence[Interface]) -> Sequence[str]:
+    """Addresses of these interfaces, with the length of their prefix where the system tells it."""
+    names = {item.name for item in found}
+    told = system.list_addresses()
+    if told is None:
+        return [address for item in found for address in item.addresses]
+    return [f"{item.local}/{item.prefixlen}" for item in told if system.name_interface(item.ifindex) in names]
+
+
+def _judge(settings: Mapping[str, Any], found: Sequence[Interface], here: Sequence[str]) -> Iterator[str]:
     is_wanted_up = settings.get("up", True)
     for item in found:
         if item.is_up != is_wanted_up:
             yield f"{item.name} is {_word(item)}"
         if "mtu" in settings and not is_within(item.mtu_bytes, settings["mtu"]):
             yield f"{item.name} has mtu {item.mtu_bytes}, not {describe_bounds(settings['mtu'])}"
-    here = {address for item in found for address in item.addresses}
+    bare = {address.partition("/")[0] for address in here}
     for address in settings.get("addresses", ()):
-        if address.partition("/")[0] not in here:
+        name, _, prefix = address.partition("/")
+        if name not in bare:
             yield f"{found[0].name} has no {address}"
+        elif prefix and address not in here and any("/" in other for other in here):
+            yield f"{found[0].name} has {name} with another prefix than /{prefix}"
 
 
 def _word(item: Interface) -> str:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 LAST_PORT = 65_535
 LONGEST_TEXT = 4096
-UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+UNITS = {"us": 1e-6, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 LONGEST_S = 86_400.0
 """As long as any wait of lodiag may be: a day."""
 

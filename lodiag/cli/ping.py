@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from lodiag.cli import signals
+from lodiag.cli import living, signals
 from lodiag.cli.parsing import add_family_arguments, add_output_arguments, number
 from lodiag.cli.progress import show_progress
 from lodiag.errors import ConfigError
@@ -80,6 +80,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="probe with some twenty payloads of so many bytes, and find where none comes back: --sweep 64..65507",
         metavar="FIRST..LAST",
     )
+    parser.add_argument(
+        "--live", action="store_true", help="draw the last round trips on the terminal, until Ctrl-C or what -c says"
+    )
     parser.add_argument("--histogram", action="store_true", help="draw the round trips as bars at the end")
     parser.add_argument(
         "--method",
@@ -107,6 +110,9 @@ def run(options: argparse.Namespace, output: Output) -> int:
 
         return run_sweep(options, output)
     _require_drawing(options)
+    if options.live:
+        living.require_terminal(options)
+        options.count = 0 if options.count is None and options.deadline is None else options.count
     options.interval = USUAL_INTERVAL_S if options.interval is None else options.interval
     load_format(options.format)  # before the sockets take what may be the last descriptors
     ping_run = PingRun(
@@ -129,10 +135,13 @@ def run(options: argparse.Namespace, output: Output) -> int:
             keep_replies=options.format == "json",
         ),
     )
-    with signals.stopping(ping_run), signals.telling(ping_run):
-        _follow(ping_run, options, output)
+    with signals.stopping(ping_run), signals.telling(ping_run, quietly=options.live):
+        if options.live:
+            living.follow(ping_run, options.interval)
+        else:
+            _follow(ping_run, options, output)
     report = ping_run.report()
-    if options.format == "table":
+    if options.format == "table" and not options.live:
         output.write("\n")
     output.write(render(report, options.format))
     if options.histogram:

@@ -54,8 +54,11 @@ def stopping(ping_run: _Run) -> Iterator[None]:
 
 
 @contextmanager
-def telling(ping_run: _Run) -> Iterator[None]:
-    r"""Let Ctrl-\\ tell on standard error how far the run is, as with ping(8); it goes on."""
+def telling(ping_run: _Run, *, quietly: bool = False) -> Iterator[None]:
+    r"""Let Ctrl-\\ tell on standard error how far the run is, as with ping(8); it goes on.
+
+    ``quietly`` tells nothing, where all is on the screen anyway, but does not let the signal end the run either.
+    """
     number = getattr(signal, "SIGQUIT", None)
     usual = signal.getsignal(number) if number is not None else None
     if number is None or usual in {None, signal.SIG_IGN}:
@@ -65,7 +68,7 @@ def telling(ping_run: _Run) -> Iterator[None]:
     def tell_all(_number: int, _frame: FrameType | None) -> None:
         from lodiag.render.interim import render_interim
 
-        for line in render_interim(ping_run.records):
+        for line in () if quietly else render_interim(ping_run.records):
             tell(line)
 
     signal.signal(number, tell_all)
