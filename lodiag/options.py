@@ -171,7 +171,7 @@ class TraceOptions:
         method: ``auto``, ``icmp``, ``udp``, ``tcp``, or ``all`` to compare the three.
         first_hop: TTL to begin with, 1 to 255.
         max_hops: TTL to end with, 1 to 255.
-        queries: Probes per hop, 1 to 10.
+        queries: Probes per hop, 1 to 10; ``None`` means 3, or 2 by each of several methods: a router answers some six.
         timeout_s: Seconds to wait for an answer.
         deadline_s: Seconds after which the whole trace ends.
         port: Destination port of udp and tcp probes; ``None`` reserves one that nothing listens on.
@@ -184,7 +184,7 @@ class TraceOptions:
     method: str = "auto"
     first_hop: int = 1
     max_hops: int = 30
-    queries: int = 3
+    queries: int | None = None
     timeout_s: float = 1.0
     deadline_s: float = 2.0
     port: int | None = None
@@ -202,7 +202,8 @@ class TraceOptions:
         if self.first_hop > self.max_hops:
             message = f"first-hop must not exceed max-hops: {self.first_hop} is more than {self.max_hops}"
             raise ConfigError(message)
-        require_whole("queries", self.queries, 1, MOST_QUERIES)
+        if self.queries is not None:
+            require_whole("queries", self.queries, 1, MOST_QUERIES)
         require_seconds("timeout", self.timeout_s)
         require_seconds("deadline", self.deadline_s)
         if self.port is not None:
@@ -210,6 +211,11 @@ class TraceOptions:
             if self.method == "icmp":
                 message = "port has no meaning for icmp probes"
                 raise ConfigError(message, "Leave it out, or choose --method udp or tcp.")
+
+    @property
+    def probes_per_hop(self) -> int:
+        """Probes to send to each hop, by each method."""
+        return self.queries or (2 if self.method == "all" else 3)
 
     @property
     def ladders(self) -> tuple[tuple[str, ...], ...]:

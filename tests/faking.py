@@ -136,6 +136,7 @@ class FakeProbe:
         kernel_s: float | None = None,
         clock: str | None = None,
         interface_index: int | None = None,
+        was_resent: bool = False,
     ) -> None:
         """Let an answer arrive ``after_s`` seconds from now, which the kernel timed as ``kernel_s``."""
         at = self._system.now_ns + round(after_s * NS_PER_S)
@@ -151,6 +152,7 @@ class FakeProbe:
             icmp_code=0,
             error=error,
             interface_index=interface_index,
+            was_resent=was_resent,
             kernel_rtt_ns=None if kernel_s is None else round(kernel_s * NS_PER_S),
             clock=clock or ("user" if kernel_s is None else self.clock),
         )

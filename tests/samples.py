@@ -12,6 +12,7 @@ from lodiag.model.bench import (
     BenchComparison,
     BenchInterference,
     BenchMachine,
+    BenchParameters,
     BenchRecord,
     BenchSetting,
     BenchSummary,
@@ -893,6 +894,7 @@ def make_bench_record(**changes: Any) -> BenchRecord:
         "unix_ratio": 0.8034,
         "measure": "throughput_bps",
         "slices": (30.1e9, 46.4e9),
+        "run_slices": (2,),
         "histogram": (),
     }
     return BenchRecord(**{**settings, **changes})
@@ -924,8 +926,8 @@ def make_round_trips(**changes: Any) -> BenchRecord:
         "measure": "rtt_p50_ms",
         "slices": (0.0121, 0.0127),
         "histogram": (
-            BenchBucket(low_ms=0.0112, high_ms=0.011263, counted=3),
-            BenchBucket(low_ms=1.196, high_ms=1.2039, counted=1),
+            BenchBucket(from_ms=0.0112, below_ms=0.011264, count=3),
+            BenchBucket(from_ms=1.196, below_ms=1.204, count=1),
         ),
     }
     return make_bench_record(**{**settings, **changes})
@@ -963,12 +965,25 @@ BENCH = make_report(
             cpu_max="200000 100000",
             settings=(BenchSetting(name="net.ipv4.tcp_rmem", value="4096 131072 6291456"),),
         ),
+        parameters=BenchParameters(
+            time_s=None,
+            total_bytes=None,
+            streams=1,
+            size_bytes=None,
+            window_bytes=None,
+            reverse=False,
+            bidir=False,
+            congestion=None,
+            affinity=None,
+            busy_poll=False,
+            graceful=False,
+            sources=1,
+        ),
         load_before=0.25,
         interference=(BenchInterference(pid=4711, process=HOSTILE, cores_used=0.97),),
         steal_ratio=0.01,
         throttled_ms=None,
         compared_with="2026-01-01T00:00:00Z",
-        saved_to=None,
         sentence=None,
     ),
     (

@@ -78,6 +78,7 @@ def test_importing_lodiag_costs_nothing() -> None:
         (["bench", "rr", "-n1", "--quick", "--json"], JSON_MODULES | PSUTIL),
         (["bench", "rr", "-n1", "--quick"], {"dataclasses", "json"} | TABULATE | PSUTIL),
         (["trace", "--json", "127.0.0.1"], JSON_MODULES),
+        (["trace", "127.0.0.1"], {"dataclasses"}),
         (["conns", "--json"], JSON_MODULES),
         (["conns", "--findings", "--json", "--lport", "1"], JSON_MODULES | PSUTIL),
         (["conns", "--format", "csv"], {"dataclasses", "csv", "json"}),
