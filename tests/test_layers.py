@@ -27,7 +27,7 @@ LAYERS = (
     ("report",),
     ("oddities",),
     ("echo", "hops", "pathmtu", "sockets", "changes", "benches"),
-    ("snapshot", "answers", "paths"),
+    ("snapshot", "answers", "paths", "flood"),
     ("ping", "trace", "bench", "conns", "who", "pairs", "nodes", "mirrors", "peers"),
     ("schedule",),
     ("watch", "rounds", "flows"),

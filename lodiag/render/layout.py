@@ -98,7 +98,8 @@ def _ping(report: Report[PingRecord, Any]) -> list[Table]:
     records = report.records
     if any(record.fragments is not None for record in records) or len({r.size_bytes for r in records}) > 1:
         return [_sweep(records)]
-    counts = ["sent", "received", "lost", "loss", "duplicates"]
+    in_haste = any(record.interval_s == 0 for record in records)
+    counts = ["sent", "received", "lost", "loss", "duplicates", *(["per second"] if in_haste else [])]
     times = ["min", "avg", "max", "stddev", "p50", "p95", "p99", "jitter", "user"]
     named = any(record.target != record.address for record in records)
     who = ["target", "address"] if named else ["address"]
@@ -112,6 +113,7 @@ def _ping(report: Report[PingRecord, Any]) -> list[Table]:
             str(r.lost),
             percent(r.loss_ratio),
             str(r.duplicates),
+            *([text(None if r.rate_pps is None else round(r.rate_pps))] if in_haste else []),
         ]
         for r in records
     ]
