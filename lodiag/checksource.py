@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lodiag.checks.keys import Reader, Reading
 
 VERSION = 1
+USUAL_FILE = "lodiag.toml"
 TABLES = ("schema", "defaults", "check", "audit")
 """What a file may hold; ``audit`` is read by the command of that name."""
 

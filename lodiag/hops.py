@@ -56,8 +56,10 @@ class Probe:
 
     @property
     def rtt_ns(self) -> int | None:
-        """Nanoseconds until it was answered."""
-        return None if self.sent_ns is None or self.answer is None else self.answer.received_ns - self.sent_ns
+        """Nanoseconds until it was answered; ``None`` as well if it is not known which sending of it was."""
+        if self.sent_ns is None or self.answer is None or self.answer.was_resent:
+            return None
+        return self.answer.received_ns - self.sent_ns
 
     def describe(self, name: Callable[[int], str | None]) -> HopProbe:
         """Describe it; ``name`` gives the name of an interface."""
@@ -101,7 +103,7 @@ class HopWalk:
             return
         self._ask(hops, 1)
         yield from self._await(min(PATIENCE_S, self._options.timeout_s))
-        self._ask(hops, self._options.queries - 1)
+        self._ask(hops, self._options.probes_per_hop - 1)
         yield from self._await(self._options.timeout_s)
         silent = self._list_silent()
         if silent and self._options.asks_again:
@@ -186,7 +188,7 @@ def describe_hop(hop: int, method: str, probes: Sequence[Probe], system: System)
     """Describe what answered at one distance."""
     name = cache(system.name_interface)
     described = tuple(probe.describe(name) for probe in probes)
-    answered = [probe for probe in described if probe.rtt_ms is not None]
+    answered = [probe for probe in described if probe.status not in {"timeout", "not-sent"}]
     sent = sum(probe.sent_ns is not None for probe in probes)
     rtts = describe_rtts([probe.rtt_ns for probe in probes if probe.rtt_ns is not None])
     last = answered[-1] if answered else None

@@ -24,6 +24,8 @@ SHORTEST_INTERVAL_S = 0.0001
 """A shorter schedule could not be kept; 0 stands for "as soon as the last is answered"."""
 MOST_PROBES = 1_000_000_000
 LARGEST_TTL = 255
+MOST_UNDER_WAY = 10_000
+"""Twice what a receive buffer of 4 MiB holds; the numbers of 65536 probes differ."""
 
 TRACE_METHODS = {
     "auto": ("udp", "icmp-datagram", "icmp-raw"),
@@ -71,6 +73,10 @@ class PingOptions:
         count: Probes per address; 0 goes on until interrupted. ``None`` means 4, or with a deadline as many as fit.
         interval_s: Seconds from one probe to the next, on a steady schedule. With 0 the next probe follows
             the answer to the last, or comes after 10 ms; otherwise at least 0.0001.
+        flood: Whether to send in bursts, each as soon as the last is answered, whatever the interval. Only the first
+            probe of each is timed, and only what is not received is told.
+        preload: Probes to have under way at once: that many begin the run, and with an interval of 0 are kept up; of a
+            flood it is the longest burst. ``None`` means 1, and of a flood up to 256.
         timeout_s: Seconds after which a probe counts as lost; a later reply is counted as late.
         deadline_s: Seconds after which the whole run ends; ``None`` sets no bound.
         size_bytes: Bytes of payload.
@@ -89,6 +95,8 @@ class PingOptions:
 
     count: int | None = None
     interval_s: float = USUAL_INTERVAL_S
+    flood: bool = False
+    preload: int | None = None
     timeout_s: float = USUAL_TIMEOUT_S
     deadline_s: float | None = None
     size_bytes: int = 56
@@ -108,6 +116,8 @@ class PingOptions:
         if self.count is not None:
             require_whole("count", self.count, 0, MOST_PROBES)
         require_seconds("interval", self.interval_s, least=SHORTEST_INTERVAL_S, or_zero=True)
+        if self.preload is not None:
+            require_whole("preload", self.preload, 1, MOST_UNDER_WAY)
         require_seconds("timeout", self.timeout_s)
         if self.deadline_s is not None:
             require_seconds("deadline", self.deadline_s)
@@ -129,8 +139,18 @@ class PingOptions:
     def most_probes(self) -> int | None:
         """Probes to send to each address; ``None`` if there is no bound."""
         if self.count is None:
-            return USUAL_COUNT if self.deadline_s is None else None
+            return USUAL_COUNT if self.deadline_s is None and not self.flood else None
         return self.count or None
+
+    @property
+    def pace_s(self) -> float:
+        """Seconds from one probe to the next; 0 if each follows the answer to the last."""
+        return 0.0 if self.flood else self.interval_s
+
+    @property
+    def under_way(self) -> int:
+        """Probes that may be under way at once without a pause."""
+        return self.preload or 1
 
     @property
     def ladder(self) -> tuple[str, ...]:
@@ -151,7 +171,7 @@ class TraceOptions:
         method: ``auto``, ``icmp``, ``udp``, ``tcp``, or ``all`` to compare the three.
         first_hop: TTL to begin with, 1 to 255.
         max_hops: TTL to end with, 1 to 255.
-        queries: Probes per hop, 1 to 10.
+        queries: Probes per hop, 1 to 10; ``None`` means 3, or 2 by each of several methods: a router answers some six.
         timeout_s: Seconds to wait for an answer.
         deadline_s: Seconds after which the whole trace ends.
         port: Destination port of udp and tcp probes; ``None`` reserves one that nothing listens on.
@@ -164,7 +184,7 @@ class TraceOptions:
     method: str = "auto"
     first_hop: int = 1
     max_hops: int = 30
-    queries: int = 3
+    queries: int | None = None
     timeout_s: float = 1.0
     deadline_s: float = 2.0
     port: int | None = None
@@ -182,7 +202,8 @@ class TraceOptions:
         if self.first_hop > self.max_hops:
             message = f"first-hop must not exceed max-hops: {self.first_hop} is more than {self.max_hops}"
             raise ConfigError(message)
-        require_whole("queries", self.queries, 1, MOST_QUERIES)
+        if self.queries is not None:
+            require_whole("queries", self.queries, 1, MOST_QUERIES)
         require_seconds("timeout", self.timeout_s)
         require_seconds("deadline", self.deadline_s)
         if self.port is not None:
@@ -190,6 +211,11 @@ class TraceOptions:
             if self.method == "icmp":
                 message = "port has no meaning for icmp probes"
                 raise ConfigError(message, "Leave it out, or choose --method udp or tcp.")
+
+    @property
+    def probes_per_hop(self) -> int:
+        """Probes to send to each hop, by each method."""
+        return self.queries or (2 if self.method == "all" else 3)
 
     @property
     def ladders(self) -> tuple[tuple[str, ...], ...]:

@@ -102,7 +102,7 @@ def _open(
             refused.append(Refusal(method=method, reason=str(refusal)))
         except SendError as error:
             hop = options.first_hop
-            probes = [Probe(hop, failure=error) for _ in range(options.queries)]
+            probes = [Probe(hop, failure=error) for _ in range(options.probes_per_hop)]
             return Path(method, options.port, None, [describe_hop(hop, method, probes, system)])
         else:
             probe.tell_interfaces()

@@ -10,10 +10,11 @@ from math import sqrt
 from typing import TYPE_CHECKING, TypeVar
 
 from lodiag.histogram import Histogram
-from lodiag.model.ping import RttBucket
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from lodiag.model.ping import RttBucket
 
 NS_PER_MS = 1_000_000
 NumberT = TypeVar("NumberT", int, float)
@@ -76,6 +77,8 @@ STEP_BITS = 3
 
 def describe_buckets(rtts: Histogram) -> tuple[RttBucket, ...]:
     """Count the round-trip times in buckets that are few enough to be drawn, and grow as the times do."""
+    from lodiag.model.ping import RttBucket
+
     counts: dict[tuple[int, int], int] = {}
     for bucket in rtts.buckets():  # of which none is in two of these
         shift = max(bucket.low_ns.bit_length() - STEP_BITS, 0)

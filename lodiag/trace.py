@@ -33,7 +33,7 @@ def trace_route(  # noqa: PLR0913 - traceroute has this many options
     method: str = "auto",
     first_hop: int = 1,
     max_hops: int = 30,
-    queries: int = 3,
+    queries: int | None = None,
     timeout_s: float = 1.0,
     deadline_s: float = 2.0,
     port: int | None = None,

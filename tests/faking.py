@@ -6,13 +6,14 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from lodiag.system import System
-from lodiag.system.probe import Answer, SendError
+from lodiag.system.probe import Answer, MethodRefusedError, SendError
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Iterable, Sequence
 
     from lodiag.model.net import RouteAnswer
+    from lodiag.system.bursts import BurstProbe
     from lodiag.system.facts import Interface
     from lodiag.system.probe import ProbeSocket, Waitable
 
@@ -55,6 +56,13 @@ class FakeSystem(System):
         probe = FakeProbe(self, method, address, size_bytes, self._behave)
         self.probes.append(probe)
         return probe
+
+    def open_burst_probe(
+        self, method: str, family: str, address: str, *, source: str | None, size_bytes: int
+    ) -> BurstProbe:
+        """Have none."""
+        del family, address, source, size_bytes
+        raise MethodRefusedError(method)
 
     def wait_for_stamps(self, families: Iterable[str]) -> None:
         """Stamp at once."""
@@ -128,6 +136,7 @@ class FakeProbe:
         kernel_s: float | None = None,
         clock: str | None = None,
         interface_index: int | None = None,
+        was_resent: bool = False,
     ) -> None:
         """Let an answer arrive ``after_s`` seconds from now, which the kernel timed as ``kernel_s``."""
         at = self._system.now_ns + round(after_s * NS_PER_S)
@@ -143,6 +152,7 @@ class FakeProbe:
             icmp_code=0,
             error=error,
             interface_index=interface_index,
+            was_resent=was_resent,
             kernel_rtt_ns=None if kernel_s is None else round(kernel_s * NS_PER_S),
             clock=clock or ("user" if kernel_s is None else self.clock),
         )

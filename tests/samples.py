@@ -12,6 +12,7 @@ from lodiag.model.bench import (
     BenchComparison,
     BenchInterference,
     BenchMachine,
+    BenchParameters,
     BenchRecord,
     BenchSetting,
     BenchSummary,
@@ -91,6 +92,7 @@ def make_ping_record(**changes: Any) -> PingRecord:
         "loss_ratio": 0.25,
         "not_sent": 0,
         "rate_pps": 4.999,
+        "timed": 3,
         "duplicates": 0,
         "corrupted": 0,
         "late": 0,
@@ -168,6 +170,7 @@ def make_silent_record(**changes: Any) -> PingRecord:
         "loss_ratio": None,
         "not_sent": 4,
         "rate_pps": None,
+        "timed": 0,
         "jitter_ms": None,
         "error": "address-not-available",
         "errno": "EADDRNOTAVAIL (Cannot assign requested address)",
@@ -772,6 +775,7 @@ def make_audit_record(**changes: Any) -> AuditRecord:
         "exposed": True,
         "opened_by": (),
         "interface": None,
+        "address_interface": None,
         "v6only": None,
         "owners": (Owner(pid=812, process="redis-server", user="redis", fd=6, cmdline=None),),
         "uid": 107,
@@ -783,6 +787,7 @@ def make_audit_record(**changes: Any) -> AuditRecord:
         "identified_by": "process",
         "peers": 3,
         "local_peers": 3,
+        "loopback_peers": 2,
         "could_be_loopback": True,
         "since_baseline": "wider",
         "inode": 4711,
@@ -807,6 +812,7 @@ _WORKER = make_audit_record(
 AUDIT = make_report(
     "audit",
     AuditSummary(
+        verdict=f"1 of 2 expectations not met by 5 sockets, 4 exposed and 1 on the loopback alone: {HOSTILE}",
         sockets=5,
         exposed=4,
         counts=(
@@ -815,6 +821,7 @@ AUDIT = make_report(
             AuditCount(proto="tcp", exposure="loopback-ipv4", sockets=1),
             AuditCount(proto="udp", exposure="wildcard", sockets=1),
         ),
+        interfaces=("eth0",),
         forwards=(
             AuditForward(rule="ip nat DOCKER handle 9", proto="tcp", ports="8080", at="192.0.2.1", to="172.17.0.2:80"),
             AuditForward(rule="ip nat pre handle 4", proto=None, ports=None, at=None, to=None),
@@ -856,8 +863,8 @@ AUDIT = make_report(
         ),
     ),
     (
-        make_finding(code="not-as-expected", fix=None, subject=HOSTILE),
-        make_finding(code="as-expected", severity="ok", evidence=(), hint=None, fix=None, see=()),
+        make_finding(code="expectation", fix=None, subject=HOSTILE),
+        make_finding(code="expectation", severity="ok", evidence=(), hint=None, fix=None, see=()),
     ),
     complete=False,
     missing=(
@@ -979,6 +986,7 @@ def make_bench_record(**changes: Any) -> BenchRecord:
         "unix_ratio": 0.8034,
         "measure": "throughput_bps",
         "slices": (30.1e9, 46.4e9),
+        "run_slices": (2,),
         "histogram": (),
     }
     return BenchRecord(**{**settings, **changes})
@@ -1010,8 +1018,8 @@ def make_round_trips(**changes: Any) -> BenchRecord:
         "measure": "rtt_p50_ms",
         "slices": (0.0121, 0.0127),
         "histogram": (
-            BenchBucket(low_ms=0.0112, high_ms=0.011263, counted=3),
-            BenchBucket(low_ms=1.196, high_ms=1.2039, counted=1),
+            BenchBucket(from_ms=0.0112, below_ms=0.011264, count=3),
+            BenchBucket(from_ms=1.196, below_ms=1.204, count=1),
         ),
     }
     return make_bench_record(**{**settings, **changes})
@@ -1049,12 +1057,25 @@ BENCH = make_report(
             cpu_max="200000 100000",
             settings=(BenchSetting(name="net.ipv4.tcp_rmem", value="4096 131072 6291456"),),
         ),
+        parameters=BenchParameters(
+            time_s=None,
+            total_bytes=None,
+            streams=1,
+            size_bytes=None,
+            window_bytes=None,
+            reverse=False,
+            bidir=False,
+            congestion=None,
+            affinity=None,
+            busy_poll=False,
+            graceful=False,
+            sources=1,
+        ),
         load_before=0.25,
         interference=(BenchInterference(pid=4711, process=HOSTILE, cores_used=0.97),),
         steal_ratio=0.01,
         throttled_ms=None,
         compared_with="2026-01-01T00:00:00Z",
-        saved_to=None,
         sentence=None,
     ),
     (

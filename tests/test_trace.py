@@ -546,3 +546,15 @@ def test_the_socket_is_closed() -> None:
     trace_route("127.0.0.1", system=system)
 
     assert [probe.is_closed for probe in system.probes] == [True]
+
+
+def test_an_answer_to_what_was_sent_again_has_no_round_trip() -> None:
+    def behave(probe: FakeProbe, seq: int) -> None:
+        probe.answer(seq, after_s=0.9, was_resent=seq == 1)
+
+    report = trace_route("127.0.0.1", queries=2, system=FakeSystem(behave))
+
+    (record,) = report.records
+    assert (record.received, record.loss_ratio, report.summary.reached) == (2, 0, True)
+    assert [probe.rtt_ms for probe in record.probes] == [None, 900]
+    assert record.rtt_max_ms == 900

@@ -80,7 +80,7 @@ def run(options: argparse.Namespace, output: Output) -> int:
 
     report = trace_route(
         options.target,
-        queries=3 if options.queries is None else options.queries,
+        queries=options.queries,
         deadline_s=2.0 if options.deadline is None else options.deadline,
         with_mtu=options.mtu,
         **_choose(options),

@@ -87,7 +87,7 @@ def _judge_leaving(
         how = f"leaves this host: the kernel's route to it leads to {route.gateway or route.dev}"
     else:
         how = "leaves this host or is redirected: loopback is one hop away"
-    hops = Evidence(name="hops", value=summary.hops, source=f"{summary.method} probe")
+    hops = Evidence(name="hops", value=summary.hops, source=_name_source(summary))
     return _make("leaves-loopback", "fail", summary, f"traffic to {summary.address} {how}", (hops, *signs))
 
 
@@ -95,8 +95,8 @@ def _judge_distance(summary: TraceSummary, records: Sequence[HopRecord]) -> Find
     """Say that only a far hop answers, which a router that keeps silent can cause, or the loss of many probes."""
     asked = sum(record.sent for record in records if record.hop < (summary.hops or 0))
     evidence = (
-        Evidence(name="hops", value=summary.hops, source=f"{summary.method} probe"),
-        Evidence(name="nearer probes", value=f"{asked} sent, 0 answered", source=f"{summary.method} probe"),
+        Evidence(name="hops", value=summary.hops, source=_name_source(summary)),
+        Evidence(name="nearer probes", value=f"{asked} sent, 0 answered", source=_name_source(summary)),
     )
     message = f"{summary.address} answers at hop {summary.hops} and no nearer, though loopback is one hop away"
     hint = "Its traffic passes routers that keep silent, or most probes are lost: look at routes and packet filter."
@@ -115,7 +115,7 @@ def _judge_contradiction(summary: TraceSummary, records: Sequence[HopRecord], lo
     message = f"the kernel's route to {summary.address} leads to {route.dev}, but its answers come in by {came}"
     evidence = (
         Evidence(name="route", value=f"{route.type} dev {route.dev}", source="rtnetlink"),
-        Evidence(name="answers come in by", value=came, source=f"{summary.method} probe"),
+        Evidence(name="answers come in by", value=came, source=_name_source(summary)),
     )
     hint = "The packet filter rewrites addresses (NAT), which no routing table shows: look at its rules."
     yield _make("route-contradicted", "warn", summary, message, evidence, hint)
@@ -180,6 +180,10 @@ def _list_timed(records: Sequence[HopRecord]) -> Iterator[tuple[HopRecord, HopPr
         for probe in record.probes:
             if probe.reply_ttl is not None and probe.status in {"reached", "ttl-exceeded"}:
                 yield record, probe
+
+
+def _name_source(summary: TraceSummary) -> str:
+    return "probes" if summary.method == "all" else f"{summary.method} probe"
 
 
 def _make(  # noqa: PLR0913, PLR0917 - what differs between findings

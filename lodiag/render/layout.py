@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from lodiag.model import Missing, Report
-    from lodiag.model.audit import AuditRecord, AuditSummary
+    from lodiag.model.audit import AuditRecord
     from lodiag.model.check import CheckRecord
     from lodiag.model.conns import ConnRecord
     from lodiag.model.iface import IfaceRecord, IfaceSummary
@@ -104,7 +104,8 @@ def _ping(report: Report[PingRecord, Any]) -> list[Table]:
     records = report.records
     if any(record.fragments is not None for record in records) or len({r.size_bytes for r in records}) > 1:
         return [_sweep(records)]
-    counts = ["sent", "received", "lost", "loss", "duplicates"]
+    in_haste = any(record.interval_s == 0 for record in records)
+    counts = ["sent", "received", "lost", "loss", "duplicates", *(["per second"] if in_haste else [])]
     times = ["min", "avg", "max", "stddev", "p50", "p95", "p99", "jitter", "user"]
     named = any(record.target != record.address for record in records)
     who = ["target", "address"] if named else ["address"]
@@ -118,6 +119,7 @@ def _ping(report: Report[PingRecord, Any]) -> list[Table]:
             str(r.lost),
             percent(r.loss_ratio),
             str(r.duplicates),
+            *([text(None if r.rate_pps is None else round(r.rate_pps))] if in_haste else []),
         ]
         for r in records
     ]
@@ -343,14 +345,6 @@ def _audit(report: Report[AuditRecord, Any]) -> list[Table]:
     return [Table(headers, folded, frozenset())]
 
 
-def _count_exposed(found: AuditSummary) -> str:
-    sockets = "1 socket" if found.sockets == 1 else f"{found.sockets} sockets"
-    held = (
-        f"; {found.expectations - found.unmet} of {found.expectations} expectations hold" if found.expectations else ""
-    )
-    return f"{sockets}: {found.exposed} exposed, {found.sockets - found.exposed} on the loopback alone{held}"
-
-
 _LAYOUTS: dict[str, Callable[[Report[Any, Any]], list[Table]]] = {
     "ping": _ping,
     "trace": _trace,
@@ -366,7 +360,7 @@ _HEADLINES: dict[str, Callable[[Report[Any, Any]], str | None]] = {
     "who": lambda report: text(report.summary.sentence),
     "bench": _head_bench,
     "check": lambda report: text(report.summary.verdict),
-    "audit": lambda report: _count_exposed(report.summary),
+    "audit": lambda report: text(report.summary.verdict),
     "iface": _head_iface,
     "trace": _head_trace,
 }

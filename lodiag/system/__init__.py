@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from lodiag.model import Finding, Host
     from lodiag.model.bench import BenchMachine
     from lodiag.model.net import Link, LinkAddress, Qdisc, Route, RouteAnswer, Rule
+    from lodiag.system.bursts import BurstProbe
     from lodiag.system.census import Census
     from lodiag.system.changing import Change
     from lodiag.system.ends.pool import Ends
@@ -121,6 +122,18 @@ class System:
         from lodiag.system.icmp import IcmpProbe
 
         return IcmpProbe(family, address, method, source=source, size_bytes=size_bytes)
+
+    def open_burst_probe(
+        self, method: str, family: str, address: str, *, source: str | None, size_bytes: int
+    ) -> BurstProbe:
+        """Open an ICMP socket that sends many probes by one system call, and stamps the first of each burst.
+
+        Raises ``MethodRefusedError`` where this machine has no such calls or stamps, where it refuses the method, and
+        for what cannot be sent so; ``SendError`` where the address or ``source`` cannot be used.
+        """
+        from lodiag.system.bursts import open_burst_probe
+
+        return open_burst_probe(method, family, address, source=source, size_bytes=size_bytes)
 
     def open_size_probe(self, family: str, address: str) -> SizeProbe:
         """Open a socket that sends UDP packets of chosen sizes, which nothing may fragment; ``SendError`` likewise."""

@@ -14,8 +14,10 @@ def resolve(name: str, family: str | None) -> tuple[str, ...]:
 
     AI_ADDRCONFIG is never set: glibc then hides ::1 on a machine without another IPv6 address.
     """
+    # Bytes are taken as they are; for a text, what knows the scripts of the world is loaded first.
+    host = name.encode() if name.isascii() else name
     try:
-        found = socket.getaddrinfo(name, None, _FAMILIES[family], socket.SOCK_DGRAM)
+        found = socket.getaddrinfo(host, None, _FAMILIES[family], socket.SOCK_DGRAM)
     except (socket.gaierror, UnicodeError, ValueError) as error:
         reason = error.strerror if isinstance(error, socket.gaierror) else "not a valid host name"
         wanted = {"ipv4": " to an IPv4 address", "ipv6": " to an IPv6 address"}.get(family or "", "")

@@ -74,6 +74,8 @@ class Answer:
     error: str | None = None
     interface_index: int | None = None
     """By which interface it came, if that was asked for."""
+    was_resent: bool = False
+    """Whether the system has sent the probe again meanwhile, so that its round trip is not known."""
     kernel_rtt_ns: int | None = None
     """Round trip by the kernel's stamps, if it is known."""
     clock: str = "user"

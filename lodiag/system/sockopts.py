@@ -38,10 +38,10 @@ def translate_open_error(error: OSError) -> Exception:
     return SendError(error)
 
 
-def open_socket(family: str, kind: int, source: str | None) -> socket.socket:
+def open_socket(family: str, kind: int, source: str | None, proto: int = 0) -> socket.socket:
     """Open a non-blocking socket bound to ``source``; ``MethodRefusedError`` or ``SendError``."""
     try:
-        sock = socket.socket(FAMILIES[family], kind)
+        sock = socket.socket(FAMILIES[family], kind, proto)
     except OSError as error:
         raise translate_open_error(error) from error
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 import struct
+from dataclasses import replace
 from time import perf_counter_ns
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 ABORT = struct.pack("ii", 1, 0)
 """SO_LINGER on with no time: close() resets the connection and leaves no TIME_WAIT behind (socket(7))."""
+
+FIRST_RESEND_NS = 1_000_000_000
+"""After a second without an answer a SYN is sent again (RFC 6298 section 2)."""
 
 _STARTED = {0, errno.EINPROGRESS, errno.EWOULDBLOCK, 10035}
 """Answers of a non-blocking connect that is under way; 10035 is Windows' WSAEWOULDBLOCK."""
@@ -35,6 +39,7 @@ class TcpProbe:
         self.port = port or (self._holder.getsockname()[1] if self._holder else UDP_TRACEROUTE_PORT)
         self._family, self._address, self._source = family, address, source
         self._pending: dict[int, socket.socket] = {}
+        self._sent_ns: dict[int, int] = {}
         self._tells_interfaces = False
         self.own_address: str | None = None
 
@@ -62,7 +67,7 @@ class TcpProbe:
         if code not in _STARTED and code != errno.ECONNREFUSED:
             sock.close()
             raise SendError(OSError(code, "connect failed"))
-        self._pending[seq] = sock
+        self._pending[seq], self._sent_ns[seq] = sock, sent_ns
         self.own_address = str(sock.getsockname()[0])
         return sent_ns
 
@@ -72,7 +77,8 @@ class TcpProbe:
             answer = self._decide(seq, sock)
             if answer is not None:
                 self._pending.pop(seq).close()
-                return answer
+                taken_ns = answer.received_ns - self._sent_ns.pop(seq)
+                return replace(answer, was_resent=taken_ns >= FIRST_RESEND_NS)
         return None
 
     def _decide(self, seq: int, sock: socket.socket) -> Answer | None:
