@@ -19,7 +19,7 @@ _BASE_UNITS = {
     "_s_per_gb": ("_seconds_per_1e9_bytes", 1.0),
     "_count": ("s", 1.0),
 }
-"""Prometheus wants base units in full, and keeps ``_count`` to histograms; the rest of a metric's name is the field's."""
+"""Prometheus wants base units in full, and keeps ``_count`` to histograms; the rest of a name is the field's."""
 
 
 class _Family:
