@@ -16,7 +16,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from faking import NS_PER_S, FakeProbe, FakeSystem, refuse
-from running import assert_refused, environment, parse, require_loopback, run_as_nobody, run_json, run_lodiag
+from running import (
+    assert_refused,
+    environment,
+    parse,
+    require_loopback,
+    run_as_nobody,
+    run_json,
+    run_lodiag,
+    run_without_netlink,
+)
 from test_ping import LITERALS, REFUSED
 
 from lodiag import trace_route
@@ -593,3 +602,10 @@ def test_a_method_that_differs_is_not_always_blocked(
 
     assert set(codes(report)) == found
     assert any(words in finding.message for finding in report.findings)
+
+
+def test_where_netlink_is_refused_the_route_stays_unknown() -> None:
+    report = parse(run_without_netlink("trace", "--json", "127.0.0.1"))
+
+    assert (report["summary"]["reached"], report["summary"]["route"], report["findings"]) == (True, None, [])
+    assert report["records"][0]["interface"] == "lo"
