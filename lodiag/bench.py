@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, NamedTuple
 
 from lodiag.benches.options import BenchOptions
 from lodiag.benches.records import make_records
-from lodiag.benches.rounds import Runner, list_cases
+from lodiag.benches.rounds import Runner, list_cases, merge
+from lodiag.benches.watching import Watch
 from lodiag.errors import ConfigError
-from lodiag.judge.bench import Setting, judge_bench
-from lodiag.model.bench import TESTS, BenchInterference, BenchSummary
+from lodiag.judge.bench import Around, judge_bench
+from lodiag.limits import require_whole
+from lodiag.model.bench import TESTS, BenchSummary
 from lodiag.report import ReportMaker
-from lodiag.rtt import NS_PER_MS
 from lodiag.system import System
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
+    from lodiag.benches.baseline import Baseline
+    from lodiag.benches.verdicts import Repeat
     from lodiag.model import Report
-    from lodiag.model.bench import BenchRecord
-    from lodiag.system.census import Census
+    from lodiag.model.bench import BenchMachine, BenchRecord
+    from lodiag.system.ends.pool import Ends
 
 ALL = "all"
-LEAST_CORES = 0.05
-"""Use of a core below which a process is not worth naming: a quiet machine's daemons stay below."""
-MOST_NAMED = 10
+SAVED_RUNS = 3
+"""Runs of a baseline: two of one machine differ more than two slices of one run."""
+MOST_RUNS = 100
+GAP_S = 1.0
+"""Between two runs, so that what passes disturbs one of them."""
 
 
 def bench_loopback(  # noqa: PLR0913 - iperf3 has more
@@ -43,6 +49,9 @@ def bench_loopback(  # noqa: PLR0913 - iperf3 has more
     family: str | None = None,
     graceful: bool = False,
     sources: int = 1,
+    runs: int = 1,
+    baseline: str | None = None,
+    fail_if: Sequence[str] = (),
     progress: Callable[[int, int], None] | None = None,
     system: System | None = None,
 ) -> Report[BenchRecord, BenchSummary]:
@@ -64,6 +73,10 @@ def bench_loopback(  # noqa: PLR0913 - iperf3 has more
         family: ``ipv4``, ``ipv6``, or ``None`` for both.
         graceful: Whether crr closes as most programs do.
         sources: Addresses from which crr connects.
+        runs: How often to measure everything; a baseline is better for three.
+        baseline: File with the JSON of an earlier report, which the new one is judged by.
+        fail_if: Limits of speed beside the baseline, such as ``stream<0.9``; without any, every test that certainly
+            became slower is a failure.
         progress: Called with the slices that are done and those that there will be, while nothing is measured.
         system: The machine; a test's own stands in for it.
 
@@ -71,7 +84,8 @@ def bench_loopback(  # noqa: PLR0913 - iperf3 has more
         A report with a ``BenchRecord`` for each test and path.
 
     Raises:
-        ConfigError: An option is out of range, or this machine does not have what it names; nothing was sent.
+        ConfigError: An option is out of range, this machine does not have what it names, or the baseline is of
+            another machine or other parameters; nothing was sent.
         UnsupportedError: The two processes cannot be had.
 
     """
@@ -93,35 +107,107 @@ def bench_loopback(  # noqa: PLR0913 - iperf3 has more
         graceful=graceful,
         sources=sources,
     )
-    cores = machine.list_cores()
-    check_machine(machine, options, cores)
-    maker = ReportMaker("bench", machine)
-    cases = list_cases(options, cores)
-    load = machine.read_load()
-    with machine.open_ends() as ends:
-        before = machine.take_census()
-        runner = Runner(machine, ends, options, Steps(progress, len(cases) * options.rounds))
-        measured = runner.run(cases, options.rounds)
-        interference = name_strangers(machine, before, measured.spent_ns, ends.pids)
-        after = machine.take_census()
-    records = make_records(measured, cases, options)
-    summary = BenchSummary(
-        tests=options.tests,
-        rounds=options.rounds,
-        runs=1,
-        machine=machine.describe_machine(),
-        load_before=load,
-        interference=interference,
-        steal_ratio=_find_steal(before, after),
-        throttled_ms=_find_throttled(before, after),
-        compared_with=None,
-        saved_to=None,
-        sentence=None,
-    )
-    interfaces = machine.list_loopback_interfaces()
-    settings = machine.read_settings(interfaces[0].name if interfaces else None)
-    findings = judge_bench(summary, records, Setting(interfaces=interfaces, settings=settings))
-    return maker.make(source="sockets", summary=summary, records=records, findings=findings)
+    require_whole("runs", runs, 1, MOST_RUNS)
+    return Bench(machine, options, runs, prepare_baseline(machine, options, baseline, fail_if), progress).run()
+
+
+class Beside(NamedTuple):
+    """What to judge by."""
+
+    baseline: Baseline
+    limits: dict[str, float]
+
+
+class Bench:
+    """One call of ``bench_loopback``."""
+
+    def __init__(
+        self,
+        system: System,
+        options: BenchOptions,
+        runs: int,
+        beside: Beside | None,
+        progress: Callable[[int, int], None] | None,
+    ) -> None:
+        """Check that this machine has what was asked for."""
+        cores = system.list_cores()
+        check_machine(system, options, cores)
+        self._system, self._options, self._runs, self._beside = system, options, runs, beside
+        self._cases = list_cases(options, cores)
+        self._steps = Steps(progress, len(self._cases) * options.rounds * runs)
+
+    def run(self) -> Report[BenchRecord, BenchSummary]:
+        """Measure, compare, and judge."""
+        from lodiag.benches.baseline import describe_parameters
+
+        maker = ReportMaker("bench", self._system)
+        load = self._system.read_load()
+        with self._system.open_ends() as ends:
+            watch = Watch(self._system)
+            records = self._measure(ends)
+            seen = watch.end(ends)
+            if self._beside is not None:
+                from lodiag.benches.verdicts import judge
+
+                records = judge(records, self._beside.baseline, lambda suspects: self._repeat(ends, suspects))
+        summary = BenchSummary(
+            tests=self._options.tests,
+            rounds=self._options.rounds,
+            runs=self._runs,
+            machine=self._system.describe_machine(),
+            parameters=describe_parameters(self._options),
+            load_before=load,
+            interference=seen.interference,
+            steal_ratio=seen.steal_ratio,
+            throttled_ms=seen.throttled_ms,
+            compared_with=None if self._beside is None else self._beside.baseline.made_at,
+            sentence=None,
+        )
+        around = self._look_around(summary.machine)
+        findings = judge_bench(summary, records, around)
+        return maker.make(source="sockets", summary=summary, records=records, findings=findings)
+
+    def _measure(self, ends: Ends) -> list[BenchRecord]:
+        runner = Runner(self._system, ends, self._options, self._steps)
+        found = []
+        for number in range(self._runs):
+            if number:
+                time.sleep(GAP_S)
+            found.append(runner.run(self._cases, self._options.rounds))
+        return make_records(merge(found), self._cases, self._options)
+
+    def _repeat(self, ends: Ends, suspects: Sequence[BenchRecord]) -> Repeat:
+        """Measure the cases of these records once more, and see who interferes."""
+        from lodiag.benches.verdicts import Repeat
+
+        wanted = {_identify(record) for record in suspects}
+        cases = [case for case in self._cases if _identify(case) in wanted]
+        watch = Watch(self._system)
+        measured = Runner(self._system, ends, self._options, self._steps).run(cases, self._options.rounds)
+        return Repeat(make_records(measured, cases, self._options), watch.end(ends).interference)
+
+    def _look_around(self, machine: BenchMachine) -> Around:
+        """Read what findings need beside the records."""
+        interfaces = self._system.list_loopback_interfaces()
+        settings = self._system.read_settings(interfaces[0].name if interfaces else None)
+        changes: Iterable[tuple[str, object, object]] = ()
+        limits: dict[str, float] = {}
+        if self._beside is not None:
+            from lodiag.benches.baseline import list_changes
+
+            changes, limits = list_changes(self._beside.baseline, machine), self._beside.limits
+        return Around(
+            interfaces=interfaces,
+            settings=settings,
+            interface=interfaces[0].name if interfaces else None,
+            changes=tuple(changes),
+            limits=limits,
+        )
+
+
+def _identify(item: BenchRecord | object) -> tuple[object, ...]:
+    """Give what a case and its records share."""
+    return tuple(getattr(item, name) for name in ("test", "proto", "family", "placement"))
 
 
 class Steps:
@@ -145,6 +231,26 @@ def choose_tests(names: Sequence[str]) -> tuple[str, ...]:
     return (*(test for test in TESTS if test in names), *(name for name in names if name not in TESTS))
 
 
+def prepare_baseline(system: System, options: BenchOptions, path: str | None, fail_if: Sequence[str]) -> Beside | None:
+    """Read what to judge by; ``ConfigError`` where a comparison would say nothing."""
+    if path is None:
+        if fail_if:
+            message = "fail-if speaks of a baseline, and there is none"
+            raise ConfigError(message, "Name it by --baseline FILE.")
+        return None
+    from lodiag.benches.baseline import read_baseline, require_comparable
+    from lodiag.benches.verdicts import parse_limits
+
+    if options.quick:
+        message = "two slices of each test are too few to be compared"
+        raise ConfigError(message, "Leave out --quick.")
+    limits = parse_limits(fail_if)
+    found = read_baseline(path)
+    congestion = options.congestion or system.read_sysctl("net.ipv4.tcp_congestion_control")
+    require_comparable(found, system.describe_machine(), options, congestion)
+    return Beside(found, limits)
+
+
 def check_machine(system: System, options: BenchOptions, cores: tuple[int, ...]) -> None:
     """Raise ``ConfigError`` where this machine does not have what an option names."""
     if options.congestion is not None:
@@ -158,31 +264,3 @@ def check_machine(system: System, options: BenchOptions, cores: tuple[int, ...])
     if options.busy_poll and options.affinity is None and len(cores) < 2:  # noqa: PLR2004 - one for each end
         message = "busy-poll needs two cores: on one, who waits awake keeps the other from answering"
         raise ConfigError(message, "Leave it out.")
-
-
-def name_strangers(system: System, before: Census, spent_ns: int, own: frozenset[int]) -> tuple[BenchInterference, ...]:
-    """Processes of others that have used the processors since then, and how many cores' worth."""
-    import os
-
-    from lodiag.system.census import list_strangers
-
-    after = system.take_census()
-    spent_s = max(spent_ns / NS_PER_MS / 1000, 1 / after.ticks_per_s)
-    found = [
-        BenchInterference(pid=pid, process=name, cores_used=round(ticks / after.ticks_per_s / spent_s, 3))
-        for pid, name, ticks in list_strangers(before, after, own | {os.getpid()})
-    ]
-    return tuple(item for item in found if item.cores_used >= LEAST_CORES)[:MOST_NAMED]
-
-
-def _find_steal(before: Census, after: Census) -> float | None:
-    if before.stolen_ticks is None or after.stolen_ticks is None or before.all_ticks is None or after.all_ticks is None:
-        return None
-    passed = after.all_ticks - before.all_ticks
-    return (after.stolen_ticks - before.stolen_ticks) / passed if passed > 0 else None
-
-
-def _find_throttled(before: Census, after: Census) -> float | None:
-    if before.throttled_us is None or after.throttled_us is None:
-        return None
-    return (after.throttled_us - before.throttled_us) / 1000

@@ -29,6 +29,9 @@ CATCH_UP_NS = NS_PER_S // 500
 
 ANSWERS_AT_ONCE = 256
 
+MOST_REPLIES = 1 << 16
+"""Fates of probes that a record holds: the last of them, so that no run takes ever more memory."""
+
 _NEVER, _PENDING, _TIMED_OUT, _DONE, _REFUSED = range(5)
 
 
@@ -54,7 +57,8 @@ class EchoStream:
         self._errno: str | None = None
         self.received = 0
         self._options, self._instant = options, instant
-        self._attempts = self._sent = self._not_sent = 0
+        self._keeps_replies = options.keep_replies and not options.flood
+        self._attempts = self.sent = self._not_sent = 0
         self._duplicates = self._corrupted = self._late = 0
         self._rtts = Histogram()
         self._user_rtts = Histogram()
@@ -63,7 +67,8 @@ class EchoStream:
         self._jitter = Jitter()
         self._pending: dict[int, int] = {}
         self._overdue: dict[int, int] = {}
-        self._fates = bytearray(1 << 16)
+        most = options.most_probes
+        self._fates = bytearray(1 << 16 if most is None else min(most, 0xFFFF) + 1)
         self._replies: dict[int, PingReply] = {}
         self._due_ns = self._first_ns = self._last_ns = 0
 
@@ -71,23 +76,23 @@ class EchoStream:
         """Take the first method that opens, and its best clock; without one, ``error`` or ``refused`` says why."""
         for method in methods:
             try:
-                self.probe = system.open_probe(
-                    method,
-                    self.family,
-                    self.address,
-                    source=self._options.source,
-                    size_bytes=self._options.size_bytes,
-                )
+                self._open_probe(system, method)
             except MethodRefusedError as refusal:
                 self.refused.append(Refusal(method=method, reason=str(refusal)))
             except SendError as error:
                 self.error, self._errno = error.code, error.errno_name
                 return
             else:
-                closely = self._options.interval_s > 0  # without a pause, more stamps would slow the run
-                found = (c for c in self._options.clocks if self.probe.use_clock(c, closely=closely))
-                self.clock = next(found, None)
                 return
+
+    def _open_probe(self, system: System, method: str) -> None:
+        options = self._options
+        probe = system.open_probe(
+            method, self.family, self.address, source=options.source, size_bytes=options.size_bytes
+        )
+        closely = options.pace_s > 0  # without a pause, more stamps would slow the run
+        self.probe = probe
+        self.clock = next((clock for clock in options.clocks if probe.use_clock(clock, closely=closely)), None)
 
     def close(self) -> None:
         """Take in what has arrived, give up what has not, and close the socket."""
@@ -122,26 +127,33 @@ class EchoStream:
         """Send the next probe if it is time, and take in what came back at once."""
         if self.probe is None or not self.wants_to_send or now_ns < self._due_ns:
             return
-        self._attempts += 1
-        seq = self._attempts
+        seq = self._attempts + 1
         try:
             sent_ns = self.probe.send(seq, self._options.ttl)
         except SendError as error:
-            self._not_sent += 1
-            self.error, self._errno = error.code, error.errno_name
-            self._fates[seq & 0xFFFF] = _REFUSED
-            self._schedule(now_ns)
-            self._oddities.note_failure(seq, now_ns)
-            rejection = yield from self._await_rejection(seq)
-            yield self._tell(seq, now_ns, "not-sent", answer=rejection, error=error.code, reached=error.reached)
+            yield from self._take_refusal(seq, now_ns, error)
             return
-        self._sent += 1
-        self._first_ns = self._first_ns or sent_ns
-        self._last_ns = sent_ns
+        self._note_sent(1, sent_ns, sent_ns)
         self._pending[seq] = sent_ns
         self._fates[seq & 0xFFFF] = _PENDING
         self._schedule(sent_ns)
         yield from self.collect()
+
+    def _note_sent(self, count: int, first_ns: int, last_ns: int) -> None:
+        self._attempts += count
+        self.sent += count
+        self._first_ns = self._first_ns or first_ns
+        self._last_ns = last_ns
+
+    def _take_refusal(self, seq: int, now_ns: int, error: SendError) -> Iterator[PingEvent]:
+        self._attempts += 1
+        self._not_sent += 1
+        self.error, self._errno = error.code, error.errno_name
+        self._fates[seq & 0xFFFF] = _REFUSED
+        self._schedule(now_ns)
+        self._oddities.note_failure(seq, now_ns)
+        rejection = yield from self._await_rejection(seq)
+        yield self._tell(seq, now_ns, "not-sent", answer=rejection, error=error.code, reached=error.reached)
 
     def _await_rejection(self, seq: int) -> Generator[PingEvent, None, Answer | None]:
         """Take in what is there, and return the ICMP error about a probe that was refused, if that came with it."""
@@ -159,13 +171,20 @@ class EchoStream:
 
     def _schedule(self, sent_ns: int) -> None:
         """Keep to the grid of the interval; a longer stall than ``CATCH_UP_NS`` is not made up for by a burst."""
-        interval_ns = round(self._options.interval_s * NS_PER_S)
+        interval_ns = round(self._options.pace_s * NS_PER_S)
         if interval_ns == 0:
-            self._due_ns = sent_ns + QUICKEST_SILENT_NS
+            self._due_ns = sent_ns if self._has_room else sent_ns + QUICKEST_SILENT_NS
+            return
+        if self._attempts < self._options.under_way:
             return
         self._due_ns += interval_ns
         if self._due_ns < sent_ns - CATCH_UP_NS:
             self._due_ns = sent_ns + interval_ns
+
+    @property
+    def _has_room(self) -> bool:
+        """Whether one more probe may be under way, where they follow each other without a pause."""
+        return len(self._pending) < self._options.under_way
 
     def collect(self) -> Iterator[PingEvent]:
         """Take in the answers that have arrived; not so many at once that a storm of duplicates stops the clock."""
@@ -178,6 +197,8 @@ class EchoStream:
                 yield event
 
     def _take(self, answer: Answer) -> PingEvent | None:
+        if answer.seq > self._attempts:  # never sent
+            return None
         fate = self._fates[answer.seq & 0xFFFF]
         if fate == _TIMED_OUT:
             return self._take_late(answer)
@@ -186,7 +207,7 @@ class EchoStream:
             self._duplicates += fate == _DONE and answer.is_reply
             return None
         self._fates[answer.seq & 0xFFFF] = _DONE
-        if self._options.interval_s == 0 and not self._pending:
+        if self._options.pace_s == 0 and self._has_room:
             self._due_ns = answer.received_ns
         if not answer.is_reply:
             self.error = answer.error
@@ -229,7 +250,8 @@ class EchoStream:
             del self._pending[seq]
             self._fates[seq & 0xFFFF] = _TIMED_OUT
             self._overdue[seq] = sent_ns
-            self._overdue.pop(seq - 0xFFFF, None)
+            while (oldest := next(iter(self._overdue))) <= seq - len(self._fates):
+                del self._overdue[oldest]
             self.error = "timeout"
             reached = self.probe.locate(seq) if self.probe is not None else None
             self._oddities.note_failure(seq, sent_ns)
@@ -263,18 +285,19 @@ class EchoStream:
             reply_from=answer.address if answer else None,
             reached=reached,
         )
-        if self._options.keep_replies:
+        if self._keeps_replies:
             self._replies[seq] = reply
+            self._replies.pop(seq - MOST_REPLIES, None)
         return PingEvent(self.target, self.address, self.probe.method if self.probe else None, reply)
 
     def _rate_pps(self) -> float | None:
         span_ns = self._last_ns - self._first_ns
-        return round((self._sent - 1) * NS_PER_S / span_ns, 3) if span_ns else None
+        return round((self.sent - 1) * NS_PER_S / span_ns, 3) if span_ns else None
 
     def record(self) -> PingRecord:
         """Describe what has happened so far."""
         rtts, user_rtts = describe_rtts(self._rtts), describe_rtts(self._user_rtts)
-        lost = self._sent - self.received
+        lost = self.sent - self.received
         return PingRecord(
             target=self.target,
             address=self.address,
@@ -282,15 +305,16 @@ class EchoStream:
             method=self.probe.method if self.probe else None,
             clock=self._clocks.most_common(1)[0][0] if self._clocks else self.clock,
             source=self._options.source,
-            interval_s=self._options.interval_s,
+            interval_s=self._options.pace_s,
             size_bytes=self._options.size_bytes,
             fragments=None,
-            sent=self._sent,
+            sent=self.sent,
             received=self.received,
             lost=lost,
-            loss_ratio=lost / self._sent if self._sent else None,
+            loss_ratio=lost / self.sent if self.sent else None,
             not_sent=self._not_sent,
             rate_pps=self._rate_pps(),
+            timed=len(self._rtts),
             duplicates=self._duplicates,
             corrupted=self._corrupted,
             late=self._late,
@@ -311,5 +335,5 @@ class EchoStream:
             **self._oddities.describe(can_locate=self.clock == "kernel"),
             histogram=describe_buckets(self._rtts),
             refused=tuple(self.refused),
-            replies=tuple(self._replies[seq] for seq in sorted(self._replies)) if self._options.keep_replies else None,
+            replies=tuple(self._replies[seq] for seq in sorted(self._replies)) if self._keeps_replies else None,
         )

@@ -24,6 +24,8 @@ SHORTEST_INTERVAL_S = 0.0001
 """A shorter schedule could not be kept; 0 stands for "as soon as the last is answered"."""
 MOST_PROBES = 1_000_000_000
 LARGEST_TTL = 255
+MOST_UNDER_WAY = 10_000
+"""Twice what a receive buffer of 4 MiB holds; the numbers of 65536 probes differ."""
 
 TRACE_METHODS = {
     "auto": ("udp", "icmp-datagram", "icmp-raw"),
@@ -71,6 +73,10 @@ class PingOptions:
         count: Probes per address; 0 goes on until interrupted. ``None`` means 4, or with a deadline as many as fit.
         interval_s: Seconds from one probe to the next, on a steady schedule. With 0 the next probe follows
             the answer to the last, or comes after 10 ms; otherwise at least 0.0001.
+        flood: Whether to send in bursts, each as soon as the last is answered, whatever the interval. Only the first
+            probe of each is timed, and only what is not received is told.
+        preload: Probes to have under way at once: that many begin the run, and with an interval of 0 are kept up; of a
+            flood it is the longest burst. ``None`` means 1, and of a flood up to 256.
         timeout_s: Seconds after which a probe counts as lost; a later reply is counted as late.
         deadline_s: Seconds after which the whole run ends; ``None`` sets no bound.
         size_bytes: Bytes of payload.
@@ -89,6 +95,8 @@ class PingOptions:
 
     count: int | None = None
     interval_s: float = USUAL_INTERVAL_S
+    flood: bool = False
+    preload: int | None = None
     timeout_s: float = USUAL_TIMEOUT_S
     deadline_s: float | None = None
     size_bytes: int = 56
@@ -108,6 +116,8 @@ class PingOptions:
         if self.count is not None:
             require_whole("count", self.count, 0, MOST_PROBES)
         require_seconds("interval", self.interval_s, least=SHORTEST_INTERVAL_S, or_zero=True)
+        if self.preload is not None:
+            require_whole("preload", self.preload, 1, MOST_UNDER_WAY)
         require_seconds("timeout", self.timeout_s)
         if self.deadline_s is not None:
             require_seconds("deadline", self.deadline_s)
@@ -129,8 +139,18 @@ class PingOptions:
     def most_probes(self) -> int | None:
         """Probes to send to each address; ``None`` if there is no bound."""
         if self.count is None:
-            return USUAL_COUNT if self.deadline_s is None else None
+            return USUAL_COUNT if self.deadline_s is None and not self.flood else None
         return self.count or None
+
+    @property
+    def pace_s(self) -> float:
+        """Seconds from one probe to the next; 0 if each follows the answer to the last."""
+        return 0.0 if self.flood else self.interval_s
+
+    @property
+    def under_way(self) -> int:
+        """Probes that may be under way at once without a pause."""
+        return self.preload or 1
 
     @property
     def ladder(self) -> tuple[str, ...]:

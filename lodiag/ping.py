@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from lodiag.clock import NS_PER_S
 from lodiag.echo import EchoStream
 from lodiag.errors import ConfigError, PrivilegeError, UnsupportedError
+from lodiag.flood import FloodStream
 from lodiag.judge.ping import judge_deadline, judge_ping, name_silence
 from lodiag.judge.replies import has_usual_ttl
 from lodiag.judge.silence import UNSEEN_INTERFACES, Surroundings
@@ -60,7 +61,8 @@ class PingRun:
         if options.reachable is not None and options.reachable > len(pairs):
             message = f"reachable must be at most the number of addresses, which is {len(pairs)}"
             raise ConfigError(message)
-        self.streams = tuple(EchoStream(target, address, options, self._maker.instant) for target, address in pairs)
+        stream = FloodStream if options.flood else EchoStream
+        self.streams = tuple(stream(target, address, options, self._maker.instant) for target, address in pairs)
 
     def __iter__(self) -> Iterator[PingEvent]:
         """Send the probes and yield the fate of each.
@@ -193,6 +195,8 @@ def ping_address(  # noqa: PLR0913 - ping has this many options
     *targets: str,
     count: int | None = None,
     interval_s: float = 0.2,
+    flood: bool = False,
+    preload: int | None = None,
     timeout_s: float = 1.0,
     deadline_s: float | None = None,
     size_bytes: int = 56,
@@ -213,6 +217,8 @@ def ping_address(  # noqa: PLR0913 - ping has this many options
         *targets: Names and addresses; a name stands for every loopback address that it resolves to.
         count: Probes per address, at least 1 here; by default 4, or with a deadline as many as fit.
         interval_s: See ``PingOptions``, as for all that follow.
+        flood: Whether to send in bursts without a pause; it needs a count or a deadline here.
+        preload: Probes to have under way at once.
         timeout_s: Seconds after which a probe counts as lost.
         deadline_s: Seconds after which the whole run ends.
         size_bytes: Bytes of payload.
@@ -239,9 +245,14 @@ def ping_address(  # noqa: PLR0913 - ping has this many options
     """
     if count is not None:
         require_whole("count", count, 1, MOST_PROBES)
+    elif flood and deadline_s is None:
+        message = "a flood needs a count or a deadline"
+        raise ConfigError(message)
     options = PingOptions(
         count=count,
         interval_s=interval_s,
+        flood=flood,
+        preload=preload,
         timeout_s=timeout_s,
         deadline_s=deadline_s,
         size_bytes=size_bytes,

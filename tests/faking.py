@@ -6,13 +6,14 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from lodiag.system import System
-from lodiag.system.probe import Answer, SendError
+from lodiag.system.probe import Answer, MethodRefusedError, SendError
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Iterable, Sequence
 
     from lodiag.model.net import RouteAnswer
+    from lodiag.system.bursts import BurstProbe
     from lodiag.system.facts import Interface
     from lodiag.system.probe import ProbeSocket, Waitable
 
@@ -55,6 +56,13 @@ class FakeSystem(System):
         probe = FakeProbe(self, method, address, size_bytes, self._behave)
         self.probes.append(probe)
         return probe
+
+    def open_burst_probe(
+        self, method: str, family: str, address: str, *, source: str | None, size_bytes: int
+    ) -> BurstProbe:
+        """Have none."""
+        del family, address, source, size_bytes
+        raise MethodRefusedError(method)
 
     def wait_for_stamps(self, families: Iterable[str]) -> None:
         """Stamp at once."""

@@ -35,7 +35,6 @@ MAIN = "from lodiag.cli import main; status = main({arguments!r})"
 JSON_MODULES = {"dataclasses", "json"}
 PSUTIL = {"psutil"}
 TABULATE = {"tabulate", "csv", "tempfile", "json"}
-ICMPLIB = {"icmplib", "asyncio", "logging"}
 
 
 def loaded_by(code: str, status: int | None = None) -> set[str]:
@@ -62,6 +61,12 @@ def test_importing_lodiag_costs_nothing() -> None:
         (["conns", "--help"], set()),
         (["who", "--help"], set()),
         (["map", "--help"], set()),
+        (["iface", "--help"], set()),
+        (["iface", "--json"], JSON_MODULES),
+        (["iface"], {"dataclasses"} | TABULATE),
+        (["iface", "up", "--json"], JSON_MODULES),
+        (["iface", "add", "127.0.0.77", "--dry-run", "--json"], JSON_MODULES),
+        (["iface", "--source", "psutil", "--json"], JSON_MODULES | PSUTIL),
         (["bench", "--help"], set()),
         (["check", "--help"], set()),
         (["check", "resolve:localhost", "--json"], JSON_MODULES),
@@ -70,10 +75,11 @@ def test_importing_lodiag_costs_nothing() -> None:
         (["audit", "--help"], set()),
         (["ping", "192.0.2.1"], {"dataclasses"}),
         (["schema"], JSON_MODULES),
-        (["ping", "-c1"], {"dataclasses"} | TABULATE | ICMPLIB | PSUTIL),
-        (["ping", "-c1", "--json", "127.0.0.1"], JSON_MODULES | ICMPLIB),
+        (["ping", "-c1"], {"dataclasses"} | TABULATE | PSUTIL),
+        (["ping", "-c1", "--json", "127.0.0.1"], JSON_MODULES),
         (["ping", "-c1", "--json", "--method", "udp", "127.0.0.1"], JSON_MODULES),
         (["ping", "-c1", "--method", "udp", "127.0.0.1"], {"dataclasses"} | TABULATE),
+        (["ping", "-f", "-c9", "--json", "127.0.0.1"], JSON_MODULES),
         (["trace", "--json", "127.0.0.1"], JSON_MODULES | PSUTIL),
         (["bench", "rr", "-n1", "--quick", "--json"], JSON_MODULES | PSUTIL),
         (["bench", "rr", "-n1", "--quick"], {"dataclasses", "json"} | TABULATE | PSUTIL),

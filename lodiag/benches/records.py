@@ -80,6 +80,7 @@ def _describe(case: Case, options: BenchOptions) -> dict[str, Any]:
         "measured_ms": 0.0,
         "measure": load(case.test).MEASURE,
         "slices": (),
+        "run_slices": (),
         "histogram": (),
     }
 
@@ -92,6 +93,7 @@ def _make(key: Key, measured: Measured, options: BenchOptions) -> BenchRecord:
     pieces, case = measured.slices[key], key.case
     values = measured.values(key)
     told: dict[str, Any] = _describe(case, options) | {"direction": key.direction, "slices": values}
+    told["run_slices"] = tuple(measured.run_slices[key])
     told |= {name: _first(pieces, name) for name in KEPT} | {name: _add(pieces, name) for name in ADDED}
     told["measured_ms"] = to_ms(sum(piece.told.get("elapsed_ns", 0) for piece in pieces))
     if told["measure"] == "throughput_bps" and values:
@@ -142,7 +144,7 @@ def _tell_times(pieces: Iterable[Slice]) -> dict[str, Any]:
     return {
         **{name: to_ms(ns) for name, ns in zip([*PERCENTILES, "rtt_max_ms"], times, strict=True)},
         "histogram": tuple(
-            BenchBucket(low_ms=to_ms(low), high_ms=to_ms(high), counted=count)
+            BenchBucket(from_ms=to_ms(low), below_ms=to_ms(high + 1), count=count)
             for (low, high), count in sorted(counts.items())
         ),
     }

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from lodiag.benches import Case, Slice, load
-from lodiag.clock import NS_PER_S
 from lodiag.system.ends.pool import EndError
 from lodiag.system.probe import SendError
 
@@ -25,13 +24,6 @@ class Key(NamedTuple):
     case: Case
     direction: str | None
 
-    @property
-    def name(self) -> str:
-        """Name in a baseline: what two results must share to be compared."""
-        case = self.case
-        parts = (case.test, case.proto, case.family, case.placement, self.direction, case.congestion)
-        return "/".join(part for part in parts if part)
-
 
 class Failure(NamedTuple):
     """Why a case could not be measured: a code, and the system's own word."""
@@ -46,7 +38,8 @@ class Measured:
 
     slices: dict[Key, list[Slice]] = field(default_factory=dict)
     failures: dict[Case, Failure] = field(default_factory=dict)
-    spent_ns: int = 0
+    run_slices: dict[Key, list[int]] = field(default_factory=dict)
+    """How many slices of each key every run has measured."""
 
     def values(self, key: Key) -> tuple[float, ...]:
         """What each slice measured, where it measured anything."""
@@ -65,7 +58,6 @@ class Runner:
     def run(self, cases: Sequence[Case], rounds: int) -> Measured:
         """Measure each case once in every round, each round in another order."""
         measured = Measured()
-        begun_ns = self._system.monotonic_ns()
         for number in range(rounds):
             for case in rotate(cases, number):
                 if case not in measured.failures:
@@ -75,7 +67,7 @@ class Runner:
                     else:
                         measured.failures[case] = silent
                 self._step()
-        measured.spent_ns = self._system.monotonic_ns() - begun_ns
+        measured.run_slices = {key: [len(measured.values(key))] for key in measured.slices}
         return measured
 
     def _measure(self, case: Case, measured: Measured) -> None:
@@ -94,6 +86,17 @@ class Runner:
                 measured.slices.setdefault(Key(case, piece.direction), []).append(piece)
         finally:
             self._ends.drop()
+
+
+def merge(runs: Sequence[Measured]) -> Measured:
+    """Put what several runs have measured together."""
+    whole = Measured()
+    for run in runs:
+        whole.failures |= run.failures
+        for key, slices in run.slices.items():
+            whole.slices.setdefault(key, []).extend(slices)
+            whole.run_slices.setdefault(key, []).extend(run.run_slices[key])
+    return whole
 
 
 def _find_silence(case: Case, measured: Measured) -> Failure | None:
@@ -126,13 +129,3 @@ def rotate(cases: Sequence[Case], number: int) -> Iterable[Case]:
 def list_cases(options: BenchOptions, cores: tuple[int, ...]) -> list[Case]:
     """All cases of the tests that were asked for."""
     return [case for test in options.tests for case in load(test).list_cases(options, cores)]
-
-
-def estimate_s(options: BenchOptions, cases: Sequence[Case]) -> float:
-    """How long a round takes, or may take at most where bytes are counted."""
-    return sum(options.slice_s(case.test) + options.warm_up_s(case.test) for case in cases)
-
-
-def seconds(nanoseconds: float) -> float:
-    """Seconds of nanoseconds."""
-    return nanoseconds / NS_PER_S

@@ -18,6 +18,8 @@ EXAMPLES = """examples:
   lodiag bench                     everything, in some 7 s
   lodiag bench stream -P 2 -t 5    two streams, each path for 5 s
   lodiag bench rr -A 0,1           round trips from core 0 to core 1
+  lodiag bench --save fast.json    three times, in some 25 s, and later:
+  lodiag bench --baseline fast.json --fail-if 'stream<0.8,rr<0.8'
 """
 
 TESTS = ("stream", "rr", "crr", "udp", "all")
@@ -60,6 +62,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--sources", type=number(int), default=1, help="crr: connect from so many addresses of 127/8", metavar="COUNT"
     )
+    parser.add_argument("--save", metavar="FILE", help="measure three times, and write what a later run is judged by")
+    parser.add_argument("--baseline", metavar="FILE", help="judge by what --save wrote; exit with 1 if it is slower")
+    parser.add_argument(
+        "--fail-if",
+        action="append",
+        default=[],
+        help="exit with 1 only if a test is below this part of its former speed, as in 'stream<0.9'",
+        metavar="LIMIT",
+    )
     add_family_arguments(parser)
     add_output_arguments(parser)
 
@@ -77,12 +88,23 @@ def _read_cores(text: str) -> tuple[int, int]:
 
 def run(options: argparse.Namespace, output: Output) -> int:
     """Measure and print the report."""
-    from lodiag.bench import bench_loopback
+    from contextlib import nullcontext
+
+    from lodiag.bench import SAVED_RUNS, bench_loopback
+    from lodiag.cli.output import Output
+    from lodiag.errors import ConfigError
     from lodiag.render import render
     from lodiag.render.bars import LEVELS, to_ascii
     from lodiag.render.bench import render_histograms
 
-    with show_steps("bench") as progress:
+    if options.histogram and options.format != "table":
+        message = f"--histogram draws below a table, and the format is {options.format}"
+        raise ConfigError(message, "JSON has it as data: `histogram` of each record.")
+    if options.save is not None and options.quick:
+        message = "two slices of each test are too few for a baseline"
+        raise ConfigError(message, "Leave out --quick.")
+    saved = Output(options.save, is_shown=False) if options.save is not None else nullcontext()
+    with saved as file, show_steps("bench") as progress:
         report = bench_loopback(
             options.test,
             time_s=options.time,
@@ -99,8 +121,13 @@ def run(options: argparse.Namespace, output: Output) -> int:
             family=options.family,
             graceful=options.graceful,
             sources=options.sources,
+            runs=SAVED_RUNS if options.save is not None else 1,
+            baseline=options.baseline,
+            fail_if=options.fail_if,
             progress=progress,
         )
+        if file is not None:
+            file.write(render(report, "json"))
     shown = render(report, options.format)
     if options.histogram and options.format == "table":
         shown += f"\n{render_histograms(report)}"

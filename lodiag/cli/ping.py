@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from lodiag.cli import living, signals
 from lodiag.cli.parsing import add_family_arguments, add_output_arguments, number
 from lodiag.cli.progress import show_progress
+from lodiag.cli.rate import show_rate
 from lodiag.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -37,8 +38,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-c", "--count", type=number(int), help="probes; 0 goes on until Ctrl-C (default: 4, or with -w what fits)"
     )
     seconds = number(float, " of seconds")
+    pace = parser.add_mutually_exclusive_group()
+    pace.add_argument("-i", "--interval", type=seconds, help="seconds between probes (default: 0.2)", metavar="SECONDS")
+    pace.add_argument(
+        "-A",
+        "--adaptive",
+        dest="interval",
+        action="store_const",
+        const=0.0,
+        help="send each probe when the last is answered; the same as -i 0",
+    )
+    pace.add_argument(
+        "-f",
+        "--flood",
+        action="store_true",
+        help="send bursts without a pause, until Ctrl-C, -c or -w; only lost probes get a line",
+    )
     parser.add_argument(
-        "-i", "--interval", type=seconds, help="seconds between probes (default: 0.2)", metavar="SECONDS"
+        "-l",
+        "--preload",
+        type=number(int),
+        help="probes under way at once (default: 1; with -f up to 256)",
+        metavar="N",
     )
     parser.add_argument(
         "-W", "--timeout", type=seconds, help="seconds to wait for a reply (default: 1)", metavar="SECONDS"
@@ -110,6 +131,9 @@ def run(options: argparse.Namespace, output: Output) -> int:
 
         return run_sweep(options, output)
     _require_drawing(options)
+    if options.live and options.flood:
+        message = "--live draws each round trip, and a flood times only some"
+        raise ConfigError(message, "Leave out one of them: on a terminal a flood shows how it goes anyway.")
     if options.live:
         living.require_terminal(options)
         options.count = 0 if options.count is None and options.deadline is None else options.count
@@ -120,6 +144,8 @@ def run(options: argparse.Namespace, output: Output) -> int:
         PingOptions(
             count=options.count,
             interval_s=options.interval,
+            flood=options.flood,
+            preload=options.preload,
             timeout_s=USUAL_TIMEOUT_S if options.timeout is None else options.timeout,
             deadline_s=options.deadline,
             size_bytes=options.size,
@@ -169,8 +195,11 @@ def _follow(ping_run: PingRun, options: argparse.Namespace, output: Output) -> N
         for stream in ping_run.streams:
             name = stream.address if stream.target == stream.address else f"{stream.target} ({stream.address})"
             method = f" by {stream.probe.method}, {stream.clock} clock" if stream.probe is not None else ""
-            output.write(f"ping {name}{method}: {options.size} bytes every {options.interval:g} s\n")
-    if options.quiet or options.format not in _STREAMED:
+            output.write(f"ping {name}{method}: {options.size} bytes {_name_pace(options)}\n")
+    if options.flood:
+        with show_rate(ping_run):
+            _print_replies(ping_run, options, output)
+    elif options.quiet or options.format not in _STREAMED:
         with show_progress("ping", (options.count or 0) * len(ping_run.streams)) as advance:
             for _ in ping_run:
                 advance()
@@ -178,12 +207,21 @@ def _follow(ping_run: PingRun, options: argparse.Namespace, output: Output) -> N
         _print_replies(ping_run, options, output)
 
 
+def _name_pace(options: argparse.Namespace) -> str:
+    if options.flood:
+        return "in a flood"
+    return f"every {options.interval:g} s" if options.interval else "as soon as the last is answered"
+
+
 def _print_replies(ping_run: PingRun, options: argparse.Namespace, output: Output) -> None:
     from lodiag.render import load_format
 
-    show = load_format(options.format).render_reply
+    is_told = not options.quiet and options.format in _STREAMED
+    show = load_format(options.format).render_reply if is_told else None
     with_time = options.timestamps and options.format == "table"
     for event in ping_run:
+        if show is None or (options.flood and event.reply.status == "received"):
+            continue
         stamp = f"{event.reply.sent_at} " if with_time else ""
         output.write(f"{stamp}{show(event.target, event.address, event.reply)}\n")
         if output.is_in_vain:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from lodiag.cli.output import Output
 
-UNFIT = ("live", "once", "histogram", "timestamps", "deadline", "reachable", "max_loss", "max_rtt")
+UNFIT = ("flood", "preload", "live", "once", "histogram", "timestamps", "deadline", "reachable", "max_loss", "max_rtt")
 """Options of ping that mean nothing here."""
 
 

@@ -2,38 +2,43 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lodiag.judge.silence import Silence, Surroundings, judge_silence, tell_errno
-from lodiag.model import Evidence
+from lodiag.model import Evidence, Finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from lodiag.model import Finding
     from lodiag.model.bench import BenchRecord, BenchSummary
-    from lodiag.system.facts import Interface
-    from lodiag.system.facts import Setting as Parameter
+    from lodiag.system.facts import Interface, Setting
+
+BUSY_CORES = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Setting:
-    """What was read of the machine."""
+class Around:
+    """What was read of the machine, and what a baseline has."""
 
     interfaces: Sequence[Interface] | None
-    settings: Mapping[str, Parameter]
+    settings: Mapping[str, Setting]
+    interface: str | None
+    changes: Sequence[tuple[str, object, object]] = ()
+    limits: Mapping[str, float] = field(default_factory=dict)
 
 
-def judge_bench(summary: BenchSummary, records: Sequence[BenchRecord], setting: Setting) -> Iterator[Finding]:
+def judge_bench(summary: BenchSummary, records: Sequence[BenchRecord], around: Around) -> Iterator[Finding]:
     """Judge a run."""
-    del summary
-    yield from _judge_failures(records, setting)
+    yield from _judge_failures(records, around)
+    yield from _judge_comparisons(records, around)
+    yield from _judge_changes(summary, around)
+    yield from _judge_interference(summary)
 
 
-def _judge_failures(records: Sequence[BenchRecord], setting: Setting) -> Iterator[Finding]:
+def _judge_failures(records: Sequence[BenchRecord], around: Around) -> Iterator[Finding]:
     """Say why an address could not be measured: a failure, or a warning if the other family could be."""
-    around = Surroundings(interfaces=setting.interfaces, settings=setting.settings)
+    surroundings = Surroundings(interfaces=around.interfaces, settings=around.settings)
     works = any(record.error is None and record.family for record in records)
     for record in records:
         if record.error is not None:
@@ -44,4 +49,85 @@ def _judge_failures(records: Sequence[BenchRecord], setting: Setting) -> Iterato
                 error=record.error,
                 evidence=(told, *tell_errno(record.errno)),
             )
-            yield judge_silence(silence, around, "warn" if works else "fail")
+            yield judge_silence(silence, surroundings, "warn" if works else "fail")
+
+
+def _judge_comparisons(records: Sequence[BenchRecord], around: Around) -> Iterator[Finding]:
+    """Tell what changed beside the baseline, once it was found twice."""
+    for record in records:
+        found = record.compared
+        if found is None or found.speed_ratio is None or found.verdict not in {"slower", "faster", "inconclusive"}:
+            continue
+        low, high = found.speed_low_ratio or 0, found.speed_high_ratio or 0
+        evidence = (
+            Evidence(name="speed of the baseline's", value=f"{found.speed_ratio:.2f}", source="bench"),
+            Evidence(name="95 % of resamples", value=f"{low:.2f} to {high:.2f}", source="bootstrap of the slices"),
+            Evidence(name="measured again", value=found.repeated, source="bench"),
+        )
+        name = describe(record)
+        if found.verdict == "slower":
+            times = 1 / found.speed_ratio if found.speed_ratio else 0
+            is_failure = fails(record, around.limits)
+            message = f"{name} is {times:.2f} times as slow as the baseline"
+            yield make("slower-than-baseline", "fail" if is_failure else "warn", name, message, evidence)
+        elif found.verdict == "faster":
+            message = f"{name} is {found.speed_ratio:.2f} times as fast as the baseline"
+            yield make("faster-than-baseline", "info", name, message, evidence)
+        else:
+            message = f"{name} differs from the baseline, but others used the processors, or it was not measured again"
+            yield make("comparison-inconclusive", "warn", name, message, evidence, "Compare again when it is quiet.")
+
+
+def fails(record: BenchRecord, limits: Mapping[str, float]) -> bool:
+    """Whether what became slower is a failure: always, or where there are limits, if it is certainly below its own."""
+    if not limits:
+        return True
+    high = record.compared.speed_high_ratio if record.compared else None
+    return high is not None and record.test in limits and high < limits[record.test]
+
+
+def _judge_changes(summary: BenchSummary, around: Around) -> Iterator[Finding]:
+    del summary
+    if around.changes:
+        names = ", ".join(name for name, _, _ in around.changes)
+        evidence = tuple(
+            Evidence(name=name, value=f"was {was}, is {now}", source="baseline") for name, was, now in around.changes
+        )
+        message = f"the machine is not as it was when the baseline was saved: {names}"
+        hint = "What became slower or faster may come of it."
+        yield make("machine-changed", "info", "machine", message, evidence, hint)
+
+
+def _judge_interference(summary: BenchSummary) -> Iterator[Finding]:
+    """Name who used the processors meanwhile: what was measured is not the machine's own speed then."""
+    used = sum(item.cores_used for item in summary.interference)
+    if used <= BUSY_CORES:
+        return
+    first = summary.interference[0]
+    evidence = tuple(
+        Evidence(
+            name=f"{item.process or '?'}[{item.pid}]", value=f"{item.cores_used:.2f} cores", source="/proc/PID/stat"
+        )
+        for item in summary.interference
+    )
+    message = f"others used {used:.1f} cores meanwhile, {first.process or '?'}[{first.pid}] most of all"
+    hint = "Results are of a machine that is busy: some tests are slower then, and some, on one core, even faster."
+    yield make("others-interfere", "info", "processors", message, evidence, hint)
+
+
+def describe(record: BenchRecord) -> str:
+    """Name a test and its path."""
+    where = record.address or "AF_UNIX"
+    back = " towards the client" if record.direction == "to-client" else ""
+    return f"{record.test} over {record.proto} to {where}, {record.placement.replace('-', ' ')}{back}".replace(
+        " over unix to AF_UNIX", " over AF_UNIX"
+    )
+
+
+def make(  # noqa: PLR0913, PLR0917 - what a finding has
+    code: str, severity: str, subject: str, message: str, evidence: tuple[Evidence, ...], hint: str | None = None
+) -> Finding:
+    """Make a finding."""
+    return Finding(
+        code=code, severity=severity, subject=subject, message=message, evidence=evidence, hint=hint, fix=None, see=()
+    )

@@ -19,9 +19,9 @@ VERDICTS = ("slower", "faster", "no-change", "inconclusive", "not-compared")
 class BenchBucket:
     """How many round trips took so long."""
 
-    low_ms: float = fact("Least time of this bucket, included.")
-    high_ms: float = fact("Most time of this bucket, included.")
-    counted: int = fact("Round trips that took so long.")
+    from_ms: float = fact("Shortest round trip that it counts.")
+    below_ms: float = fact("Round trips as long as this, or longer, are in a later bucket.")
+    count: int = fact("Round trips in it.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,8 +92,27 @@ class BenchRecord:
     errno: str | None = fact("The system's own word for that.")
     measure: str = fact("Name of the field that slices hold.")
     slices: tuple[float, ...] = detail("What each slice measured, in the order in which they were taken.")
+    run_slices: tuple[int, ...] = detail("How many of them each run took.")
     histogram: tuple[BenchBucket, ...] = detail("Round trips by their duration, in buckets of less than 1 % error.")
     compared: BenchComparison | None = detail("How it does beside the baseline; null if there is none.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchParameters:
+    """What was asked for: results with other parameters are not to be compared."""
+
+    time_s: float | None = fact("Seconds to measure each test; null for the usual.")
+    total_bytes: int | None = fact("Bytes to send in each slice; null where it was measured for a time.")
+    streams: int = fact("Connections at a time, in stream and udp.")
+    size_bytes: int | None = fact("Bytes of a write, a request or a datagram; null for the usual.")
+    window_bytes: int | None = fact("Socket buffers; null for the kernel's own.")
+    reverse: bool = fact("Whether the server sent.")
+    bidir: bool = fact("Whether both sent.")
+    congestion: str | None = fact("Congestion control that was asked for; null for the system's.")
+    affinity: tuple[int, ...] | None = fact("Cores of the client and the server that were asked for.")
+    busy_poll: bool = fact("Whether both ends of rr waited awake.")
+    graceful: bool = fact("Whether crr closed as most programs do.")
+    sources: int = fact("Addresses from which crr connected.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,12 +156,12 @@ class BenchSummary:
     rounds: int = fact("How often each test was measured; each time is a slice.")
     runs: int = fact("Runs that were made, of so many rounds each.")
     machine: BenchMachine = fact("What the machine was.")
+    parameters: BenchParameters = fact("What was asked for.")
     load_before: float | None = metric("Load average over a minute when it began.")
     interference: tuple[BenchInterference, ...] = detail("Processes of others that used the processors, most first.")
     steal_ratio: float | None = metric("Share of the processors' time that the host gave to others, 0 to 1.")
     throttled_ms: float | None = metric("How long the control group's quota stopped its processes.")
     compared_with: str | None = fact("When the baseline was saved; null if nothing was compared.")
-    saved_to: str | None = fact("File that the baseline was written to; null if none was.")
     sentence: str | None = fact("Whether a service or the stack takes the time; null if none was asked.")
 
 

@@ -64,7 +64,7 @@ class PingRecord:
         "Clock of most round trips, or for them if there is none; null if no socket was had.", CLOCKS
     )
     source: str | None = fact("Source address asked for; null leaves it to the kernel.")
-    interval_s: float = fact("Seconds from one probe to the next.")
+    interval_s: float = fact("Seconds from one probe to the next; 0 if each follows the answer to the last.")
     size_bytes: int = fact("Bytes of payload in each probe.")
     fragments: int | None = fact("Packets in which each probe leaves, by the mtu; null where that was not read.")
     sent: int = metric("Probes that were sent.")
@@ -73,6 +73,7 @@ class PingRecord:
     loss_ratio: float | None = metric("Lost of sent, 0 to 1; null when nothing was sent.")
     not_sent: int = metric("Probes that the system refused to send.")
     rate_pps: float | None = metric("Probes sent a second, from the first to the last; null for fewer than two.")
+    timed: int = metric("Received probes whose round trip was measured; of a flood it is the first of each burst.")
     duplicates: int = metric("Further replies to a probe that had one.")
     corrupted: int = metric("Replies whose payload or checksum was wrong; not received.")
     late: int = metric("Replies after the timeout; not received.")
@@ -108,7 +109,9 @@ class PingRecord:
         "The round trips of received probes in buckets, four to each power of two; empty ones are left out."
     )
     refused: tuple[Refusal, ...] = detail("Better methods that were refused, best first.")
-    replies: tuple[PingReply, ...] | None = detail("The fate of each probe; null where it was not kept.")
+    replies: tuple[PingReply, ...] | None = detail(
+        "The fate of each probe, or of the last 65536; null where it was not kept."
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

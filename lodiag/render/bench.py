@@ -194,8 +194,8 @@ def _draw(buckets: Sequence[BenchBucket]) -> list[str]:
     """Draw a bar for each of few buckets, which are two to a power of two; the last takes in all that is longer."""
     counts: dict[int, int] = {}
     for bucket in buckets:
-        index = _octave((bucket.low_ms + bucket.high_ms) / 2 * US_PER_MS)
-        counts[index] = counts.get(index, 0) + bucket.counted
+        index = _octave((bucket.from_ms + bucket.below_ms) / 2 * US_PER_MS)
+        counts[index] = counts.get(index, 0) + bucket.count
     first = min(counts)
     rows = {index: counts.get(index, 0) for index in range(first, min(max(counts), first + MOST_BARS - 1) + 1)}
     beyond = sum(count for index, count in counts.items() if index not in rows)

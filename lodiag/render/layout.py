@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from lodiag.model import Missing, Report
-    from lodiag.model.audit import AuditRecord, AuditSummary
+    from lodiag.model.audit import AuditRecord
     from lodiag.model.check import CheckRecord
     from lodiag.model.conns import ConnRecord
+    from lodiag.model.iface import IfaceRecord, IfaceSummary
     from lodiag.model.map import FlowRecord
     from lodiag.model.ping import PingRecord
     from lodiag.model.trace import HopProbe, HopRecord, TraceSummary
@@ -41,18 +42,23 @@ def lay_out(report: Report[Any, Any], columns: Sequence[str] = ()) -> list[Table
 
 def headline(report: Report[Any, Any]) -> str | None:
     """Lines above the tables, where the summary says what they do not."""
-    if report.command == "who":
-        return text(report.summary.sentence)
-    if report.command == "bench":
-        from lodiag.render import bench
+    write = _HEADLINES.get(report.command)
+    return None if write is None else write(report)
 
-        return bench.headline(report)
-    if report.command == "check":
-        return text(report.summary.verdict)
-    if report.command == "audit":
-        return _count_exposed(report.summary)
-    if report.command != "trace":
-        return None
+
+def _head_bench(report: Report[Any, Any]) -> str | None:
+    from lodiag.render import bench
+
+    return bench.headline(report)
+
+
+def _head_iface(report: Report[Any, IfaceSummary]) -> str | None:
+    from lodiag.render import ifaces
+
+    return ifaces.tell_change(report.summary.change)
+
+
+def _head_trace(report: Report[Any, TraceSummary]) -> str:
     found = report.summary
     name = text(found.target) if found.target == found.address else f"{text(found.target)} ({found.address})"
     port = "" if found.port is None else f", port {found.port}"
@@ -100,7 +106,8 @@ def _ping(report: Report[PingRecord, Any]) -> list[Table]:
     records = report.records
     if any(record.fragments is not None for record in records) or len({r.size_bytes for r in records}) > 1:
         return [_sweep(records)]
-    counts = ["sent", "received", "lost", "loss", "duplicates"]
+    in_haste = any(record.interval_s == 0 for record in records)
+    counts = ["sent", "received", "lost", "loss", "duplicates", *(["per second"] if in_haste else [])]
     times = ["min", "avg", "max", "stddev", "p50", "p95", "p99", "jitter", "user"]
     named = any(record.target != record.address for record in records)
     who = ["target", "address"] if named else ["address"]
@@ -114,6 +121,7 @@ def _ping(report: Report[PingRecord, Any]) -> list[Table]:
             str(r.lost),
             percent(r.loss_ratio),
             str(r.duplicates),
+            *([text(None if r.rate_pps is None else round(r.rate_pps))] if in_haste else []),
         ]
         for r in records
     ]
@@ -300,6 +308,13 @@ def _map(report: Report[FlowRecord, Any]) -> list[Table]:
     return tables
 
 
+def _iface(report: Report[IfaceRecord, IfaceSummary]) -> list[Table]:
+    from lodiag.render import ifaces
+
+    drawn = ifaces.list_tables(report.records, report.summary)
+    return [Table(headers, rows, frozenset(headers) & ifaces.NUMBERS) for headers, rows in drawn if rows]
+
+
 def _bench(report: Report[Any, Any]) -> list[Table]:
     from lodiag.render import bench
 
@@ -332,20 +347,22 @@ def _audit(report: Report[AuditRecord, Any]) -> list[Table]:
     return [Table(headers, folded, frozenset())]
 
 
-def _count_exposed(found: AuditSummary) -> str:
-    sockets = "1 socket" if found.sockets == 1 else f"{found.sockets} sockets"
-    held = (
-        f"; {found.expectations - found.unmet} of {found.expectations} expectations hold" if found.expectations else ""
-    )
-    return f"{sockets}: {found.exposed} exposed, {found.sockets - found.exposed} on the loopback alone{held}"
-
-
 _LAYOUTS: dict[str, Callable[[Report[Any, Any]], list[Table]]] = {
     "ping": _ping,
     "trace": _trace,
     "bench": _bench,
     "who": _who,
     "map": _map,
+    "iface": _iface,
     "check": _check,
     "audit": _audit,
+}
+
+_HEADLINES: dict[str, Callable[[Report[Any, Any]], str | None]] = {
+    "who": lambda report: text(report.summary.sentence),
+    "bench": _head_bench,
+    "check": lambda report: text(report.summary.verdict),
+    "audit": lambda report: text(report.summary.verdict),
+    "iface": _head_iface,
+    "trace": _head_trace,
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from typing import NamedTuple
 
 from lodiag.system.machine import list_own_groups, read
@@ -11,18 +12,20 @@ KTHREADD = 2
 """Parent of the kernel's threads, which do what others ask for: the work of softirqs is the benchmark's own."""
 
 UTIME, PPID = 14 - 3, 4 - 3
-"""Indices among the fields of proc_pid_stat(5) that follow the second; stime follows utime."""
+"""Indices among the fields of proc_pid_stat(5) that follow the second; after utime come stime, and cutime and cstime,
+which are those of children that have ended and were waited for."""
 
 STEAL = 8
 """Index of the time that a host gave to others, on the line "cpu" of proc_stat(5)."""
 
 
 class Time(NamedTuple):
-    """Ticks that a process has used."""
+    """Ticks that a process has used, and those that its children had used when they ended."""
 
     name: str
     parent: int
     ticks: int
+    inherited: int
 
 
 class Census(NamedTuple):
@@ -60,8 +63,9 @@ def _read_times() -> dict[int, Time]:
         if name.isdecimal() and (line := read(f"/proc/{name}/stat")):
             before, _, after = line.rpartition(")")  # the name may hold any itself
             fields = after.split()
-            ticks = int(fields[UTIME]) + int(fields[UTIME + 1])
-            found[int(name)] = Time(before.partition("(")[2], int(fields[PPID]), ticks)
+            user, system, of_children, in_children = map(int, fields[UTIME : UTIME + 4])
+            command = before.partition("(")[2]
+            found[int(name)] = Time(command, int(fields[PPID]), user + system, of_children + in_children)
     return found
 
 
@@ -74,12 +78,17 @@ def _read_throttled() -> int | None:
 def list_strangers(before: Census, after: Census, own: frozenset[int]) -> list[tuple[int, str, int]]:
     """Processes that are neither ``own`` nor the kernel's, with the ticks that each used between the two, most first.
 
-    What began in between counts from its beginning; what began and ended in between is not seen.
+    What began in between counts from its beginning. What also ended in between is its parent's, if that has waited for
+    it: so are the tests of a test runner, of which none lives long.
     """
+    ended = Counter[int]()
+    for pid, then in before.times.items():
+        if pid not in after.times:
+            ended[then.parent] += then.ticks + then.inherited
     found = []
     for pid, now in after.times.items():
-        then = before.times.get(pid)
-        used = now.ticks - (then.ticks if then else 0)
+        was = before.times.get(pid) or Time(now.name, now.parent, 0, 0)
+        used = now.ticks - was.ticks + max(now.inherited - was.inherited - ended[pid], 0)
         if used > 0 and pid not in own and now.parent not in own and KTHREADD not in {pid, now.parent}:
             found.append((pid, now.name, used))
     return sorted(found, key=lambda item: -item[2])

@@ -55,13 +55,13 @@ def enable(sock: socket.socket, family: str) -> bool:
     return True
 
 
-def enable_ttl(sock: socket.socket, family: str) -> None:
-    """Ask for the TTL of what arrives; it stays unknown where the system does not tell."""
+def enable_ttl(sock: socket.socket, family: str, *, on: bool = True) -> None:
+    """Ask for the TTL of what arrives, or no longer; it stays unknown where the system does not tell."""
     try:
         if family == "ipv6":
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVHOPLIMIT, 1)
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVHOPLIMIT, on)
         elif hasattr(socket, "MSG_ERRQUEUE"):
-            sock.setsockopt(socket.IPPROTO_IP, IP_RECVTTL, 1)
+            sock.setsockopt(socket.IPPROTO_IP, IP_RECVTTL, on)
     except (OSError, AttributeError):  # then reply_ttl is None
         return
 

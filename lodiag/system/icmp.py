@@ -1,22 +1,20 @@
-"""ICMP echo over icmplib's sockets, with own packets and an own receive path.
+"""ICMP echo with own packets and an own receive path.
 
-icmplib opens and binds the socket and knows what the systems differ in. What it offers to send and
-receive with is not used: it times by the wall clock, reads at most 1024 bytes, takes a firewall's
-EPERM for a broadcast, and matches replies by identifier and number alone.
+What icmplib offers to send and receive with is not used: it times by the wall clock, reads at most 1024 bytes,
+takes a firewall's EPERM for a broadcast, and matches replies by identifier and number alone.
 """
 
 from __future__ import annotations
 
 import os
+import socket
 from collections import deque
 from dataclasses import replace
 from time import perf_counter_ns
 from typing import TYPE_CHECKING
 
-from icmplib import ICMPv4Socket, ICMPv6Socket
-from icmplib.exceptions import ICMPSocketError
-
 from lodiag.system import errqueue
+from lodiag.system.icmp_socket import open_icmp_socket
 from lodiag.system.packets import (
     ECHO_HEADER,
     ECHO_REPLY,
@@ -29,12 +27,11 @@ from lodiag.system.packets import (
     resembles,
 )
 from lodiag.system.probe import Answer, SendError, unwrap_seq
-from lodiag.system.sockopts import refuse_echo_requests, refuse_other_replies, set_ttl, translate_open_error
+from lodiag.system.sockopts import refuse_echo_requests, refuse_other_replies, set_ttl
 from lodiag.system.stamping import Stamper
 from lodiag.system.stamps import find_stamp
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Iterable
 
     from lodiag.system.packets import EchoMessage
@@ -57,24 +54,18 @@ class IcmpProbe:
 
     def __init__(self, family: str, address: str, method: str, *, source: str | None, size_bytes: int) -> None:
         """Open the socket: ``MethodRefusedError`` without permission, ``SendError`` if ``source`` is unusable."""
-        kind = ICMPv4Socket if family == "ipv4" else ICMPv6Socket
-        try:
-            self._icmp = kind(address=source, privileged=method == "icmp-raw")
-        except ICMPSocketError as error:
-            cause = error.__context__
-            raise translate_open_error(cause if isinstance(cause, OSError) else OSError(str(error))) from error
-        self.method = "icmp-raw" if self._icmp.is_privileged else "icmp-datagram"
-        self._sock: socket.socket = self._icmp.sock
-        self._sock.settimeout(0)
+        self._sock = open_icmp_socket(family, method, source)
+        self._is_raw = self._sock.type == socket.SOCK_RAW
+        self.method = "icmp-raw" if self._is_raw else "icmp-datagram"
         self._family, self._address, self._size = family, address, size_bytes
         self._room = size_bytes + BESIDES_PAYLOAD_BYTES
         self._ident = int.from_bytes(os.urandom(2), "big")
         self._key = os.urandom(8)
         self._last_seq = 0
         self._ttl: int | None = None
-        self._has_queue = not self._icmp.is_privileged and errqueue.enable(self._sock, family)
+        self._has_queue = not self._is_raw and errqueue.enable(self._sock, family)
         errqueue.enable_ttl(self._sock, family)
-        if self._icmp.is_privileged:
+        if self._is_raw:
             refuse_echo_requests(self._sock, family)
             refuse_other_replies(self._sock, family, self._ident)
         self._stamper = Stamper(self._sock)
@@ -93,12 +84,15 @@ class IcmpProbe:
         """Have the kernel stamp requests and replies."""
         return self._stamper.use(clock, closely=closely)
 
+    def _payload(self, seq: int) -> bytes:
+        return make_payload(self._key, seq, self._size)
+
     def send(self, seq: int, ttl: int | None = None) -> int:
         """Send echo request ``seq``."""
         if ttl is not None and ttl != self._ttl:
             set_ttl(self._sock, self._family, ttl)
             self._ttl = ttl
-        packet = encode_echo(self._family, self._ident, seq, make_payload(self._key, seq, self._size))
+        packet = encode_echo(self._family, self._ident, seq, self._payload(seq))
         self._last_seq = seq
         if self._has_queue:
             errqueue.clear_pending(self._sock)
@@ -108,7 +102,7 @@ class IcmpProbe:
         except OSError as error:
             self._read_stamps()
             raise SendError(error, self._stamper.retract_send(seq)) from error
-        if not self._icmp.is_privileged:
+        if not self._is_raw:
             # Linux replaces the identifier of a datagram socket by its port, which it chooses at the first send.
             self._ident = self._sock.getsockname()[1] or self._ident
         return sent_ns
@@ -153,7 +147,7 @@ class IcmpProbe:
         seq = unwrap_seq(message.seq, self._last_seq)
         if seq < 1:
             return None
-        expected = make_payload(self._key, seq, self._size)
+        expected = self._payload(seq)
         if message.icmp_type != ECHO_REPLY[self._family]:
             # An error quotes as much as it likes of what we sent.
             ours = expected.startswith(message.payload[: len(expected)])
@@ -212,4 +206,4 @@ class IcmpProbe:
 
     def close(self) -> None:
         """Close the socket."""
-        self._icmp.close()
+        self._sock.close()

@@ -54,14 +54,16 @@ class Stamper:
         self._left_ns: dict[int, int] = {}
         self._departed: set[int] = set()
 
-    def use(self, clock: str, *, closely: bool = False) -> bool:
+    def use(self, clock: str, *, closely: bool = False, on_request: bool = False) -> bool:
         """Time by this clock from now on; whether it is to be had.
 
         ``closely`` has the kernel tell as well what leaves the queue of the interface, if it is to stamp what is sent.
+        ``on_request`` has it stamp of what is sent only the messages that ask for that by a control message.
         """
         if clock == "user":
             return True
         flags = FLAGS[clock] | (TX_SOFTWARE if closely and clock == "kernel" else 0)
+        flags &= ~TX_SCHED if on_request else -1
         if sys.platform != "linux" or not self._set(flags):
             return False
         self.clock, self._flags = clock, flags

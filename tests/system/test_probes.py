@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import re
 import select
 import socket
 import sys
@@ -12,10 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from running import ALLOW_ICMP_DATAGRAM, LO_UP, run_in_world
+from running import ALLOW_ICMP_DATAGRAM, LO_UP, require_loopback, run_in_world
 
 from lodiag.model import CLOCKS
-from lodiag.system import System
+from lodiag.system import System, icmp_socket
 from lodiag.system.probe import MethodRefusedError, SendError, unwrap_seq
 from lodiag.system.udp import UdpProbe
 from lodiag.system.waiting import SELECT_LIMIT, wait
@@ -239,7 +240,7 @@ def test_a_closed_probe_gives_its_descriptors_back(opener: Opener) -> None:
     descriptors = Path("/proc/self/fd")
     if not descriptors.is_dir():
         pytest.skip("no /proc to count descriptors in")
-    gc.collect()  # a socket that icmplib could not bind is closed when it is collected
+    gc.collect()
     before = len(list(descriptors.iterdir()))
     probe = opener()
     ask(probe, 1)
@@ -269,6 +270,24 @@ def test_hundreds_of_raw_sockets_do_not_drown_each_other(family: str) -> None:
     finally:
         opener.close()
     assert all(answer is not None and answer.is_reply for answer in answers)
+
+
+@pytest.mark.parametrize("family", ADDRESSES)
+def test_the_errors_of_others_do_not_drown_a_raw_socket(family: str) -> None:
+    """Each datagram to a closed port makes an error, which every raw socket could be given."""
+    opener = Opener("icmp-raw", family)
+    kind = socket.AF_INET if family == "ipv4" else socket.AF_INET6
+    try:
+        probe = opener()
+        with socket.socket(kind, socket.SOCK_DGRAM) as flood, socket.socket(kind, socket.SOCK_DGRAM) as closed:
+            closed.bind((ADDRESSES[family], 0))
+            closed.connect(closed.getsockname())  # so that it takes in nothing from others, and they get an error
+            for _ in range(2_000):
+                flood.sendto(b"x" * 500, closed.getsockname())
+        _, answer = ask(probe, 1)
+    finally:
+        opener.close()
+    assert answer.is_reply
 
 
 @pytest.mark.parametrize("family", ADDRESSES)
@@ -329,3 +348,19 @@ def test_the_port_held_for_udp_cannot_be_taken() -> None:
 )
 def test_wire_numbers_are_unwrapped(wire: int, last_sent: int, whole: int) -> None:
     assert unwrap_seq(wire, last_sent) == whole
+
+
+@pytest.mark.parametrize(("family", "address"), ADDRESSES.items())
+@pytest.mark.parametrize("method", ["icmp-datagram", "icmp-raw"])
+def test_icmplib_opens_what_is_opened_without_it_on_linux(family: str, address: str, method: str) -> None:
+    require_loopback(address)
+    try:
+        with icmp_socket.open_icmp_socket(family, method, address) as sock:
+            expected = sock.type, sock.proto, sock.getsockname()[0]
+    except MethodRefusedError as refused:
+        with pytest.raises(MethodRefusedError, match=re.escape(str(refused))):
+            icmp_socket._open_by_icmplib(family, method, address)  # noqa: SLF001 - what other systems get
+        return
+    with icmp_socket._open_by_icmplib(family, method, address) as sock:  # noqa: SLF001 - likewise
+        gc.collect()
+        assert (sock.type, sock.proto, sock.getsockname()[0], sock.gettimeout()) == (*expected, 0)
