@@ -27,7 +27,7 @@ LAYERS = (
     ("report",),
     ("oddities",),
     ("echo", "hops", "pathmtu", "sockets", "changes", "benches"),
-    ("snapshot", "answers", "paths", "flood"),
+    ("snapshot", "answers", "paths", "flood", "fans", "timetable"),
     ("ping", "trace", "bench", "conns", "who", "pairs", "nodes", "mirrors", "peers"),
     ("schedule",),
     ("watch", "rounds", "flows"),

@@ -73,6 +73,7 @@ def test_importing_lodiag_costs_nothing() -> None:
         (["ping", "-c1", "--json", "127.0.0.1"], JSON_MODULES),
         (["ping", "-c1", "--json", "--method", "udp", "127.0.0.1"], JSON_MODULES),
         (["ping", "-c1", "--method", "udp", "127.0.0.1"], {"dataclasses"} | TABULATE),
+        (["ping", "-c1", "--json", "127.0.0.0/26"], JSON_MODULES),
         (["ping", "-f", "-c9", "--json", "127.0.0.1"], JSON_MODULES),
         (["trace", "--json", "127.0.0.1"], JSON_MODULES | PSUTIL),
         (["bench", "rr", "-n1", "--quick", "--json"], JSON_MODULES | PSUTIL),
