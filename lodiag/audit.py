@@ -7,25 +7,24 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from lodiag.baseline import read_baseline
-from lodiag.errors import ConfigError
-from lodiag.judge.audit import Audit, judge_audit
+from lodiag.judge.audit import Audit, judge_audit, tell_verdict
 from lodiag.judge.exposure import classify, is_of_loopback
 from lodiag.judge.servers import identify
 from lodiag.model import Missing, Refusal
 from lodiag.model.audit import EXPOSURES, AuditCount, AuditForward, AuditRecord, AuditSummary
 from lodiag.options import STATES, ConnsOptions
 from lodiag.peers import Peers, count_peers, place_of
-from lodiag.policy import NEW, parse_expectation, read_policy
 from lodiag.report import ReportMaker
 from lodiag.sockets import HIDDEN, LISTENING, Describer
 from lodiag.system import System
 from lodiag.system.facts import Question
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from lodiag.model import Report
     from lodiag.model.conns import ConnRecord
+    from lodiag.policy import Expectation
     from lodiag.system.facts import Forward, Forwards, Namespaces, Opening, SocketTable
 
 ASKED = Question(states=frozenset(STATES) - {"bound"}, everywhere=True)
@@ -63,47 +62,78 @@ def audit_bindings(  # noqa: PLR0913 - what it is judged by, and how it is read
 
     """
     options = ConnsOptions(source=source, with_cmdline=True)  # by which servers are told; taken out again below
-    expected = [*map(parse_expectation, expect), *(read_policy(policy) if policy is not None else ())]
-    names = [item.name for item in expected]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        message = f"{twice[:80]!r} is expected twice"
-        raise ConfigError(message, "Give all classes that are allowed at once, as in 5432=loopback,none.")
-    if baseline is None and any(item.selector == NEW for item in expected):
-        message = "what is new cannot be told without a baseline"
-        raise ConfigError(message, "Give an earlier report: --baseline FILE.")
     machine = system or System()
+    expected = _read_expectations(expect, policy, baseline, machine)
     earlier = None if baseline is None else read_baseline(baseline, _read_range(machine))
     maker = ReportMaker("audit", machine)
     table = machine.list_sockets(source, ASKED)
-    around = _Around(machine.find_openings(), machine.read_forwards(), machine.count_namespaces())
+    around = _look_around(machine)
     records = _make_records(table, options, machine, around)
     records.sort(key=_order)
     if earlier is not None:
         records = [replace(record, since_baseline=earlier.compare(record)) for record in records]
-    verdict = judge_audit(Audit(records, expected, around.openings, around.forwards.rules or (), table.source))
-    summary = replace(
-        _count(records, table, around.forwards),
+    judged = judge_audit(Audit(records, expected, around.openings, around.forwards.rules or (), table.source))
+    summary = AuditSummary(
+        verdict=tell_verdict(records, len(expected), judged.unmet),
+        sockets=len(records),
+        exposed=sum(record.exposed for record in records),
+        counts=tuple(_count(records)),
+        interfaces=around.interfaces,
+        forwards=None if around.forwards.rules is None else tuple(map(_tell_forward, around.forwards.rules)),
         policy=policy,
         expectations=len(expected),
-        unmet=verdict.unmet,
+        unmet=len(judged.unmet),
         baseline=None if earlier is None else earlier.made_at,
+        refused=tuple(Refusal(method=name, reason=reason) for name, reason in table.refused),
     )
     return maker.make(
         source=table.source,
         summary=summary,
         records=records if with_cmdline else [_hide_cmdline(record) for record in records],
-        findings=verdict.findings,
+        findings=judged.findings,
         missing=list(_find_missing(table, records, around)),
     )
 
 
+def _read_expectations(
+    words: Sequence[str], policy: str | None, baseline: str | None, system: System
+) -> Sequence[Expectation]:
+    if not words and policy is None:
+        return ()
+    from lodiag.policy import read_expectations
+
+    return read_expectations(words, policy, has_baseline=baseline is not None, system=system)
+
+
 class _Around(NamedTuple):
-    """What else decides who reaches a socket, and what is not seen."""
+    """What else decides who reaches a socket, and what is not seen.
+
+    ``loopbacks`` and ``interfaces`` are the names of those that are the loopback's, and of the others that are up;
+    ``places`` are the interfaces that addresses are on. ``None`` where that is not told.
+    """
 
     openings: tuple[Opening, ...]
     forwards: Forwards
     namespaces: Namespaces
+    loopbacks: frozenset[str]
+    interfaces: tuple[str, ...] | None
+    places: Mapping[str, str] | None
+
+
+def _look_around(system: System) -> _Around:
+    links, addresses = system.list_links(), system.list_addresses()
+    names = {link.ifindex: link.ifname for link in links or ()}
+    loopbacks = frozenset(interface.name for interface in system.list_loopback_interfaces() or ())
+    return _Around(
+        openings=system.find_openings(),
+        forwards=system.read_forwards(),
+        namespaces=system.count_namespaces(),
+        loopbacks=loopbacks,
+        interfaces=None
+        if links is None
+        else tuple(link.ifname for link in links if link.is_up and link.ifname not in loopbacks),
+        places=None if addresses is None else {item.local: names.get(item.ifindex, "") for item in addresses},
+    )
 
 
 def _read_range(system: System) -> range:
@@ -129,21 +159,17 @@ def _make_records(table: SocketTable, options: ConnsOptions, system: System, aro
     rows = [row for row in table.sockets if row.state in LISTENING and row.local[1]]
     describer = Describer(system, options)
     described = [describer.describe(row, owners) for row, owners in zip(rows, describer.find_owners(rows), strict=True)]
-    loopbacks = {interface.name for interface in system.list_loopback_interfaces() or ()}
-    peers = count_peers(rows, table.sockets, system)
-    return [
-        _make_record(found, peers.get(place_of(row)), loopbacks, around)
-        for row, found in zip(rows, described, strict=True)
-    ]
+    peers = count_peers(rows, table.sockets, around.places, system)
+    return [_make_record(found, peers.get(place_of(row)), around) for row, found in zip(rows, described, strict=True)]
 
 
-def _make_record(found: ConnRecord, peers: Peers | None, loopbacks: Container[str], around: _Around) -> AuditRecord:
-    exposure = classify(found, loopbacks)
+def _make_record(found: ConnRecord, peers: Peers | None, around: _Around) -> AuditRecord:
+    exposure = classify(found, around.loopbacks)
     opened_by = tuple(_find_openers(found, exposure, around))
     exposed = not is_of_loopback(exposure) or bool(opened_by)
     owners = [(owner.process, owner.cmdline) for owner in found.owners or ()]
     server, told_by = identify(owners, found.unit, found.user, found.local.port) or (None, None)
-    seen = peers or (Peers(0, 0) if found.proto == "tcp" else None)
+    seen = peers or (Peers(0, 0, 0) if found.proto == "tcp" else None)
     return AuditRecord(
         proto=found.proto,
         family=found.family,
@@ -153,6 +179,7 @@ def _make_record(found: ConnRecord, peers: Peers | None, loopbacks: Container[st
         exposed=exposed,
         opened_by=opened_by,
         interface=found.interface,
+        address_interface=(around.places or {}).get(found.local.address) or None,
         v6only=found.v6only,
         owners=found.owners,
         uid=found.uid,
@@ -164,6 +191,7 @@ def _make_record(found: ConnRecord, peers: Peers | None, loopbacks: Container[st
         identified_by=told_by,
         peers=None if seen is None else seen.all,
         local_peers=None if seen is None else seen.local,
+        loopback_peers=None if seen is None else seen.by_loopback,
         could_be_loopback=seen.all == seen.local if exposed and seen is not None and seen.all else None,
         since_baseline=None,
         inode=found.inode,
@@ -188,20 +216,10 @@ def _hide_cmdline(record: AuditRecord) -> AuditRecord:
     return replace(record, owners=tuple(owner._replace(cmdline=None) for owner in record.owners))
 
 
-def _count(records: Sequence[AuditRecord], table: SocketTable, forwards: Forwards) -> AuditSummary:
+def _count(records: Sequence[AuditRecord]) -> Iterator[AuditCount]:
     tally = Counter((record.proto, record.exposure) for record in records)
-    counts = sorted(tally.items(), key=lambda item: (item[0][0], EXPOSURES.index(item[0][1])))
-    return AuditSummary(
-        sockets=len(records),
-        exposed=sum(record.exposed for record in records),
-        counts=tuple(AuditCount(proto=p, exposure=e, sockets=n) for (p, e), n in counts),
-        forwards=None if forwards.rules is None else tuple(map(_tell_forward, forwards.rules)),
-        policy=None,
-        expectations=0,
-        unmet=0,
-        baseline=None,
-        refused=tuple(Refusal(method=name, reason=reason) for name, reason in table.refused),
-    )
+    for (proto, exposure), number in sorted(tally.items(), key=lambda item: (item[0][0], EXPOSURES.index(item[0][1]))):
+        yield AuditCount(proto=proto, exposure=exposure, sockets=number)
 
 
 def _find_missing(table: SocketTable, records: Sequence[AuditRecord], around: _Around) -> Iterator[Missing]:

@@ -36,12 +36,18 @@ class Baseline:
     def __init__(self, made_at: str, sockets: list[Known], ephemeral: Container[int]) -> None:
         """Keep them; ``ephemeral`` are the ports that the kernel gives, which differ from one start to the next."""
         self.made_at = made_at
-        self._sockets, self._ephemeral = sockets, ephemeral
+        self._ephemeral = ephemeral
+        self._by_port: dict[tuple[str, int], list[Known]] = {}
+        self._given: set[tuple[object, ...]] = set()
+        for known in sockets:
+            self._by_port.setdefault((known.proto, known.port), []).append(known)
+            if known.port in ephemeral and known.processes:
+                self._given.add(_tell_apart_from_port(known))
 
     def compare(self, record: AuditRecord) -> str:
         """Say what is new of a socket, in the words of ``NEWS``."""
         own = describe(record)
-        there = [known for known in self._sockets if (known.proto, known.port) == (own.proto, own.port)]
+        there = self._by_port.get((own.proto, own.port), [])
         same = [known for known in there if known[1:4] == own[1:4]] or [
             known for known in there if _rank(known) == WIDE
         ]
@@ -49,13 +55,13 @@ class Baseline:
             return "known" if any(_may_be_same_owner(own, known) for known in same) else "other-owner"
         if there:
             return "wider" if _rank(own) < min(map(_rank, there)) else "new"
-        return "known" if any(self._is_same(own, known) for known in self._sockets) else "new"
+        # What takes any port may have another after each start.
+        is_given = own.port in self._ephemeral and bool(own.processes)
+        return "known" if is_given and _tell_apart_from_port(own) in self._given else "new"
 
-    def _is_same(self, own: Known, known: Known) -> bool:
-        """Whether a socket may be another's successor that was given another port."""
-        is_alike = (known.proto, known.address, known.exposure) == (own.proto, own.address, own.exposure)
-        are_given = own.port in self._ephemeral and known.port in self._ephemeral
-        return is_alike and are_given and bool(own.processes) and known.processes == own.processes
+
+def _tell_apart_from_port(known: Known) -> tuple[object, ...]:
+    return known.proto, known.address, known.exposure, known.processes
 
 
 def describe(record: AuditRecord) -> Known:

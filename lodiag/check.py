@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from lodiag.checkrun import Run
     from lodiag.model import Report
 
-USUAL_FILE = "lodiag.toml"
 FAILED = ("fail", "timeout", "error", "interrupted")
 
 

@@ -9,17 +9,18 @@ from lodiag.answers import DUAL_STACK, rank
 from lodiag.targets import is_loopback
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Container, Iterable, Mapping, Sequence
 
     from lodiag.system import System
     from lodiag.system.facts import Socket
 
 
 class Peers(NamedTuple):
-    """How many connections a listener has, and how many of them are of this host."""
+    """How many connections a listener has, how many of them are of this host, and how many came by the loopback."""
 
     all: int
     local: int
+    by_loopback: int
 
 
 def place_of(row: Socket) -> tuple[object, ...]:
@@ -27,17 +28,21 @@ def place_of(row: Socket) -> tuple[object, ...]:
     return row.proto, row.family, row.local, row.interface_index
 
 
-def count_peers(listeners: Sequence[Socket], rows: Iterable[Socket], system: System) -> Mapping[object, Peers]:
-    """Count the connections of TCP listeners, by where those are bound: of several that share a place, all have all."""
+def count_peers(
+    listeners: Sequence[Socket], rows: Iterable[Socket], own: Container[str] | None, system: System
+) -> Mapping[object, Peers]:
+    """Count the connections of TCP listeners, by where those are bound: of several that share a place, all have all.
+
+    ``own`` are the addresses of this host; where they are not told, each that matters is tried.
+    """
     by_port: dict[int, list[Socket]] = {}
     for row in listeners:
         if row.proto == "tcp":
             by_port.setdefault(row.local[1], []).append(row)
-    addresses = system.list_addresses()
-    own = None if addresses is None else {address.local for address in addresses}
     seen: dict[str, bool] = {}
     every: Counter[object] = Counter()
     local: Counter[object] = Counter()
+    by_loopback: Counter[object] = Counter()
     for row in rows:
         if row.proto != "tcp" or row.remote is None or row.local[1] not in by_port:
             continue
@@ -50,7 +55,8 @@ def count_peers(listeners: Sequence[Socket], rows: Iterable[Socket], system: Sys
             seen[address] = is_own or is_loopback(address)
         every[place] += 1
         local[place] += seen[address]
-    return {place: Peers(count, local[place]) for place, count in every.items()}
+        by_loopback[place] += is_loopback(row.local[0])
+    return {place: Peers(count, local[place], by_loopback[place]) for place, count in every.items()}
 
 
 def _find_place(row: Socket, listeners: Sequence[Socket]) -> object | None:

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from lodiag.checks.keys import Reading, choice, guess, shorten, text, texts
+from lodiag.checksource import Source, read_document, read_source, read_table
 from lodiag.errors import ConfigError
-from lodiag.limits import suggest
 from lodiag.model import PROTOS
 from lodiag.model.audit import EXPOSURES
 from lodiag.options import LAST_PORT
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-USUAL_FILE = "lodiag.toml"
-STDIN = "-"
-MOST_BYTES = 1 << 20
-"""A policy of 10 000 tables has that; more is no policy."""
+    from lodiag.checks.keys import Reader
+    from lodiag.system import System
 
 NONE = "none"
 """Expected of a port on which nothing may listen."""
@@ -34,9 +33,10 @@ CLASSES = {
 ANY, NEW = "any", "new"
 """Instead of a port: those that no other expectation names; those that the baseline does not have."""
 SEVERITIES = {"error": "fail", "warning": "warn"}
-KEYS = ("id", "port", "proto", "expect", "owner", "unit", "severity")
-_TABLE = re.compile(r"^[ \t]*\[\[[ \t]*audit[ \t]*\]\]", re.MULTILINE)
+_PORTS = re.compile(r"(\d{1,6})(?:-(\d{1,6}))?", re.ASCII)
+_WORDS = {"port": "the port", "expect": "the class", "proto": "the protocol"}
 _HINT = "Write it as PORT[-PORT][/tcp|/udp]=CLASS[,CLASS], such as 5432=loopback, 443/tcp=wildcard or any=loopback."
+_TABLE_HINT = 'Write [[audit]] with port and expect, as in port = 5432 and expect = "loopback".'
 
 
 class Expectation(NamedTuple):
@@ -57,144 +57,128 @@ class Expectation(NamedTuple):
     unit: str | None = None
 
 
-def parse_expectation(text: str) -> Expectation:
+def read_expectations(
+    words: Sequence[str], file: str | None, *, has_baseline: bool, system: System
+) -> list[Expectation]:
+    """Read what is expected by options and by a file; ``ConfigError`` if that is not understood, or said twice."""
+    found = [
+        *(parse_expectation(word, system) for word in words),
+        *(read_policy(file, system) if file is not None else ()),
+    ]
+    names: set[str] = set()
+    for item in found:
+        if item.name in names:
+            message = f"{item.name[:40]!r} is expected twice"
+            raise ConfigError(message, "Give all classes that are allowed at once, as in 5432=loopback,none.")
+        names.add(item.name)
+        if item.selector == NEW and not has_baseline:
+            message = "what is new cannot be told without a baseline"
+            raise ConfigError(message, "Give an earlier report: --baseline FILE.")
+    return found
+
+
+def parse_expectation(word: str, system: System) -> Expectation:
     """Read an expectation as an option has it; ``ConfigError`` if it is none."""
-    selector, separator, classes = text.partition("=")
-    if not separator or not selector.strip():
-        message = f"{text[:80]!r} is not an expectation"
-        raise ConfigError(message, _HINT)
-    try:
-        port, _, proto = selector.strip().partition("/")
-        return _make(name=selector.strip(), port=port, proto=proto or None, expect=classes.split(","))
-    except _WrongError as error:
-        message = f"{text[:80]!r} is not an expectation: {error}"
-        raise ConfigError(message, _HINT) from None
-
-
-def read_policy(path: str) -> tuple[Expectation, ...]:
-    """Read the ``[[audit]]`` tables of a file; ``ConfigError`` if it cannot be read, or says what is not understood."""
-    text = _read(path)
-    tables = _parse(path, text).get("audit", [])
-    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
-        _refuse(path, 1, "audit must be tables: [[audit]]")
-    if not tables:
-        _refuse(path, None, "it has no [[audit]] table")
-    starts = [text.count("\n", 0, match.end()) + 1 for match in _TABLE.finditer(text)]
-    found = []
-    for at, table in enumerate(tables):
-        line = starts[at] if at < len(starts) else 1
+    selector, _, classes = word.partition("=")
+    port, slash, proto = selector.strip().partition("/")
+    given: dict[str, Any] = {"port": port, "expect": classes.split(","), **({"proto": proto} if slash else {})}
+    values = {}
+    for key, value in given.items():
         try:
-            found.append(_read_table(table))
-        except _WrongError as error:
-            _refuse(path, line, str(error))
-    names = [item.name for item in found]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        _refuse(path, 1, f"two tables of audit have the id {twice!r:.60}")
+            values[key] = KEYS[key](value, Reading(system))
+        except ValueError as error:
+            message = f"{word[:80]!r} is not an expectation: {_WORDS[key]} {error}"
+            raise ConfigError(message, _HINT) from error
+    return _make(values)
+
+
+def read_policy(file: str, system: System) -> tuple[Expectation, ...]:
+    """Read the ``[[audit]]`` tables of a file; ``ConfigError`` if it cannot be read, or says what is not understood."""
+    source = read_source(file)
+    document = read_document(source)
+    tables = _list_tables(source, document)
+    if not tables:
+        message = f"{source.name} has no [[audit]] table"
+        raise ConfigError(message, _TABLE_HINT)
+    severity = document.get("defaults", {}).get("severity", "error")
+    found = [_read_table(source, at, table, severity, Reading(system)) for at, table in enumerate(tables)]
+    names: set[str] = set()
+    for at, item in enumerate(found):
+        if item.name in names:
+            source.refuse(f"the id {item.name[:40]!r} is that of another table", "audit", at, hint=_TABLE_HINT)
+        names.add(item.name)
     return tuple(found)
 
 
-def find_usual() -> str | None:
-    """Find the usual file in the working directory; ``None`` if there is none, or it has no table for ``audit``."""
-    import os
-
-    if not os.path.isfile(USUAL_FILE):  # noqa: PTH113 - a Path costs a millisecond
-        return None
-    return USUAL_FILE if _TABLE.search(_read(USUAL_FILE)) else None
+def has_policy(file: str) -> bool:
+    """Whether a file has any ``[[audit]]`` table; ``ConfigError`` if it cannot be read."""
+    source = read_source(file)
+    return bool(_list_tables(source, read_document(source)))
 
 
-class _WrongError(Exception):
-    """What is wrong with an expectation."""
+def _list_tables(source: Source, document: Mapping[str, Any]) -> list[dict[str, Any]]:
+    tables = document.get("audit", [])
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        source.refuse("audit must be an array of tables: write [[audit]]", "audit", hint=_TABLE_HINT)
+    return tables
 
 
-def _object(why: str) -> NoReturn:
-    raise _WrongError(why)
-
-
-def _read(path: str) -> str:
-    import sys
-    from pathlib import Path
-
-    try:
-        if path == STDIN:
-            raw = sys.stdin.buffer.read(MOST_BYTES + 1)
-        else:
-            with Path(path).open("rb") as file:
-                raw = file.read(MOST_BYTES + 1)
-        if len(raw) > MOST_BYTES:
-            _refuse(path, None, f"it is longer than {MOST_BYTES} bytes")
-        return raw.decode("utf-8")
-    except (OSError, ValueError) as error:
-        _refuse(path, None, getattr(error, "strerror", None) or str(error))
-
-
-def _parse(path: str, text: str) -> Mapping[str, Any]:
-    import tomllib
-
-    try:
-        return tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        _refuse(path, None, str(error) or "it is nested too deeply")
-
-
-def _refuse(path: str, line: int | None, why: str) -> NoReturn:
-    place = f"{path[:200]!r}" + ("" if line is None else f", line {line}")
-    message = f"the policy {place} cannot be used: {why[:300]}"
-    raise ConfigError(message, "Tables are [[audit]] with port and expect, as in port = 5432 and expect = 'loopback'.")
-
-
-def _read_table(table: Mapping[str, Any]) -> Expectation:
-    for key in table:
-        if key not in KEYS:
-            _object(f"{key[:40]!r} is no key of audit{suggest(key, KEYS)}")
+def _read_table(source: Source, at: int, table: Mapping[str, Any], severity: str, reading: Reading) -> Expectation:
+    values = {"severity": severity, **read_table(source, ("audit", at), table, KEYS, reading)}
     for key in ("port", "expect"):
-        if key not in table:
-            _object(f"an audit table has no {key}")
-    port, expect = table["port"], table["expect"]
-    if isinstance(port, bool) or not isinstance(port, (int, str)):
-        _object("port must be a number, a range such as '8000-8099', 'any' or 'new'")
-    words = [expect] if isinstance(expect, str) else expect
-    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
-        _object("expect must be a word or a list of words")
-    texts = {key: table[key] for key in ("id", "proto", "owner", "unit", "severity") if key in table}
-    for key, value in texts.items():
-        if not isinstance(value, str) or not value:
-            _object(f"{key} must be a text")
-    severity = texts.get("severity", "error")
-    _require_word("severity", severity, SEVERITIES)
-    proto = texts.get("proto")
-    found = _make(
-        name=texts.get("id") or f"{port}{'' if proto is None else f'/{proto}'}",
-        port=str(port),
+        if key not in values:
+            source.refuse(f"the table has no {key}", "audit", at, hint=_TABLE_HINT)
+    return _make(values)
+
+
+def _make(values: Mapping[str, Any]) -> Expectation:
+    selector, proto, words = values["port"], values.get("proto"), values["expect"]
+    return Expectation(
+        name=values.get("id") or f"{selector}{f'/{proto}' if proto else ''}",
+        selector=selector,
+        ports=None if selector in {ANY, NEW} else _to_range(selector),
         proto=proto,
-        expect=words,
+        words=words,
+        allowed=frozenset().union(*(CLASSES[word] for word in words)),
+        severity=SEVERITIES.get(values.get("severity", "error"), "fail"),
+        owner=values.get("owner"),
+        unit=values.get("unit"),
     )
-    return found._replace(severity=SEVERITIES[severity], owner=texts.get("owner"), unit=texts.get("unit"))
 
 
-def _make(*, name: str, port: str, proto: str | None, expect: Sequence[str]) -> Expectation:
-    if proto is not None:
-        _require_word("the protocol", proto, PROTOS)
-    words = tuple(word.strip() for word in expect)
-    if not words:
-        _object("nothing is expected")
+def _read_port(value: Any, _: Reading) -> str:  # noqa: ANN401 - as TOML has it
+    """Read a port, a range of them, ``any`` or ``new``."""
+    name = str(value).strip() if isinstance(value, (int, str)) and not isinstance(value, bool) else ""
+    if name in {ANY, NEW}:
+        return name
+    ports = _to_range(name) if _PORTS.fullmatch(name) else range(0)
+    if ports and ports.start >= 1 and ports.stop - 1 <= LAST_PORT:
+        return name
+    message = f'must be from 1 to {LAST_PORT}, a range as "8000-8099", "any" or "new", not {shorten(value)}'
+    raise ValueError(message)
+
+
+def _to_range(name: str) -> range:
+    first, _, last = name.partition("-")
+    return range(int(first), int(last or first) + 1)
+
+
+def _read_classes(value: Any, reading: Reading) -> tuple[str, ...]:  # noqa: ANN401 - as TOML has it
+    """Read one class or several."""
+    words = tuple(word.strip() for word in texts(value, reading))
     for word in words:
-        _require_word("the class", word, CLASSES)
-    allowed = frozenset().union(*(CLASSES[word] for word in words))
-    ports = None if port in {ANY, NEW} else _read_ports(port)
-    return Expectation(name, port, ports, proto, words, allowed)
+        if word not in CLASSES:
+            message = f"must be a way to be bound, not {shorten(word)}{guess(word, CLASSES)}"
+            raise ValueError(message)
+    return words
 
 
-def _read_ports(text: str) -> range:
-    match = re.fullmatch(r"(\d{1,6})(?:-(\d{1,6}))?", text, re.ASCII)
-    if match is None:
-        _object(f"{text[:40]!r} is not a port, a range of ports, any or new")
-    first, last = int(match[1]), int(match[2] or match[1])
-    if not 1 <= first <= last <= LAST_PORT:
-        _object(f"ports are from 1 to {LAST_PORT}, not {text[:40]}")
-    return range(first, last + 1)
-
-
-def _require_word(name: str, word: str, words: Collection[str]) -> None:
-    if word not in words:
-        _object(f"{name} {word[:40]!r} is none of {', '.join(words)}{suggest(word, words)}")
+KEYS: dict[str, Reader] = {
+    "id": text,
+    "port": _read_port,
+    "proto": choice(*PROTOS),
+    "expect": _read_classes,
+    "owner": text,
+    "unit": text,
+    "severity": choice(*SEVERITIES),
+}

@@ -33,6 +33,11 @@ def find(records: Any, **wanted: Any) -> BenchRecord:
     return found
 
 
+def find_codes(report: dict[str, Any]) -> set[str]:
+    """Codes of what is not for information only: the machine may be busy with other tests."""
+    return {finding["code"] for finding in report["findings"] if finding["severity"] != "info"}
+
+
 def test_everything_is_measured_over_both_families_and_unix() -> None:
     seen: list[tuple[int, int]] = []
     report = bench_loopback(total_bytes=300, quick=True, progress=lambda *step: seen.append(step))
@@ -168,7 +173,7 @@ def test_an_end_that_is_killed_is_told() -> None:
 
 def test_a_loopback_that_is_down() -> None:
     report = parse(run_in_world("true", "bench", *TINY, "--quick", "--json"))
-    assert [finding["code"] for finding in report["findings"]] == ["interface-down"]
+    assert find_codes(report) == {"interface-down"}
     errors = {record["error"] for record in report["records"] if record["proto"] != "unix"}
     assert None not in errors
     assert all(record["error"] is None for record in report["records"] if record["proto"] == "unix")
@@ -179,7 +184,7 @@ def test_a_loopback_that_swallows_tcp() -> None:
     report = parse(run_in_world(setup, "bench", *TINY, "--quick", "-4", "--json"))
     errors = {(record["proto"], record["error"]) for record in report["records"]}
     assert errors == {("tcp", "timeout"), ("udp", None), ("unix", None)}
-    assert {finding["code"] for finding in report["findings"]} == {"timeout"}
+    assert find_codes(report) == {"timeout"}
 
 
 def test_without_ipv6() -> None:

@@ -56,7 +56,8 @@ def test_on_the_loopback(name: str) -> None:
     report = audit_bindings(expect=[f"{port}=loopback"])
     assert of_port(report, port) == []
     (finding,) = [found for found in report.findings if found.subject == str(port)]
-    assert (finding.code, report.exit_status) == ("nothing-listens", 1)
+    assert (finding.code, finding.severity, report.exit_status) == ("expectation", "fail", 1)
+    assert "nothing listens there" in finding.message
     assert find_answerer(port, proto="tcp").exit_status == 1
 
 
@@ -66,7 +67,7 @@ def test_on_every_address(name: str) -> None:
         (row,) = of_port(report, port)
         assert (row.exposure, row.exposed, row.software) == ("wildcard-ipv4", True, SOFTWARE[name])
         (finding,) = [found for found in report.findings if found.subject == str(port)]
-        assert (finding.code, finding.severity) == ("not-as-expected", "fail")
+        assert (finding.code, finding.severity) == ("expectation", "fail")
         assert SETTINGS[name] in (finding.hint or "")
 
         report = audit_bindings()

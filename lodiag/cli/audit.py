@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
-from lodiag.cli.parsing import add_output_arguments
+from lodiag.cli.judging import Sinks, add_judging_arguments
 
 if TYPE_CHECKING:
     import argparse
@@ -42,21 +43,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--source", choices=SOURCES, help="where to read sockets (default: the first of these that is to be had)"
     )
-    add_output_arguments(parser)
+    add_judging_arguments(parser)
 
 
 def run(options: argparse.Namespace, output: Output) -> int:
     """Audit and print the report."""
     from lodiag.audit import audit_bindings
-    from lodiag.policy import find_usual
-    from lodiag.render import render
 
-    report = audit_bindings(
-        expect=options.expect,
-        policy=options.file if options.file is not None else find_usual(),
-        baseline=options.baseline,
-        with_cmdline=options.cmdline,
-        source=options.source,
-    )
-    output.write(render(report, options.format))
-    return report.exit_status
+    with Sinks(options, output) as sinks:
+        report = audit_bindings(
+            expect=options.expect,
+            policy=options.file if options.file is not None else _find_usual(),
+            baseline=options.baseline,
+            with_cmdline=options.cmdline,
+            source=options.source,
+        )
+        return sinks.write(report)
+
+
+def _find_usual() -> str | None:
+    """Find the usual file in the working directory; ``None`` if there is none, or it has no table for ``audit``."""
+    if not os.path.lexists("lodiag.toml"):
+        return None
+    from lodiag.checksource import USUAL_FILE
+    from lodiag.policy import has_policy
+
+    return USUAL_FILE if has_policy(USUAL_FILE) else None

@@ -96,7 +96,7 @@ def run(options: argparse.Namespace, output: Output) -> int:
 
 def _choose_file(options: argparse.Namespace) -> str | None:
     """File that was asked for, or where nothing else was the usual one."""
-    from lodiag.check import USUAL_FILE
+    from lodiag.checksource import USUAL_FILE
     from lodiag.errors import ConfigError
 
     if options.file is not None or options.checks:

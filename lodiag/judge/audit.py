@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from lodiag.judge.expectations import judge_expectations
 from lodiag.judge.exposure import group_services, judge_exposure, judge_other_loopback, list_ends, tell_exposure
 from lodiag.judge.openings import judge_forwards, judge_openings
-from lodiag.judge.snapshot import name_end, name_owners
+from lodiag.judge.snapshot import count, name_end, name_owners
 from lodiag.model import Finding
 
 if TYPE_CHECKING:
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from lodiag.model.audit import AuditRecord
     from lodiag.policy import Expectation
     from lodiag.system.facts import Forward, Opening
+
+MOST_NAMED = 3
+LONGEST_NAME = 60
 
 
 class Audit(NamedTuple):
@@ -29,10 +32,10 @@ class Audit(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """Findings, and how many expectations do not hold."""
+    """Findings, and the names of the expectations that do not hold."""
 
     findings: list[Finding]
-    unmet: int
+    unmet: list[str]
 
 
 def judge_audit(audit: Audit) -> Verdict:
@@ -48,6 +51,19 @@ def judge_audit(audit: Audit) -> Verdict:
         *judge_forwards(audit.forwards, audit.openings),
     ]
     return Verdict(findings, expected.unmet)
+
+
+def tell_verdict(records: Sequence[AuditRecord], expectations: int, unmet: Sequence[str]) -> str:
+    """Say in one sentence how many sockets are exposed, and before that which expectations do not hold."""
+    exposed = sum(record.exposed for record in records)
+    found = f"{count(len(records), 'socket')}, {exposed} exposed and {len(records) - exposed} on the loopback alone"
+    if not expectations:
+        return found
+    if not unmet:
+        return f"ok: {count(expectations, 'expectation')} met by {found}"
+    named = ", ".join(name[:LONGEST_NAME] for name in unmet[:MOST_NAMED])
+    more = f" and {len(unmet) - MOST_NAMED} more" if len(unmet) > MOST_NAMED else ""
+    return f"{len(unmet)} of {count(expectations, 'expectation')} not met by {found}: {named}{more}"
 
 
 def _judge_news(audit: Audit) -> Iterator[Finding]:

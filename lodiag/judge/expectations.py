@@ -11,24 +11,29 @@ from lodiag.targets import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from typing import TypeAlias
 
     from lodiag.model.audit import AuditRecord
     from lodiag.policy import Expectation
     from lodiag.system.facts import Forward
 
-    Problem: TypeAlias = tuple[str, Sequence[AuditRecord]]
-
 NEW, NONE = "new", "none"
 """Words of a policy."""
-ABSENT: Problem = ("nothing listens there", ())
+ABSENT = "nothing listens there"
+_MAY_BE_ABSENT = "Where nothing need listen, allow none as well."
+
+
+class Problem(NamedTuple):
+    """What is not as expected, and of which sockets."""
+
+    what: str
+    sockets: Sequence[AuditRecord] = ()
 
 
 class Judged(NamedTuple):
-    """Findings, how many of them are of what does not hold, and which records an expectation spoke of, by id()."""
+    """Findings, names of the expectations that do not hold, and which records any spoke of, by id()."""
 
     findings: list[Finding]
-    unmet: int
+    unmet: list[str]
     covered: frozenset[int]
 
 
@@ -42,13 +47,13 @@ def judge_expectations(
     by_port = {id(r) for r in records for item in wanted if item.ports is not None and _is_named(r, item)}
     findings: list[Finding] = []
     covered: set[int] = set()
-    unmet = 0
+    unmet: list[str] = []
     for item in wanted:
         chosen = [r for r in records if _is_named(r, item) and (item.ports is not None or _is_left(r, item, by_port))]
         problems = [*_find_problems(item, chosen), *_find_forwards(item, forwards)]
-        unmet += bool(problems)
+        unmet += [item.name] if problems else []
         covered |= set(map(id, chosen))
-        findings.append(_tell_problems(item, problems, source) if problems else _tell_met(item, chosen, source))
+        findings.append(_tell(item, chosen, problems, source))
     return Judged(findings, unmet, frozenset(covered))
 
 
@@ -63,22 +68,22 @@ def _is_left(record: AuditRecord, item: Expectation, by_port: set[int]) -> bool:
 def _find_problems(item: Expectation, chosen: Sequence[AuditRecord]) -> Iterator[Problem]:
     """Say what does not hold, and of which sockets."""
     if not chosen and item.ports is not None and NONE not in item.allowed:
-        yield ABSENT
+        yield Problem(ABSENT)
     wrong = [record for record in chosen if record.exposure not in item.allowed]
     if wrong:
         kinds = ", ".join(dict.fromkeys(record.exposure for record in wrong))
-        yield f"{_name_all(wrong)} is {kinds} at {list_ends(wrong)}", wrong
+        yield Problem(f"{_name_all(wrong)} is {kinds} at {list_ends(wrong)}", wrong)
     if item.owner is not None:
         wrong = [record for record in chosen if not _is_owned(record, item.owner)]
         if wrong:
-            yield f"{list_ends(wrong)} is held by {_name_all(wrong)}, not by {item.owner}", wrong
+            yield Problem(f"{list_ends(wrong)} is held by {_name_all(wrong)}, not by {item.owner}", wrong)
     if item.unit is not None:
         wrong = [
             record for record in chosen if record.unit is None or item.unit not in {record.unit, _stem(record.unit)}
         ]
         if wrong:
             units = ", ".join(dict.fromkeys(record.unit or "no unit" for record in wrong))
-            yield f"{list_ends(wrong)} is of {units}, not of {item.unit}", wrong
+            yield Problem(f"{list_ends(wrong)} is of {units}, not of {item.unit}", wrong)
 
 
 def _find_forwards(item: Expectation, forwards: Sequence[Forward]) -> Iterator[Problem]:
@@ -89,7 +94,7 @@ def _find_forwards(item: Expectation, forwards: Sequence[Forward]) -> Iterator[P
         is_for_others = rule.at is None or not is_loopback(rule.at)
         is_meant = None in {rule.proto, item.proto} or rule.proto == item.proto
         if is_for_others and is_meant and any(_overlap(item.ports, ports) for ports in _read_ports(rule.ports)):
-            yield f"the packet filter forwards it: {rule.rule}", ()
+            yield Problem(f"the packet filter forwards it: {rule.rule}")
 
 
 def _overlap(some: range, others: range) -> bool:
@@ -115,41 +120,24 @@ def _stem(unit: str) -> str:
     return unit.rpartition(".")[0]
 
 
-def _tell_problems(item: Expectation, problems: Sequence[Problem], source: str) -> Finding:
-    wrong = problems[0][1]
-    is_absent = problems == [ABSENT]
-    are_too_open = any(record.exposed and record.exposure not in item.allowed for record in wrong)
+def _tell(item: Expectation, chosen: Sequence[AuditRecord], problems: Sequence[Problem], source: str) -> Finding:
+    """Say whether an expectation holds; the code is one, so that what follows it finds it again."""
+    own = _name_expectation(item)
+    found = f"{_name_all(chosen)} at {list_ends(chosen)}" if chosen else ABSENT
+    wrong = problems[0].sockets if problems else ()
+    shown = wrong or chosen
+    is_too_open = any(record.exposed and record.exposure not in item.allowed for record in wrong)
     return Finding(
-        code="nothing-listens" if is_absent else "not-as-expected",
-        severity=item.severity,
+        code="expectation",
+        severity=item.severity if problems else "ok",
         subject=item.name,
-        message=f"{_name_expectation(item)} does not hold: {'; '.join(problem for problem, _ in problems)}",
+        message=f"{own} does not hold: {'; '.join(p.what for p in problems)}" if problems else f"{own} holds: {found}",
         evidence=(
             Evidence(name="expected", value=", ".join(item.words), source="policy"),
-            *(tell_exposure(wrong, source) if wrong else ()),
+            Evidence(name="sockets", value=len(chosen), source=source),
+            *(tell_exposure(shown, source) if shown else ()),
         ),
-        hint=advise(wrong[0])
-        if are_too_open
-        else None
-        if wrong
-        else "Allow none as well if nothing need listen there.",
-        fix=None,
-        see=(),
-    )
-
-
-def _tell_met(item: Expectation, chosen: Sequence[AuditRecord], source: str) -> Finding:
-    found = f"{_name_all(chosen)} at {list_ends(chosen)}" if chosen else "nothing listens there"
-    return Finding(
-        code="as-expected",
-        severity="ok",
-        subject=item.name,
-        message=f"{_name_expectation(item)} holds: {found}",
-        evidence=(
-            Evidence(name="expected", value=", ".join(item.words), source="policy"),
-            *(tell_exposure(chosen, source) if chosen else ()),
-        ),
-        hint=None,
+        hint=advise(wrong[0]) if is_too_open else _MAY_BE_ABSENT if problems and not chosen else None,
         fix=None,
         see=(),
     )

@@ -99,15 +99,19 @@ def judge_other_loopback(
 
 def group_services(records: Iterable[AuditRecord]) -> list[list[AuditRecord]]:
     """Put together the sockets of one service: those that share a process, a place, or a unit and a program."""
-    groups: dict[object, list[AuditRecord]] = {}
-    for record in records:
+    groups: dict[int, list[AuditRecord]] = {}
+    places: dict[object, int] = {}
+    for number, record in enumerate(records):
         keys = list(_list_keys(record))
-        merged: list[AuditRecord] = []
-        for group in {id(groups[key]): groups[key] for key in keys if key in groups}.values():
-            merged += group
-        merged.append(record)
-        groups |= dict.fromkeys([key for own in merged for key in _list_keys(own)], merged)
-    return list({id(group): group for group in groups.values()}.values())
+        joined = sorted({places[key] for key in keys if key in places})
+        first = joined[0] if joined else number
+        groups.setdefault(first, []).append(record)
+        places |= dict.fromkeys(keys, first)
+        for other in joined[1:]:  # two that nothing joined until now
+            moved = groups.pop(other)
+            groups[first] += moved
+            places |= dict.fromkeys([key for own in moved for key in _list_keys(own)], first)
+    return list(groups.values())
 
 
 def _list_keys(record: AuditRecord) -> Iterator[object]:
@@ -138,9 +142,13 @@ def tell_exposure(records: Sequence[AuditRecord], source: str) -> tuple[Evidence
     if first.software is not None:
         told_by = {"process": "name of the process", "unit": "unit", "user-and-port": "user and port"}
         found.append(Evidence(name="software", value=first.software, source=told_by[str(first.identified_by)]))
-    peers, local = _count_peers(records)
+    for address, interface in {r.local.address: r.address_interface for r in records if r.exposed}.items():
+        if interface is not None:
+            found.append(Evidence(name=f"interface of {address}", value=interface, source="interface addresses"))
+    peers, local, by_loopback = _count_peers(records)
     if peers:
-        found.append(Evidence(name="connections", value=f"{peers}, {local} of them of this host", source=source))
+        value = f"{peers}, {local} of them of this host, {by_loopback} by the loopback"
+        found.append(Evidence(name="connections", value=value, source=source))
     return tuple(found)
 
 
@@ -157,14 +165,17 @@ def _name(record: AuditRecord) -> str:
 
 
 def _tell_peers(records: Sequence[AuditRecord]) -> str:
-    peers, local = _count_peers(records)
+    peers, local, by_loopback = _count_peers(records)
     if not peers or peers != local:
         return ""
     whose = "its only connection comes" if peers == 1 else f"all its {count(peers, 'connection')} come"
-    return f"; {whose} from this host, so it could be on the loopback alone"
+    others = "" if by_loopback == peers else ", once they ask for it there"
+    return f"; {whose} from this host, so it could be on the loopback alone{others}"
 
 
-def _count_peers(records: Iterable[AuditRecord]) -> tuple[int, int]:
+def _count_peers(records: Iterable[AuditRecord]) -> tuple[int, int, int]:
     """Count the connections of sockets, those of several that share a place once."""
     places = {(r.proto, r.family, r.local, r.interface): r for r in records}.values()
-    return sum(r.peers or 0 for r in places), sum(r.local_peers or 0 for r in places)
+    counts = [(r.peers or 0, r.local_peers or 0, r.loopback_peers or 0) for r in places]
+    peers, local, by_loopback = map(sum, zip(*counts, strict=True))
+    return peers, local, by_loopback

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -195,11 +196,11 @@ def identify(
     ``processes`` are names and command lines of its owners, as far as they may be seen. Who is hidden is told by the
     unit, or by user and port together: a port alone says nothing.
     """
-    owners = [((name or "").casefold(), cmdline) for name, cmdline in processes]
+    owners = list(processes)
     for name, cmdline in owners:
-        for server in SERVERS:
-            if name in server.processes or _runs(server, name, cmdline):
-                return server.name, "process"
+        found = _find_by_process((name or "").casefold(), cmdline or "")
+        if found is not None:
+            return found, "process"
     for server in SERVERS:
         if unit is not None and unit.startswith(server.units):
             return server.name, "unit"
@@ -209,11 +210,14 @@ def identify(
     return None
 
 
-def _runs(server: Server, name: str, cmdline: str | None) -> bool:
-    """Whether a runtime, as its command line says, runs the server."""
-    if server.runtime is None or not name.startswith(server.runtime):
-        return False
-    return not set(server.processes).isdisjoint(_split(cmdline or ""))
+@lru_cache(maxsize=1024)  # a process may hold thousands of sockets
+def _find_by_process(name: str, cmdline: str) -> str | None:
+    """Tell a server by the name of its process, or by what the command line of a runtime says that it runs."""
+    for server in SERVERS:
+        is_runtime = server.runtime is not None and name.startswith(server.runtime)
+        if name in server.processes or (is_runtime and not set(server.processes).isdisjoint(_split(cmdline))):
+            return server.name
+    return None
 
 
 def _split(cmdline: str) -> Iterator[str]:

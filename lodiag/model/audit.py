@@ -47,6 +47,7 @@ class AuditRecord:
     )
     opened_by: tuple[str, ...] = fact("What lets neighbours reach a socket of the loopback: kernel parameters, rules.")
     interface: str | None = fact("Interface that the socket is bound to; null if to none.")
+    address_interface: str | None = fact("Interface that has the address; null for every address, or if none has it.")
     v6only: bool | None = fact("Whether an IPv6 socket takes no IPv4; null where the source does not tell.")
     owners: tuple[Owner, ...] | None = fact(
         "Processes that hold the socket; empty if none does, null if they may not be seen."
@@ -60,6 +61,7 @@ class AuditRecord:
     identified_by: str | None = fact("What the software was told by.", IDENTIFIED_BY)
     peers: int | None = fact("Connections that it has now, or that have just ended; null for UDP.")
     local_peers: int | None = fact("Those of them that come from this host.")
+    loopback_peers: int | None = fact("Those of them that came by an address of the loopback.")
     could_be_loopback: bool | None = fact(
         "Whether an exposed listener has peers, and all are of this host; null if it has none or is not exposed."
     )
@@ -96,9 +98,13 @@ class AuditForward:
 class AuditSummary:
     """Totals, and what they were judged by."""
 
+    verdict: str = fact("The result in a sentence.")
     sockets: int = fact("Sockets that take what anybody sends to them.")
     exposed: int = metric("Those of them that other hosts may reach.")
     counts: tuple[AuditCount, ...] = detail("Sockets by protocol and exposure.")
+    interfaces: tuple[str, ...] | None = detail(
+        "Interfaces that are up, but for the loopback's; null if that is not told."
+    )
     forwards: tuple[AuditForward, ...] | None = detail(
         "Rules that send on what other hosts send to ports of this one; null if they may not be read."
     )

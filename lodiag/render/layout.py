@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from lodiag.model import Missing, Report
-    from lodiag.model.audit import AuditRecord, AuditSummary
+    from lodiag.model.audit import AuditRecord
     from lodiag.model.check import CheckRecord
     from lodiag.model.conns import ConnRecord
+    from lodiag.model.iface import IfaceRecord, IfaceSummary
     from lodiag.model.map import FlowRecord
     from lodiag.model.ping import PingRecord
     from lodiag.model.trace import HopProbe, HopRecord, TraceSummary
@@ -45,19 +46,25 @@ def headline(report: Report[Any, Any]) -> str | None:
     return None if write is None else write(report)
 
 
-def _ping_headline(report: Report[PingRecord, Any]) -> str | None:
+def _head_ping(report: Report[PingRecord, Any]) -> str | None:
     from lodiag.render import pings
 
     return pings.headline(report)
 
 
-def _bench_headline(report: Report[Any, Any]) -> str | None:
+def _head_bench(report: Report[Any, Any]) -> str | None:
     from lodiag.render import bench
 
     return bench.headline(report)
 
 
-def _trace_headline(report: Report[Any, Any]) -> str | None:
+def _head_iface(report: Report[Any, IfaceSummary]) -> str | None:
+    from lodiag.render import ifaces
+
+    return ifaces.tell_change(report.summary.change)
+
+
+def _head_trace(report: Report[Any, TraceSummary]) -> str:
     found = report.summary
     name = text(found.target) if found.target == found.address else f"{text(found.target)} ({found.address})"
     port = "" if found.port is None else f", port {found.port}"
@@ -242,6 +249,13 @@ def _map(report: Report[FlowRecord, Any]) -> list[Table]:
     return tables
 
 
+def _iface(report: Report[IfaceRecord, IfaceSummary]) -> list[Table]:
+    from lodiag.render import ifaces
+
+    drawn = ifaces.list_tables(report.records, report.summary)
+    return [Table(headers, rows, frozenset(headers) & ifaces.NUMBERS) for headers, rows in drawn if rows]
+
+
 def _bench(report: Report[Any, Any]) -> list[Table]:
     from lodiag.render import bench
 
@@ -274,29 +288,23 @@ def _audit(report: Report[AuditRecord, Any]) -> list[Table]:
     return [Table(headers, folded, frozenset())]
 
 
-def _count_exposed(found: AuditSummary) -> str:
-    sockets = "1 socket" if found.sockets == 1 else f"{found.sockets} sockets"
-    held = (
-        f"; {found.expectations - found.unmet} of {found.expectations} expectations hold" if found.expectations else ""
-    )
-    return f"{sockets}: {found.exposed} exposed, {found.sockets - found.exposed} on the loopback alone{held}"
-
-
-_HEADLINES: dict[str, Callable[[Report[Any, Any]], str | None]] = {
-    "ping": _ping_headline,
-    "trace": _trace_headline,
-    "bench": _bench_headline,
-    "who": lambda report: text(report.summary.sentence),
-    "check": lambda report: text(report.summary.verdict),
-    "audit": lambda report: _count_exposed(report.summary),
-}
-
 _LAYOUTS: dict[str, Callable[[Report[Any, Any]], list[Table]]] = {
     "ping": _ping,
     "trace": _trace,
     "bench": _bench,
     "who": _who,
     "map": _map,
+    "iface": _iface,
     "check": _check,
     "audit": _audit,
+}
+
+_HEADLINES: dict[str, Callable[[Report[Any, Any]], str | None]] = {
+    "who": lambda report: text(report.summary.sentence),
+    "ping": _head_ping,
+    "bench": _head_bench,
+    "check": lambda report: text(report.summary.verdict),
+    "audit": lambda report: text(report.summary.verdict),
+    "iface": _head_iface,
+    "trace": _head_trace,
 }
