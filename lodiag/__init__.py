@@ -12,10 +12,12 @@ if TYPE_CHECKING:
     from lodiag.check import run_checks
     from lodiag.conns import list_connections
     from lodiag.errors import ConfigError, LodiagError, PrivilegeError, TargetError, UnsupportedError
+    from lodiag.iface import add_alias, bring_down, bring_up, list_interfaces, remove_alias, set_mtu
     from lodiag.map import map_flows
     from lodiag.model import Finding, Report
     from lodiag.options import PingOptions
     from lodiag.ping import PingRun, ping_address
+    from lodiag.rates import watch_interfaces
     from lodiag.rounds import watch_route
     from lodiag.sweep import sweep_sizes
     from lodiag.system import System
@@ -37,6 +39,13 @@ _HOMES = {
     "watch_route": "rounds",
     "find_answerer": "who",
     "map_flows": "map",
+    "list_interfaces": "iface",
+    "watch_interfaces": "rates",
+    "bring_up": "iface",
+    "bring_down": "iface",
+    "add_alias": "iface",
+    "remove_alias": "iface",
+    "set_mtu": "iface",
     "run_checks": "check",
     "audit_bindings": "audit",
     "Report": "model",
@@ -61,6 +70,13 @@ __all__ = [  # noqa: RUF022 - functions first, as a reader looks for them
     "watch_route",
     "find_answerer",
     "map_flows",
+    "list_interfaces",
+    "watch_interfaces",
+    "bring_up",
+    "bring_down",
+    "add_alias",
+    "remove_alias",
+    "set_mtu",
     "run_checks",
     "audit_bindings",
     "Report",

@@ -109,8 +109,8 @@ def _list_tables(source: Source, document: Mapping[str, Any]) -> list[dict[str, 
 def _read_word(word: str) -> dict[str, Any]:
     """Read a check of the command line: KIND:TARGET, a URL, or KIND alone."""
     kind, colon, rest = word.partition(":")
-    if kind == "http" and rest.startswith("//"):
-        return {"id": word, "type": kind, "url": word}
+    if kind in {"http", "https"} and rest.startswith("//"):
+        return {"id": word, "type": "http", "url": word}
     name, further = SHORT.get(kind, (kind, {}))
     if name not in KINDS:
         message = f"{word[:40]!r} is not a check{guess(kind, (*KINDS, *SHORT))}"
@@ -131,8 +131,12 @@ def _change(
     """Set keys of checks, and of the defaults, by ``id.key=value``."""
     named = {str(table.get("id")): table for _, _, table in entries} | {"defaults": defaults}
     for change in changes:
-        place, equals, value = change.partition("=")
-        name, dot, key = place.rpartition(".")
+        known = max((name for name in named if change.startswith(f"{name}.")), key=len, default=None)
+        if known is not None:  # it may hold dots and equals signs itself, as a URL does
+            name, dot, (key, equals, value) = known, ".", change[len(known) + 1 :].partition("=")
+        else:
+            place, equals, value = change.partition("=")
+            name, dot, key = place.rpartition(".")
         if not (equals and dot and key):
             message = f"{change[:60]!r} is not of the form id.key=value"
             raise ConfigError(message, "Give it as --set api-port.wait=30s")

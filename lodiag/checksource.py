@@ -38,7 +38,7 @@ def read_source(file: str) -> Source:
         if len(data) > MOST_BYTES:
             message = f"{name[:200]!r} is larger than {MOST_BYTES} bytes"
             raise ConfigError(message, "Give a file of checks.")
-        return Source(name, data.decode("utf-8").replace("\r\n", "\n"))
+        return Source(name, data.decode("utf-8-sig").replace("\r\n", "\n"))
     except UnicodeDecodeError as error:
         message = f"{name[:200]!r} is not text in UTF-8"
         raise ConfigError(message, "TOML is written in UTF-8.") from error

@@ -38,3 +38,9 @@ class ConfigError(LodiagError):
     """An option, value or file is unusable; nothing was sent."""
 
     code = "bad-config"
+
+
+class ConsentError(ConfigError):
+    """The change takes away more than it says, and nobody has agreed to that; nothing was changed."""
+
+    code = "needs-consent"

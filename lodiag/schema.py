@@ -9,10 +9,10 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from lodiag import model
-from lodiag.model import rounds, watch
+from lodiag.model import iface, rounds, watch
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-COMMANDS = ("ping", "trace", "bench", "conns", "who", "map", "audit", "check")
+COMMANDS = ("ping", "trace", "bench", "conns", "who", "map", "iface", "audit", "check")
 """Each has its record and its summary in the module of ``lodiag.model`` that bears its name."""
 
 _PLAIN: dict[type, str] = {
@@ -36,8 +36,8 @@ def build_schema() -> dict[str, Any]:
     report["properties"]["schema"]["const"] = model.SCHEMA
     report["properties"]["command"]["enum"] = list(COMMANDS)
     report["allOf"] = [_bind(command, definitions) for command in COMMANDS]
-    # Lines of conns --watch and trace --watch, which are no part of a report.
-    for kind in (watch.Watching, watch.ConnEvent, rounds.TraceWatching, rounds.TraceRound):
+    # Lines of conns --watch, trace --watch and iface --watch, which are no part of a report.
+    for kind in (watch.Watching, watch.ConnEvent, rounds.TraceWatching, rounds.TraceRound, iface.IfaceReading):
         _refer(kind, definitions)
     return {
         "$schema": DIALECT,

@@ -85,6 +85,21 @@ def resolve_source(source: str, family: str | None) -> str:
     return literal
 
 
+def parse_alias(text: str) -> tuple[str, int | None]:
+    """Read an address of the loopback, with the bits of its prefix if they are given; ``TargetError`` for another."""
+    address, slash, bits = str(text).partition("/")
+    literal = _parse_literal(address) if address and _is_one_word(address) else None
+    if literal is None or (slash and not (bits.isascii() and bits.isdecimal() and len(bits) <= _MOST_DIGITS)):
+        message = f"{str(text)[:40]!r} is not an address, or an address and the bits of its prefix"
+        raise TargetError(message, "Give it as in 127.0.0.2, 127.0.0.2/8 or ::1.")
+    _require_loopback(address, literal)
+    return literal, int(bits) if slash else None
+
+
+_MOST_DIGITS = 3
+"""Of the bits of a prefix."""
+
+
 def _parse_literal(text: str) -> str | None:
     """Normalise an address; ``None`` if the text is a name. Old IPv4 forms become the address they stand for."""
     if re.fullmatch(_OLD_IPV4, text):

@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Iterator
 
 
@@ -81,12 +82,35 @@ Pages = dict[str, tuple[int, dict[str, str], bytes]]
 Seen = list[tuple[str, dict[str, str]]]
 
 
+CERTIFICATE = """
+-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgzXUU7uBGn7b3v9t0
+26+hRyD5AgWeTSBF/W2CGz2DD9GhRANCAATaZwqHU2ECmJEjcqc55L2ZhbTzdR/U
+XhFrb6YwVo0T3FldklJrWrJhpkyto+NctsTd1JJERscPns2I8Z+mjBrb
+-----END PRIVATE KEY-----
+-----BEGIN CERTIFICATE-----
+MIIBmzCCAUGgAwIBAgIUG4QK5eoSBeZGFa4a1z4wY5EliJUwCgYIKoZIzj0EAwIw
+FDESMBAGA1UEAwwJbG9jYWxob3N0MCAXDTI2MTEyNDE1MzAyMFoYDzIxMjYxMDMx
+MTUzMDIwWjAUMRIwEAYDVQQDDAlsb2NhbGhvc3QwWTATBgcqhkjOPQIBBggqhkjO
+PQMBBwNCAATaZwqHU2ECmJEjcqc55L2ZhbTzdR/UXhFrb6YwVo0T3FldklJrWrJh
+pkyto+NctsTd1JJERscPns2I8Z+mjBrbo28wbTAdBgNVHQ4EFgQU2fio8xKDtbIZ
+QTBEszjskvy2PS4wHwYDVR0jBBgwFoAU2fio8xKDtbIZQTBEszjskvy2PS4wDwYD
+VR0TAQH/BAUwAwEB/zAaBgNVHREEEzARgglsb2NhbGhvc3SHBH8AAAEwCgYIKoZI
+zj0EAwIDSAAwRQIhANS+G0QOmBKu9L4UxjsfVDff08PnkQKXxV/CGRmNMGlkAiAT
+KE3Vfp/uu5RijECPvAEoeAaU1rrQGDfPD4vhk6erDQ==
+-----END CERTIFICATE-----
+"""
+"""Of localhost and 127.0.0.1, signed by itself, with its key; made for these tests."""
+
+
 @contextmanager
-def serving(pages: Pages) -> Iterator[tuple[int, Seen]]:
-    """Serve pages by HTTP; give the port, and the list of requests that came."""
+def serving(pages: Pages, context: ssl.SSLContext | None = None) -> Iterator[tuple[int, Seen]]:
+    """Serve pages by HTTP, with a context by HTTPS; give the port, and the list of requests that came."""
     with ThreadingHTTPServer(("127.0.0.1", 0), _Handler) as server:
         server.pages, server.seen = pages, []  # type: ignore[attr-defined]
         server.daemon_threads = True
+        if context is not None:
+            server.socket = context.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         try:
@@ -124,3 +148,12 @@ def wait_until(is_so: Callable[[], bool], patience_s: float = 20.0) -> None:
     while not is_so():
         assert time.monotonic() < until, "what was waited for did not come"
         time.sleep(0.01)
+
+
+def has_threads(pid: int) -> bool:
+    """Whether a ``lodiag check`` has begun to attempt."""
+    try:
+        with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:  # noqa: PTH123 - one line
+            return any(line.startswith("Threads:") and int(line.split()[1]) > 1 for line in file)
+    except OSError:
+        return False

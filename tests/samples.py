@@ -19,8 +19,9 @@ from lodiag.model.bench import (
 )
 from lodiag.model.check import CheckAddress, CheckRecord, CheckSummary, CheckTries
 from lodiag.model.conns import ConnCount, ConnRecord, ConnsSummary, ConnTcp, Endpoint, Owner
+from lodiag.model.iface import IfaceAddress, IfaceChange, IfacePacket, IfaceRecord, IfaceSetting, IfaceSummary
 from lodiag.model.map import FlowNode, FlowOwner, FlowRecord, FlowStates, MapSummary
-from lodiag.model.net import RouteAnswer
+from lodiag.model.net import LinkReceived, LinkSent, LinkStats, Qdisc, Route, RouteAnswer, Rule
 from lodiag.model.ping import Outage, PingRecord, PingReply, PingSummary, RttBucket
 from lodiag.model.trace import HopProbe, HopRecord, TraceMethod, TraceSummary
 from lodiag.model.who import WhoOwner, WhoRecord, WhoSocket, WhoSummary
@@ -873,6 +874,93 @@ AUDIT = make_report(
 )
 
 
+def make_iface(ifname: str, **changes: Any) -> IfaceRecord:
+    """Make an interface that is up, with what it seldom has as well."""
+    none: dict[str, Any] = dict.fromkeys(IfaceAddress._fields)
+    four = {"family": "inet", "scope": "host", "secondary": False, "valid_life_time": 0xFFFFFFFF, "kind": "standard"}
+    first = IfaceAddress(**none | four | {"local": "127.0.0.1", "prefixlen": 8, "label": ifname})
+    alias: dict[str, Any] = {"local": "127.0.0.2", "prefixlen": 8, "label": "lo:1", "kind": "alias", "secondary": True}
+    ends: dict[str, Any] = {"valid_life_time": 60, "preferred_life_time": 30}
+    six = {"family": "inet6", "local": "::1", "prefixlen": 128, "kind": "standard", "tentative": True}
+    settings: dict[str, Any] = {
+        "ifindex": 1,
+        "ifname": ifname,
+        "flags": ("LOOPBACK", "UP", "LOWER_UP"),
+        "mtu": 65_536,
+        "qdisc": "netem",
+        "operstate": "UNKNOWN",
+        "group": "default",
+        "txqlen": 1000,
+        "link_type": "loopback",
+        "address": "00:00:00:00:00:00",
+        "broadcast": "00:00:00:00:00:00",
+        "xdp": False,
+        "addr_info": (first, first._replace(**alias | ends), IfaceAddress(**none | six)),
+        "stats64": LinkStats(LinkReceived(1000, 10, *range(9)), LinkSent(1000, 10, *range(9))),
+        "queue": Qdisc("lo", "netem", True, 8000, 1000, 5.0, 1.0, 0.25, 0.0, None, None, 3, 0, 0),  # noqa: FBT003
+    }
+    return IfaceRecord(**{**settings, **changes})
+
+
+_RULE: dict[str, Any] = dict.fromkeys(Rule._fields)
+_RULE |= {"family": "ipv4", "inverted": False, "src": "all", "l3mdev": False}
+_RULES = (
+    Rule(**_RULE | {"priority": 0, "action": "lookup", "table": "local"}),
+    Rule(
+        **_RULE
+        | {"priority": 9, "inverted": True, "dst": "127.0.0.0", "dstlen": 8, "iif": HOSTILE, "fwmark": "0x1"}
+        | {"fwmask": "0x3", "ipproto": "tcp", "dport": (80, 90), "uids": (0, 5), "action": "goto", "goto": 70}
+    ),
+)
+IFACE = make_report(
+    "iface",
+    IfaceSummary(
+        interfaces=2,
+        routes=(
+            Route("ipv4", "local", "127.0.0.0/8", None, None, "lo", "local", "kernel", "host", "127.0.0.1", None, None),
+            Route("ipv6", "unicast", "default", "fd00::/8", "fd00::1", HOSTILE, "main", "boot", None, None, 1024, 1400),
+        ),
+        rules=_RULES,
+        settings=(
+            IfaceSetting("net.core.somaxconn", "16", "no accept queue beyond 16"),
+            IfaceSetting("net.ipv4.ip_local_reserved_ports", "", None),
+            IfaceSetting("net.ipv4.tcp_tw_reuse", None, None),
+        ),
+        change=None,
+        refused=(Refusal(method="rtnetlink", reason="not here"),),
+    ),
+    (
+        make_iface("lo"),
+        make_iface(HOSTILE, **dict.fromkeys(("mtu", "qdisc", "operstate", "stats64", "queue")), addr_info=(), flags=()),
+    ),
+    missing=(Missing(what="routes", count=None, why="the kernel does not tell them"),),
+)
+IFACE_CHANGE = make_report(
+    "iface",
+    IfaceSummary(
+        interfaces=1,
+        routes=None,
+        rules=None,
+        settings=(),
+        refused=(),
+        change=IfaceChange(
+            action="del",
+            interface=HOSTILE,
+            outcome="changed",
+            commands=(f"ip address del 127.0.0.1/8 dev {HOSTILE}",),
+            undo=(f"ip address add 127.0.0.1/8 dev {HOSTILE}",),
+            loses=("::1/128",),
+            packets=(
+                IfacePacket(address="127.0.0.1", size_bytes=32, rtt_ms=0.025, error=None),
+                IfacePacket(address="::1", size_bytes=32, rtt_ms=None, error="timeout"),
+            ),
+            before=(make_iface(HOSTILE),),
+        ),
+    ),
+    (make_iface(HOSTILE, addr_info=()),),
+)
+
+
 def make_bench_record(**changes: Any) -> BenchRecord:
     """Make the record of a stream."""
     settings: dict[str, Any] = {
@@ -1035,6 +1123,8 @@ SAMPLES = {
     "who": WHO,
     "map": MAP,
     "audit": AUDIT,
+    "iface": IFACE,
+    "iface-change": IFACE_CHANGE,
     "check": CHECK,
     "bench": BENCH,
 }

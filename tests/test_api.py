@@ -25,16 +25,23 @@ PUBLIC = {
     "TargetError",
     "UnsupportedError",
     "__version__",
+    "add_alias",
     "bench_loopback",
     "audit_bindings",
+    "bring_down",
+    "bring_up",
     "find_answerer",
     "list_connections",
+    "list_interfaces",
     "map_flows",
     "ping_address",
-    "run_checks",
-    "sweep_sizes",
+    "remove_alias",
+    "set_mtu",
     "trace_route",
     "watch_connections",
+    "watch_interfaces",
+    "run_checks",
+    "sweep_sizes",
     "watch_route",
 }
 
@@ -63,6 +70,13 @@ def test_each_is_documented(name: str) -> None:
         "map_flows",
         "run_checks",
         "audit_bindings",
+        "list_interfaces",
+        "watch_interfaces",
+        "bring_up",
+        "bring_down",
+        "add_alias",
+        "remove_alias",
+        "set_mtu",
     ],
 )
 def test_each_parameter_is_documented(name: str) -> None:
@@ -79,7 +93,8 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 
 def test_modules_stay_importable_by_name() -> None:
     modules = (
-        "lodiag.ping, lodiag.trace, lodiag.bench, lodiag.conns, lodiag.who, lodiag.map, lodiag.audit, lodiag.check"
+        "lodiag.ping, lodiag.trace, lodiag.bench, lodiag.conns, lodiag.who, lodiag.map, lodiag.iface, lodiag.audit, "
+        "lodiag.check"
     )
     code = f"import {modules}, types; assert isinstance(lodiag.ping, types.ModuleType)"
     subprocess.run([sys.executable, "-c", code], env=environment(), check=True)

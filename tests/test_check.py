@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -12,7 +13,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from endpoints import answering, listening, mute, port_of, reserved, serving, wait_until
+from endpoints import CERTIFICATE, answering, has_threads, listening, mute, port_of, reserved, serving, wait_until
 from running import LO_UP, environment, parse, require_loopback, rules, run_in_world, run_lodiag
 
 from lodiag import ConfigError, run_checks
@@ -122,6 +123,7 @@ PAGES = {
     "/broken": (503, {}, b"down"),
     "/moved": (302, {"Location": "/ok"}, b""),
     "/away": (302, {"Location": "http://192.0.2.1/"}, b""),
+    "/odd": (302, {"Location": "ftp://127.0.0.1/"}, b""),
     "/round": (302, {"Location": "/round"}, b""),
 }
 
@@ -141,6 +143,7 @@ PAGES = {
         ("/moved", [], "ok", "answered 200"),
         ("/moved", ["status=302"], "ok", "answered 302"),
         ("/away", [], "fail", "off the loopback: refused"),
+        ("/odd", [], "fail", "is no URL of HTTP: refused"),
         ("/round", [], "fail", "redirects more than"),
         ("/none", [], "fail", "answered 404"),
     ],
@@ -166,6 +169,23 @@ def test_http_sends_the_headers_that_are_wanted() -> None:
     with serving(PAGES) as (port, seen):
         check(f"http://127.0.0.1:{port}/ok", 'headers={Host="example.org", X-Probe="1"}')
     assert (seen[0][1]["Host"], seen[0][1]["X-Probe"]) == ("example.org", "1")
+
+
+def test_https(tmp_path: Path) -> None:
+    """The certificate is signed by itself, which nobody should trust unless told to."""
+    file = tmp_path / "both.pem"
+    file.write_text(CERTIFICATE)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(file)
+    with serving(PAGES, context) as (port, seen):
+        word = f"https://127.0.0.1:{port}/ok"
+        wary = check(word)
+        assert (wary.status, wary.addresses[0].error) == ("fail", "certificate")
+        assert seen == []
+        assert check(word, "verify=false").status == "ok"
+    with serving(PAGES) as (port, _):
+        plain = check(f"https://127.0.0.1:{port}/ok", "verify=false")
+    assert (plain.status, plain.addresses[0].error) == ("fail", "no TLS")
 
 
 def test_http_of_what_speaks_something_else(opened: ExitStack) -> None:
@@ -441,15 +461,6 @@ def test_a_signal_ends_a_wait_and_tells_how_far_it_was(closed: int) -> None:
         out, err = process.communicate(timeout=30)
         assert (process.returncode, err) == (status, "")
         assert '"status": "interrupted"' in out
-
-
-def has_threads(pid: int) -> bool:
-    """Whether a process has begun to attempt."""
-    try:
-        with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:  # noqa: PTH123 - one line
-            return any(line.split() == ["Threads:", "2"] for line in file)
-    except OSError:
-        return False
 
 
 # --- the command -----------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from running import ROOT, assert_refused, run_lodiag
 from lodiag.checkfile import read_checks
 from lodiag.checks import KINDS, SHORT
 from lodiag.checks.keys import seconds
-from lodiag.checksource import Source
+from lodiag.checksource import Source, read_source
 from lodiag.cli import main
 from lodiag.errors import ConfigError
 from lodiag.system import System
@@ -86,7 +86,7 @@ def error_of(text: str, *changes: str, words: tuple[str, ...] = ()) -> str:
         (HEAD.replace('target = "127.0.0.1:9"\n', ""), "line 1: a check of type tcp needs target"),
         ('[[check]]\nid="u"\ntype="http"\nurl="http://example.invalid:99999/"\n', "line 4: url must be a URL"),
         ('[[check]]\nid="u"\ntype="http"\nurl="http://10.0.0.1/"\n', "line 4: url must be on the loopback"),
-        ('[[check]]\nid="u"\ntype="http"\nurl="https://127.0.0.1/"\n', "line 4: url must be a URL as in http://"),
+        ('[[check]]\nid="u"\ntype="http"\nurl="ftp://127.0.0.1/"\n', "line 4: url must be a URL as in http://"),
         (
             '[[check]]\nid="u"\ntype="http"\nurl="http://127.0.0.1/"\nbody_regex="("\n',
             "line 5: body_regex must be a regular",
@@ -124,7 +124,7 @@ def test_what_is_wrong_is_said_with_its_line(text: str, says: str) -> None:
         ("tcp:192.0.2.1:80", "must be on the loopback"),
         ("conns", "needs count"),
         ("iface:lo", "iface has nothing behind a colon"),
-        ("https://127.0.0.1/", "is not a check"),
+        ("ftp://127.0.0.1/", "is not a check"),
         ("free:0", "from 1 to 65535"),
     ],
 )
@@ -137,6 +137,18 @@ def test_words_that_are(word: str) -> None:
     (check,) = read_checks(None, [word], system=System())
     assert (check.id, check.kind, check.settings["target"].port) == (word, "tcp", 80)
     assert check.settings.get("family") == {"tcp4": "ipv4", "tcp6": "ipv6"}.get(word.partition(":")[0])
+
+
+def test_a_word_may_hold_what_parts_a_change() -> None:
+    word = "http://127.0.0.1:80/?a=b.c"
+    (check,) = read("", f"{word}.status=204", words=(word,))
+    assert (check.id, check.settings["status"]) == (word, (204,))
+
+
+def test_a_mark_of_byte_order_is_no_mistake(tmp_path: Path) -> None:
+    file = tmp_path / "lodiag.toml"
+    file.write_bytes(b"\xef\xbb\xbf" + HEAD.encode())
+    assert read(read_source(str(file)).text)[0].id == "a"
 
 
 def test_changes() -> None:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from running import Done
 
-REPORTING = ("ping", "trace", "conns", "who", "map", "audit", "check")
+REPORTING = ("ping", "trace", "conns", "who", "map", "iface", "audit", "check")
 """Commands that make a report."""
 
 
@@ -238,6 +238,11 @@ SCENES = {
     "check-lost": Scene("check tcp4:9 iface trace:127.0.0.1", LO_UP),
     "check-down": Scene("check tcp4:127.0.0.1:9 ping:127.0.0.1 --timeout 200ms", LO_DOWN),
     "map-none": Scene("map", LO_DOWN),
+    "iface": Scene("iface"),
+    "iface-psutil": Scene("iface --source psutil", LO_UP),
+    "iface-down": Scene("iface", LO_DOWN),
+    "iface-add": Scene("iface add 127.0.0.2/8 --label lo:1", LO_UP),
+    "iface-dry": Scene("iface mtu 1000 --dry-run", LO_UP),
     "audit-none": Scene("audit", LO_DOWN),
     "audit-unmet": Scene("audit --expect 5432=loopback --expect any=loopback", LO_UP),
 }
@@ -248,6 +253,7 @@ FAILING = {
     "trace-down",
     "who-nobody",
     "who-down",
+    "iface-down",
     "check-lost",
     "check-down",
     "audit-unmet",

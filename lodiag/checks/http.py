@@ -13,22 +13,23 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import SplitResult, urljoin, urlsplit
 
-from lodiag.checks.keys import FAMILY, LAST_PORT, OffLoopbackError, choice, shorten, text, whole
+from lodiag.checks.keys import FAMILY, LAST_PORT, OffLoopbackError, boolean, choice, shorten, text, whole
 from lodiag.checks.outcome import Answer, Outcome, Target, combine, unresolved
 from lodiag.checks.tcp import family_of
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Iterator, Mapping
 
     from lodiag.checks.keys import Reading
     from lodiag.system import System
 
+PORTS = {"http": 80, "https": 443}
 MOST_REDIRECTS = 5
 MOST_BYTES = 1_048_576
 """Bytes of a body that are looked at; what is sought stands near its beginning."""
 _PIECE = 65_536
 _MOVED = frozenset({301, 302, 303, 307, 308})
-_HINT = "curl -v shows the whole exchange; lodiag who tells who has the port."
 
 
 class Url(NamedTuple):
@@ -44,7 +45,7 @@ class Url(NamedTuple):
 
 
 def url(value: Any, reading: Reading) -> Url:  # noqa: ANN401 - as TOML has it
-    """Read a URL such as "http://127.0.0.1:8080/healthz"; without a scheme it is http."""
+    """Read a URL such as "http://127.0.0.1:8080/healthz"; "//127.0.0.1:8080" is http."""
     given = text(value, reading)
     if not given.isascii() or not given.isprintable() or " " in given:
         message = f"must be a URL in ASCII without blanks, not {shorten(value)}"
@@ -57,11 +58,11 @@ def url(value: Any, reading: Reading) -> Url:  # noqa: ANN401 - as TOML has it
     except ValueError as error:
         message = f"must be a URL, not {shorten(value)}: {error}"
         raise ValueError(message) from error
-    if parts.scheme != "http" or not host or parts.username is not None:
+    if parts.scheme not in PORTS or not host or parts.username is not None:
         message = f"must be a URL as in http://127.0.0.1:8080/healthz, not {shorten(value)}"
         raise ValueError(message)
     addresses, unknown = reading.resolve(host)
-    return Url(Target(given, host, 80 if port is None else port, addresses, unknown), parts, reading)
+    return Url(Target(given, host, PORTS[parts.scheme] if port is None else port, addresses, unknown), parts, reading)
 
 
 def statuses(value: Any, reading: Reading) -> tuple[int, ...]:  # noqa: ANN401 - as TOML has it
@@ -101,6 +102,7 @@ KEYS = {
     "body": text,
     "body_regex": pattern,
     "headers": headers,
+    "verify": boolean,
 }
 
 
@@ -125,7 +127,8 @@ def attempt(settings: Mapping[str, Any], left_s: float, system: System) -> Outco
     until_s = time.monotonic() + left_s
     answers = [_ask(address, settings, until_s) for address in ends]
     wanted = " or ".join(map(str, settings["status"])) if "status" in settings else "200 to 299"
-    return combine(answers, family, expected=f"status {wanted}{_describe(settings)}", hint=_HINT)
+    hint = f"lodiag who {target.port} tells who has the port, and curl -v shows the whole exchange."
+    return combine(answers, family, expected=f"status {wanted}{_describe(settings)}", hint=hint)
 
 
 def _describe(settings: Mapping[str, Any]) -> str:
@@ -144,6 +147,8 @@ def _ask(address: str, settings: Mapping[str, Any], until_s: float) -> Answer:
         return Answer(address, port, code)
     except OffLoopbackError as error:
         return Answer(address, port, "redirect", words=str(error))
+    except _TlsError as error:
+        return Answer(address, port, error.word, words=str(error))
     except (http.client.HTTPException, ValueError) as error:
         return Answer(address, port, "no HTTP", words=f"does not speak HTTP: {type(error).__name__}")
     took_ms = (time.perf_counter() - began_s) * 1000
@@ -171,8 +176,9 @@ def _follow(address: str, asked: Url, settings: Mapping[str, Any], until_s: floa
         there = urljoin(here.parts.geturl(), location)
         try:
             here = url(there, asked.reading)
-        except OffLoopbackError as error:
-            message = f"redirects to {there[:80]}, which is off the loopback: refused"
+        except ValueError as error:
+            why = "is off the loopback" if isinstance(error, OffLoopbackError) else "is no URL of HTTP"
+            message = f"redirects to {there[:80]!r}, which {why}: refused"
             raise OffLoopbackError(message) from error
         same = [found for found in here.target.addresses if family_of(found) == family_of(address)]
         if not same:
@@ -191,6 +197,8 @@ def _request(address: str, asked: Url, settings: Mapping[str, Any], until_s: flo
     given |= settings.get("headers", {})
     try:
         connection.connect()
+        if parts.scheme == "https":
+            connection.sock = _secure(connection.sock, asked.target.host, verify=settings.get("verify", True))
         sock = connection.sock
         connection.request(settings.get("method", "GET"), path, headers=given)
         answer = connection.getresponse()
@@ -201,6 +209,35 @@ def _request(address: str, asked: Url, settings: Mapping[str, Any], until_s: flo
         return answer.status, answer.getheader("Location"), body
     finally:
         connection.close()
+
+
+def _secure(sock: socket.socket, host: str, *, verify: bool) -> socket.socket:
+    """Speak TLS, and see that the certificate is of this host, unless that is not wanted."""
+    import ssl
+
+    context = ssl.create_default_context()
+    if not verify:
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    try:
+        return context.wrap_socket(sock, server_hostname=host)
+    except ssl.SSLCertVerificationError as error:
+        message = f"has a certificate that is not to be trusted: {error.verify_message}"
+        raise _CertificateError(message) from error
+    except (ssl.SSLError, ValueError) as error:
+        message = f"does not speak TLS: {getattr(error, 'reason', None) or error}"
+        raise _TlsError(message) from error
+
+
+class _TlsError(Exception):
+    """TLS could not be had."""
+
+    word = "no TLS"
+
+
+class _CertificateError(_TlsError):
+    """The certificate is not to be trusted."""
+
+    word = "certificate"
 
 
 def _left(until_s: float) -> float:

@@ -60,6 +60,7 @@ def attempt(settings: Mapping[str, Any], left_s: float, system: System) -> Outco
         "error" if is_unseen else "fail",
         message,
         error=error,
+        is_permanent=is_unseen,
         observed=where,
         expected=expected,
         hint="Run it as root, or as the user of the service." if is_unseen else None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from lodiag.checks.causes import find_cause
 from lodiag.checks.keys import choice, host, pause, seconds, shorten, table, whole
 from lodiag.checks.outcome import Answer, Outcome
 from lodiag.options import PING_METHODS, USUAL_COUNT
@@ -67,8 +68,8 @@ def attempt(settings: Mapping[str, Any], left_s: float, system: System) -> Outco
     expected = _describe(limits)
     if bad and (len(bad) == len(answers) or family == "both"):
         error = bad[0].error
-        hint = next((f.hint for f in report.findings if f.hint), None) or "lodiag doctor looks for the cause."
-        return Outcome("fail", message, error=error, hint=hint, answers=answers, expected=expected)
+        cause, hint = find_cause(report) if not any(record.received for record in report.records) else ("", None)
+        return Outcome("fail", f"{message}{cause}", error=error, hint=hint, answers=answers, expected=expected)
     over = [words for record in report.records for words in _exceed(record, settings.get("warn", {}))]
     if bad or over:
         message = f"{message}: {over[0] if over else 'clients that try the other first will fail'}"

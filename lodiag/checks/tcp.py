@@ -32,7 +32,12 @@ def attempt(settings: Mapping[str, Any], left_s: float, system: System) -> Outco
         for answer in found:
             is_refused, answer.words = answer.error == "ECONNREFUSED", "refused" if answer.error else "answered"
             answer.error = None if is_refused else answer.error or "open"
-    hint = f"lodiag who {target.port} tells who has the port; lodiag doctor looks at the loopback itself."
+    is_odd = any(answer.error not in {None, "open", "ECONNREFUSED"} for answer in found)
+    hint = (
+        "lodiag doctor looks for the cause."
+        if is_odd
+        else f"lodiag who {target.port} tells who has the port, and where."
+    )
     return combine(found, family, expected=state, hint=hint)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from lodiag.checks.causes import find_cause
 from lodiag.checks.keys import choice, host, port, whole
 from lodiag.checks.outcome import Outcome
 from lodiag.options import MOST_HOPS, TRACE_METHODS
@@ -53,8 +54,7 @@ def attempt(settings: Mapping[str, Any], left_s: float, system: System) -> Outco
     if found.reached and found.hops is not None and found.hops <= most:
         message = f"{found.address} is reached by {found.method} in {found.hops} {'hop' if found.hops == 1 else 'hops'}"
         return Outcome("ok", message, observed=str(found.hops), expected=expected)
-    message = f"{found.address} is {found.hops} hops away" if found.reached else f"{found.address} was not reached"
-    hint = next((finding.hint for finding in report.findings if finding.hint), None)
-    return Outcome(
-        "fail", message, error="not reached" if not found.reached else "too far", expected=expected, hint=hint
-    )
+    words = f"is {found.hops} hops away" if found.reached else "was not reached"
+    cause, hint = find_cause(report)
+    error = "too far" if found.reached else "not reached"
+    return Outcome("fail", f"{found.address} {words}{cause}", error=error, expected=expected, hint=hint)

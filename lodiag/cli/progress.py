@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 QUIET_S = 0.5
 """Nobody needs to be told about what is over so soon."""
+PAUSE_S = 0.1
+"""Nobody reads faster."""
 
 
 @contextmanager
@@ -35,16 +37,15 @@ def show_status() -> Iterator[Callable[[str | None], None]]:
     if sys.stderr is None or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
         yield lambda _: None
         return
-    began_s, shown = time.monotonic(), False
+    next_s, shown = time.monotonic() + QUIET_S, False
 
     def show(text: str | None) -> None:
-        nonlocal shown
-        if text is None or time.monotonic() - began_s < QUIET_S:
-            text = None
-        if text is not None or shown:
+        nonlocal shown, next_s
+        now_s = time.monotonic()
+        if (text is None and shown) or (text is not None and now_s >= next_s):
             sys.stderr.write(f"\r{text or ''}\x1b[K")
             sys.stderr.flush()
-        shown = text is not None
+            shown, next_s = text is not None, now_s + PAUSE_S
 
     try:
         yield show

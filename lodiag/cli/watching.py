@@ -1,4 +1,4 @@
-"""``lodiag conns --watch`` and ``trace --watch``: a live table for a person, lines of JSON for a program."""
+"""``--watch`` of ``conns``, ``trace`` and ``iface``: a live table for a person, lines of JSON for a program."""
 
 from __future__ import annotations
 
@@ -70,6 +70,26 @@ def watch_lines(interval_s: float, sort: str, filters: Mapping[str, Any], output
             output.write(render_event(event))
             if output.is_in_vain:
                 return 0
+    return 0
+
+
+def watch_rates(options: argparse.Namespace, output: Output) -> int:
+    """Print a line for each reading of a loopback interface, until nobody reads them."""
+    from lodiag.rates import watch_interfaces
+    from lodiag.render.events import render_rates, render_reading
+
+    is_table = choose_format(options, "iface") == "table"
+    readings = watch_interfaces(
+        interval_s=options.watch,
+        interface=options.interface,
+        source=options.source,
+        keep_going=lambda: not output.has_lost_reader,
+    )
+    for reading in readings:
+        for each in reading:
+            output.write(render_rates(each) if is_table else render_reading(each))
+        if output.is_in_vain:
+            break
     return 0
 
 

@@ -1,4 +1,8 @@
-"""What is watched as JSON lines: one of type ``watching``, then one of type ``event``, or ``round``, for each."""
+"""What is watched as lines.
+
+As JSON: one of type ``watching``, then one of type ``event``, or ``round``, for each; of an interface one of type
+``reading`` for each reading, or the same as text.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +10,11 @@ import json
 from typing import TYPE_CHECKING
 
 from lodiag.model import to_plain
+from lodiag.render.escaping import text
+from lodiag.render.flows import size
 
 if TYPE_CHECKING:
+    from lodiag.model.iface import IfaceReading
     from lodiag.model.rounds import TraceRound, TraceWatching
     from lodiag.model.watch import ConnEvent, Watching
 
@@ -28,3 +35,18 @@ def render_event(event: ConnEvent) -> str:
 def render_round(found: TraceRound) -> str:
     """Write the line of a round."""
     return _encode({"type": "round", **to_plain(found)}) + "\n"
+
+
+def render_reading(reading: IfaceReading) -> str:
+    """Write the line of a reading."""
+    return _encode({"type": "reading", **to_plain(reading)}) + "\n"
+
+
+def render_rates(reading: IfaceReading) -> str:
+    """Write a reading for a person, in columns."""
+    state = "up" if reading.up else "down"
+    counts = {"packets": reading.packets_per_s, "errors": reading.errors_per_s, "dropped": reading.dropped_per_s}
+    rates = [f"{'-' if rate is None else f'{rate:.0f}':>8} {name}/s" for name, rate in counts.items()]
+    passed = size(None if reading.bytes_per_s is None else round(reading.bytes_per_s))
+    changed = f"  changed: {', '.join(reading.before)}" if reading.before else ""
+    return f"{reading.at[11:19]}Z  {text(reading.ifname)} {state:<4} {passed:>9}/s {''.join(rates)}{changed}\n"

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from lodiag.model.audit import AuditRecord
     from lodiag.model.check import CheckRecord
     from lodiag.model.conns import ConnRecord
+    from lodiag.model.iface import IfaceRecord, IfaceSummary
     from lodiag.model.map import FlowRecord
     from lodiag.model.ping import PingRecord
     from lodiag.model.trace import HopProbe, HopRecord, TraceSummary
@@ -41,18 +42,23 @@ def lay_out(report: Report[Any, Any], columns: Sequence[str] = ()) -> list[Table
 
 def headline(report: Report[Any, Any]) -> str | None:
     """Lines above the tables, where the summary says what they do not."""
-    if report.command == "who":
-        return text(report.summary.sentence)
-    if report.command == "bench":
-        from lodiag.render import bench
+    write = _HEADLINES.get(report.command)
+    return None if write is None else write(report)
 
-        return bench.headline(report)
-    if report.command == "check":
-        return text(report.summary.verdict)
-    if report.command == "audit":
-        return text(report.summary.verdict)
-    if report.command != "trace":
-        return None
+
+def _head_bench(report: Report[Any, Any]) -> str | None:
+    from lodiag.render import bench
+
+    return bench.headline(report)
+
+
+def _head_iface(report: Report[Any, IfaceSummary]) -> str | None:
+    from lodiag.render import ifaces
+
+    return ifaces.tell_change(report.summary.change)
+
+
+def _head_trace(report: Report[Any, TraceSummary]) -> str:
     found = report.summary
     name = text(found.target) if found.target == found.address else f"{text(found.target)} ({found.address})"
     port = "" if found.port is None else f", port {found.port}"
@@ -300,6 +306,13 @@ def _map(report: Report[FlowRecord, Any]) -> list[Table]:
     return tables
 
 
+def _iface(report: Report[IfaceRecord, IfaceSummary]) -> list[Table]:
+    from lodiag.render import ifaces
+
+    drawn = ifaces.list_tables(report.records, report.summary)
+    return [Table(headers, rows, frozenset(headers) & ifaces.NUMBERS) for headers, rows in drawn if rows]
+
+
 def _bench(report: Report[Any, Any]) -> list[Table]:
     from lodiag.render import bench
 
@@ -338,6 +351,16 @@ _LAYOUTS: dict[str, Callable[[Report[Any, Any]], list[Table]]] = {
     "bench": _bench,
     "who": _who,
     "map": _map,
+    "iface": _iface,
     "check": _check,
     "audit": _audit,
+}
+
+_HEADLINES: dict[str, Callable[[Report[Any, Any]], str | None]] = {
+    "who": lambda report: text(report.summary.sentence),
+    "bench": _head_bench,
+    "check": lambda report: text(report.summary.verdict),
+    "audit": lambda report: text(report.summary.verdict),
+    "iface": _head_iface,
+    "trace": _head_trace,
 }

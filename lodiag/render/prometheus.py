@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from lodiag.render.escaping import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from lodiag.model import Report
 
 _BASE_UNITS = {"_ms": ("_seconds", 1e-3), "_bps": ("_bits_per_second", 1.0)}
@@ -52,13 +54,24 @@ def _collect(families: dict[str, _Family], stem: str, value: Any, outer: dict[st
             for ending, (base, scale) in _BASE_UNITS.items():
                 if name.endswith(ending):
                     name, factor = name.removesuffix(ending) + base, scale
-            _add(
-                families, name, item.metadata["meaning"], labels, round(found * factor, 12) if factor != 1.0 else found
-            )
+            meaning = item.metadata["meaning"]
+            if isinstance(found, tuple):  # counters that are told together, as rx.bytes
+                for path, count in _leaves(found):
+                    _add(families, f"{name}_{path}", f"{meaning} {path.replace('_', ' ')}.", labels, count)
+                continue
+            _add(families, name, meaning, labels, round(found * factor, 12) if factor != 1.0 else found)
         elif isinstance(found, tuple):
             for inner in found:
                 if is_dataclass(inner):
                     _collect(families, stem, inner, labels)
+
+
+def _leaves(found: Any) -> Iterator[tuple[str, float]]:  # noqa: ANN401 - a named tuple of numbers or of such
+    for name, value in found._asdict().items():
+        if isinstance(value, tuple):
+            yield from ((f"{name}_{path}", count) for path, count in _leaves(value))
+        elif value is not None:
+            yield name, value
 
 
 def _labels(value: Any) -> dict[str, str]:  # noqa: ANN401 - any part of a report

@@ -43,6 +43,7 @@ _KINDS = {
     "conns": "sockets",
     "who": "addresses",
     "map": "connections",
+    "iface": "loopback interface",
     "check": "checks",
     "audit": "sockets",
 }

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from lodiag.model.net import Link, LinkAddress, Qdisc, Route, RouteAnswer, Rule
     from lodiag.system.bursts import BurstProbe
     from lodiag.system.census import Census
+    from lodiag.system.changing import Change
     from lodiag.system.ends.pool import Ends
     from lodiag.system.facts import (
         Condition,
@@ -24,8 +25,10 @@ if TYPE_CHECKING:
         Group,
         Holder,
         Interface,
+        Links,
         Namespaces,
         Opening,
+        Privilege,
         Process,
         Question,
         Setting,
@@ -254,14 +257,18 @@ class System:
 
     def list_loopback_interfaces(self) -> tuple[Interface, ...] | None:
         """Find the loopback interfaces, by their flag and not by their name; ``None`` if none can be read."""
-        from lodiag.system import interfaces
+        from lodiag.errors import UnsupportedError
 
-        found = interfaces.try_to(interfaces.list_loopback_interfaces)
-        if found is not None:
-            return found
-        from lodiag.system import portable
+        try:
+            return self.read_links().loopbacks()
+        except UnsupportedError:
+            return None
 
-        return portable.list_loopback_interfaces()
+    def read_links(self, source: str | None = None) -> Links:
+        """Read all interfaces and their addresses, by rtnetlink or psutil; ``UnsupportedError`` if neither tells."""
+        from lodiag.system import sources
+
+        return sources.read_links(source)
 
     def open_ends(self) -> Ends:
         """Give processes that send traffic to each other; they are gone when the context ends."""
@@ -344,6 +351,12 @@ class System:
 
         return interfaces.try_to(interfaces.list_routes)
 
+    def list_routes_of(self, index: int) -> tuple[Route, ...] | None:
+        """Routes of all tables that lead to the interface of this index; ``None`` likewise."""
+        from lodiag.system import interfaces
+
+        return interfaces.try_to(lambda: interfaces.list_routes_of(index))
+
     def list_rules(self) -> tuple[Rule, ...] | None:
         """All rules that choose among the tables of routes, by family and priority; ``None`` likewise."""
         from lodiag.system import interfaces
@@ -367,3 +380,41 @@ class System:
         from lodiag.system import interfaces
 
         return interfaces.try_to(lambda: interfaces.look_up_route(address, source, proto, port))
+
+    def read_loopback_settings(self, loopback: str) -> dict[str, Setting]:
+        """Kernel parameters that decide how a loopback interface behaves, by what they decide."""
+        from lodiag.system import host
+        from lodiag.system.facts import Setting
+
+        names = host.name_loopback_settings(loopback)
+        return {role: Setting(name, self.read_sysctl(name)) for role, name in names.items()}
+
+    def write_sysctl(self, name: str, value: str) -> None:
+        """Set a kernel parameter; ``OSError`` if that may not be."""
+        from lodiag.system import host
+
+        host.write_sysctl(name, value)
+
+    def spell_change(self, change: Change) -> str | None:
+        """Command of this kind of system that makes a change; ``None`` where it has none."""
+        from lodiag.system import changing
+
+        return changing.spell(change)
+
+    def apply_changes(self, changes: Sequence[Change]) -> None:
+        """Make changes, all at once where the system can; ``ChangeRefusedError`` if one is refused."""
+        from lodiag.system import changing
+
+        changing.apply(changes)
+
+    def describe_privilege(self) -> Privilege:
+        """Tell whether this process may change interfaces, and where it would have to be allowed to."""
+        from lodiag.system import privilege
+
+        return privilege.describe()
+
+    def exchange_datagram(self, address: str, size_bytes: int, timeout_s: float) -> tuple[int | None, str | None]:
+        """Send a datagram from an address to itself: nanoseconds until it came, or the reason why it did not."""
+        from lodiag.system import datagrams
+
+        return datagrams.exchange(address, size_bytes, timeout_s)

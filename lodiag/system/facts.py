@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
     from lodiag.model import Missing
     from lodiag.model.conns import ConnTcp, Endpoint
+    from lodiag.model.net import Link, LinkAddress
 
 
 def unmap(address: str) -> tuple[str, bool]:
@@ -122,6 +123,38 @@ class Setting(NamedTuple):
 
     name: str
     value: str | None
+
+
+class Links(NamedTuple):
+    """All interfaces and their addresses, by the best source that was to be had; ``refused`` are better ones."""
+
+    source: str
+    links: tuple[Link, ...]
+    addresses: tuple[LinkAddress, ...]
+    refused: tuple[tuple[str, str], ...]
+
+    def loopbacks(self) -> tuple[Interface, ...]:
+        """Those that carry the LOOPBACK flag."""
+        return tuple(
+            Interface(
+                link.ifname, link.is_up, link.mtu, tuple(a.local for a in self.addresses if a.ifindex == link.ifindex)
+            )
+            for link in self.links
+            if link.is_loopback and link.mtu is not None
+        )
+
+
+class Privilege(NamedTuple):
+    """What decides whether this process may change interfaces; ``None`` for what this system does not tell.
+
+    The namespaces are inode numbers; ``owner`` is the user namespace that owns the network namespace.
+    """
+
+    is_held: bool | None
+    """Whether it has CAP_NET_ADMIN in its own user namespace."""
+    user_namespace: int | None
+    network_namespace: int | None
+    owner: int | None
 
 
 class Interface(NamedTuple):

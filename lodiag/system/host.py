@@ -51,13 +51,52 @@ SOCKET_SETTINGS = {
 """Kernel parameters that decide which ports clients get, likewise; they are IPv6's as well."""
 
 
+LOOPBACK_SETTINGS = {
+    "ipv6-disabled": "net.ipv6.conf.{interface}.disable_ipv6",
+    "ipv6-disabled-all": "net.ipv6.conf.all.disable_ipv6",
+    "localnet-routed": "net.ipv4.conf.all.route_localnet",
+    "nonlocal-bind": "net.ipv4.ip_nonlocal_bind",
+    "echo-ignored-ipv4": "net.ipv4.icmp_echo_ignore_all",
+    "echo-ignored-ipv6": "net.ipv6.icmp.echo_ignore_all",
+    "icmp-groups": "net.ipv4.ping_group_range",
+    "port-range": "net.ipv4.ip_local_port_range",
+    "reserved-ports": "net.ipv4.ip_local_reserved_ports",
+    "unprivileged-ports": "net.ipv4.ip_unprivileged_port_start",
+    "backlog-limit": "net.core.somaxconn",
+    "overflow-reset": "net.ipv4.tcp_abort_on_overflow",
+    "reuse-of-waiting": "net.ipv4.tcp_tw_reuse",
+    "timestamps": "net.ipv4.tcp_timestamps",
+}
+"""Kernel parameters that decide how a loopback behaves, by what they decide, likewise."""
+
+
+def name_loopback_settings(loopback: str) -> dict[str, str]:
+    """Name them for a loopback interface; sysctl(8) writes the dots of its name as slashes."""
+    interface = loopback.replace(".", "/")
+    return {role: template.format(interface=interface) for role, template in LOOPBACK_SETTINGS.items()}
+
+
 def read_sysctl(name: str) -> str | None:
     """Read a kernel parameter from /proc/sys; ``None`` if this kernel has none by that name."""
     try:
-        text = _read(f"/proc/sys/{name.replace('.', '/')}")
+        text = _read(_path_of(name))
     except (OSError, UnicodeError):  # not Linux, hidden, or not there
         return None
     return " ".join(text.split())
+
+
+def write_sysctl(name: str, value: str) -> None:
+    """Write a kernel parameter; ``OSError`` if that may not be."""
+    with open(_path_of(name), "w", encoding="ascii") as file:  # noqa: PTH123 - as above
+        file.write(value)
+
+
+def _path_of(name: str) -> str:
+    """Path of a parameter; a slash in its name is a dot of an interface's (sysctl(8))."""
+    return f"/proc/sys/{name.translate(_SWAPPED)}"
+
+
+_SWAPPED = str.maketrans("./", "/.")
 
 
 def _read(path: str) -> str:

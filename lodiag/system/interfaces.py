@@ -6,7 +6,7 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, TypeVar
 
 from lodiag.system import conversation, nlmsg, rtnetlink, rtqdisc, rtroutes
-from lodiag.system.facts import Interface
+from lodiag.system.facts import Links
 from lodiag.system.names import name_interface
 from lodiag.system.sources import SourceRefusedError
 
@@ -46,6 +46,13 @@ def list_routes() -> tuple[Route, ...]:
     return _keep(decode(payload) for payload in payloads if rtroutes.concerns_loopback(payload))
 
 
+def list_routes_of(index: int) -> tuple[Route, ...]:
+    """Routes of all tables that lead to the interface of this index."""
+    decode, name = partial(rtroutes.decode_route, name=cache(name_interface)), name_interface(index)
+    found = _decode_all(rtroutes.encode_routes(), rtroutes.RTM_NEWROUTE, decode)
+    return tuple(route for route in found if route.dev == name)
+
+
 def list_rules() -> tuple[Rule, ...]:
     """All rules, by family and priority."""
     found = _decode_all(rtroutes.encode_rules(), rtroutes.RTM_NEWRULE, rtroutes.decode_rule)
@@ -76,16 +83,9 @@ def look_up_route(address: str, source: str | None, proto: str | None, port: int
     return found[0]
 
 
-def list_loopback_interfaces() -> tuple[Interface, ...]:
-    """Find the interfaces that carry the LOOPBACK flag."""
-    links, addresses = list_links(), list_addresses()
-    return tuple(
-        Interface(
-            link.ifname, link.is_up, link.mtu or 0, tuple(a.local for a in addresses if a.ifindex == link.ifindex)
-        )
-        for link in links
-        if link.is_loopback and link.mtu is not None
-    )
+def read_links() -> Links:
+    """All interfaces and their addresses."""
+    return Links("rtnetlink", list_links(), list_addresses(), ())
 
 
 def _decode_all(request: bytes, kind: int, decode: Callable[[bytes], _Answer | None]) -> tuple[_Answer, ...]:

@@ -9,7 +9,7 @@ import psutil
 
 from lodiag.model import Missing
 from lodiag.model.conns import Endpoint
-from lodiag.system.facts import Condition, Interface, Process, Socket, SocketTable, unmap
+from lodiag.system.facts import Condition, Process, Socket, SocketTable, unmap
 from lodiag.system.sources import SourceRefusedError
 
 if TYPE_CHECKING:
@@ -143,18 +143,3 @@ def _ask(question: Callable[[], str]) -> str | None:
     """
     answer = _try(question)
     return None if answer is None else answer.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-
-
-def list_loopback_interfaces() -> tuple[Interface, ...] | None:
-    """Find the interfaces that carry the LOOPBACK flag or, where flags are not told, a loopback address."""
-    try:
-        addresses, states = psutil.net_if_addrs(), psutil.net_if_stats()
-    except OSError:  # /proc is hidden
-        return None
-    found = []
-    for name, stats in states.items():
-        own = tuple(a.address for a in addresses.get(name, ()) if a.family in _FAMILIES)
-        by_address = not stats.flags and any(a == "::1" or a.startswith("127.") for a in own)
-        if "loopback" in stats.flags.split(",") or by_address:
-            found.append(Interface(name, stats.isup, stats.mtu, own))
-    return tuple(found)

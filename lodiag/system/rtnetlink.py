@@ -18,6 +18,7 @@ from lodiag.system.nlmsg import (
     NLM_F_CREATE,
     NLM_F_DUMP,
     NLM_F_EXCL,
+    NLM_F_REPLACE,
     decode_attributes,
     encode,
     encode_attributes,
@@ -108,11 +109,12 @@ def encode_mtu(index: int, mtu: int) -> bytes:
     return encode(RTM_NEWLINK, NLM_F_ACK, body)
 
 
-def encode_new_address(address: LinkAddress) -> bytes:
-    """Ask to give an interface an address; an error (EEXIST) if it has it."""
+def encode_new_address(address: LinkAddress, *, may_exist: bool) -> bytes:
+    """Ask to give an interface an address; an error (EEXIST) if it has it and may not."""
     lifetimes = address.preferred_life_time, address.valid_life_time
     further = [] if None in lifetimes else [(IFA_CACHEINFO, LIFETIMES.pack(*lifetimes) + bytes(8))]
-    return encode(RTM_NEWADDR, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, _encode_address(address, further))
+    how = NLM_F_REPLACE if may_exist else NLM_F_EXCL
+    return encode(RTM_NEWADDR, NLM_F_ACK | NLM_F_CREATE | how, _encode_address(address, further))
 
 
 def encode_old_address(address: LinkAddress) -> bytes:
@@ -125,6 +127,8 @@ def _encode_address(address: LinkAddress, further: Sequence[tuple[int, bytes]]) 
     packed = inet_pton(family, address.local)
     scope = next((number for number, name in SCOPES.items() if name == address.scope), 0)
     attributes = [(IFA_LOCAL, packed), (IFA_ADDRESS, packed), *further]
+    if address.noprefixroute:
+        attributes.append((IFA_FLAGS, _U32.pack(IFA_F_NOPREFIXROUTE)))
     if address.label is not None:
         attributes.append((IFA_LABEL, address.label.encode() + b"\0"))
     return ADDRESS.pack(family, address.prefixlen, 0, scope, address.ifindex) + encode_attributes(attributes)

@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING
 from lodiag.errors import UnsupportedError
 
 if TYPE_CHECKING:
-    from lodiag.system.facts import Question, SocketTable
+    from lodiag.system.facts import Links, Question, SocketTable
 
 SOURCES = {"sock_diag": "netlink", "proc": "procnet", "psutil": "portable"}
 """Best first: the name of each, and the module here whose ``list_sockets`` reads it."""
+
+
+LINK_SOURCES = {"rtnetlink": "interfaces", "psutil": "portlinks"}
+"""Likewise of interfaces, read by ``read_links``."""
 
 
 class SourceRefusedError(Exception):
@@ -32,3 +36,19 @@ def list_sockets(source: str | None, question: Question) -> SocketTable:
     reasons = "; ".join(f"{name}: {reason}" for name, reason in refused)
     message = f"the socket table cannot be read: {reasons}"
     raise UnsupportedError(message, "On Linux it is told by sock_diag and in /proc/net; is /proc mounted?")
+
+
+def read_links(source: str | None) -> Links:
+    """Read all interfaces and their addresses, likewise."""
+    refused: list[tuple[str, str]] = []
+    for name in [source] if source else LINK_SOURCES:
+        module = import_module(f"lodiag.system.{LINK_SOURCES[name]}")
+        try:
+            links: Links = module.read_links()
+        except (SourceRefusedError, OSError) as refusal:
+            refused.append((name, str(refusal)))
+        else:
+            return links._replace(refused=tuple(refused))
+    reasons = "; ".join(f"{name}: {reason}" for name, reason in refused)
+    message = f"the interfaces cannot be read: {reasons}"
+    raise UnsupportedError(message, "On Linux rtnetlink tells them; does a sandbox refuse netlink?")

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from running import LO_UP, run_in_world
 
-from lodiag.system import System, interfaces, portable
+from lodiag.system import System, interfaces
 from lodiag.system.nlmsg import (
     NLMSG_DONE,
     NLMSG_ERROR,
@@ -196,7 +196,7 @@ def test_what_shapes_packets_is_told() -> None:
 
 @needs_netlink
 def test_loopbacks_are_those_of_psutil() -> None:
-    assert System().list_loopback_interfaces() == portable.list_loopback_interfaces()
+    assert System().list_loopback_interfaces() == System().read_links("psutil").loopbacks()
 
 
 @needs_netlink
