@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
+from lodiag.benches.aside import Aside, count_tracked
 from lodiag.benches.options import BenchOptions
 from lodiag.benches.records import make_records
 from lodiag.benches.rounds import Runner, list_cases, merge
 from lodiag.benches.watching import Watch
 from lodiag.errors import ConfigError
-from lodiag.judge.bench import Around, judge_bench
+from lodiag.judge.bench import judge_bench
+from lodiag.judge.bench_words import Around
 from lodiag.limits import require_whole
 from lodiag.model.bench import TESTS, BenchSummary
 from lodiag.report import ReportMaker
@@ -19,6 +21,8 @@ from lodiag.system import System
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from lodiag.benches import Case
+    from lodiag.benches.aside import Idle
     from lodiag.benches.baseline import Baseline
     from lodiag.benches.verdicts import Repeat
     from lodiag.model import Report
@@ -26,6 +30,9 @@ if TYPE_CHECKING:
     from lodiag.system.ends.pool import Ends
 
 ALL = "all"
+PACING, UNPACED = frozenset({"bbr"}), ("cubic", "reno")
+"""Congestion controls that let segments out at a rate that they have estimated, and those that do not, best first."""
+
 SAVED_RUNS = 3
 """Runs of a baseline: two of one machine differ more than two slices of one run."""
 MOST_RUNS = 100
@@ -133,7 +140,8 @@ class Bench:
         cores = system.list_cores()
         check_machine(system, options, cores)
         self._system, self._options, self._runs, self._beside = system, options, runs, beside
-        self._cases = list_cases(options, cores)
+        self._cases = [*list_cases(options, cores), *list_unpaced(system, options)]
+        self._idle: Idle | None = None
         self._steps = Steps(progress, len(self._cases) * options.rounds * runs)
 
     def run(self) -> Report[BenchRecord, BenchSummary]:
@@ -156,6 +164,7 @@ class Bench:
             runs=self._runs,
             machine=self._system.describe_machine(),
             parameters=describe_parameters(self._options),
+            measured_ms=seen.measured_ms,
             load_before=load,
             interference=seen.interference,
             steal_ratio=seen.steal_ratio,
@@ -163,17 +172,19 @@ class Bench:
             compared_with=None if self._beside is None else self._beside.baseline.made_at,
             sentence=None,
         )
-        around = self._look_around(summary.machine)
+        around = self._look_around(summary.machine, is_whole=not any(record.error for record in records))
         findings = judge_bench(summary, records, around)
         return maker.make(source="sockets", summary=summary, records=records, findings=findings)
 
     def _measure(self, ends: Ends) -> list[BenchRecord]:
-        runner = Runner(self._system, ends, self._options, self._steps)
-        found = []
-        for number in range(self._runs):
-            if number:
-                time.sleep(GAP_S)
-            found.append(runner.run(self._cases, self._options.rounds))
+        with Aside(ends, self._options) as aside:
+            runner = Runner(self._system, ends, self._options, self._steps, aside.use)
+            found = []
+            for number in range(self._runs):
+                if number and self._options.total_bytes is None:
+                    time.sleep(GAP_S)
+                found.append(runner.run(self._cases, self._options.rounds))
+            self._idle = aside.conclude()
         return make_records(merge(found), self._cases, self._options)
 
     def _repeat(self, ends: Ends, suspects: Sequence[BenchRecord]) -> Repeat:
@@ -186,7 +197,7 @@ class Bench:
         measured = Runner(self._system, ends, self._options, self._steps).run(cases, self._options.rounds)
         return Repeat(make_records(measured, cases, self._options), watch.end(ends).interference)
 
-    def _look_around(self, machine: BenchMachine) -> Around:
+    def _look_around(self, machine: BenchMachine, *, is_whole: bool) -> Around:
         """Read what findings need beside the records."""
         interfaces = self._system.list_loopback_interfaces()
         settings = self._system.read_settings(interfaces[0].name if interfaces else None)
@@ -202,7 +213,20 @@ class Bench:
             interface=interfaces[0].name if interfaces else None,
             changes=tuple(changes),
             limits=limits,
+            idle=self._idle,
+            tracking=count_tracked(self._system, self._options.family) if is_whole else None,
         )
+
+
+def list_unpaced(system: System, options: BenchOptions) -> list[Case]:
+    """Stream by a congestion control that does not pace, where the system's own does and nobody chose."""
+    usual = system.read_sysctl("net.ipv4.tcp_congestion_control")
+    allowed = (system.read_sysctl("net.ipv4.tcp_allowed_congestion_control") or "").split()
+    others = [name for name in UNPACED if name in allowed]
+    if usual not in PACING or options.congestion is not None or options.quick or options.bidir or not others:
+        return []
+    streams = [case for case in list_cases(options, ()) if case.test == "stream" and case.family]
+    return [case._replace(congestion=others[0]) for case in streams[:1]]
 
 
 def _identify(item: BenchRecord | object) -> tuple[object, ...]:
@@ -246,8 +270,7 @@ def prepare_baseline(system: System, options: BenchOptions, path: str | None, fa
         raise ConfigError(message, "Leave out --quick.")
     limits = parse_limits(fail_if)
     found = read_baseline(path)
-    congestion = options.congestion or system.read_sysctl("net.ipv4.tcp_congestion_control")
-    require_comparable(found, system.describe_machine(), options, congestion)
+    require_comparable(found, system.describe_machine(), options)
     return Beside(found, limits)
 
 

@@ -1071,6 +1071,7 @@ BENCH = make_report(
             graceful=False,
             sources=1,
         ),
+        measured_ms=12.5,
         load_before=0.25,
         interference=(BenchInterference(pid=4711, process=HOSTILE, cores_used=0.97),),
         steal_ratio=0.01,

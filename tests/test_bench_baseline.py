@@ -74,7 +74,7 @@ def conclude(
     """Judge a record of round trips that took 10 us before; tell it and how often it was measured again."""
     record = make_round_trips(slices=tuple(slices), error=None)
     runs = {name_record(record): [[0.0100, 0.0101, 0.0102], [0.0099, 0.0100, 0.0101]]}
-    baseline = Baseline("2026-01-01T00:00:00Z", {}, {}, runs, frozenset())
+    baseline = Baseline("2026-01-01T00:00:00Z", {}, {}, runs)
     asked = 0
 
     def repeat(suspects: Sequence[BenchRecord]) -> Repeat:
@@ -183,6 +183,7 @@ def test_a_baseline_that_was_far_faster_is_found_and_fails(saved: Path) -> None:
         ({"kernel": "Linux 2.4"}, ARGUMENTS, "kernel was Linux 2.4"),
         ({"cpu": "Z80"}, ARGUMENTS, "cpu was Z80"),
         ({"cores": 4096}, ARGUMENTS, "cores was 4096"),
+        ({"settings": [{"name": "net.ipv4.tcp_congestion_control", "value": "nix"}]}, ARGUMENTS, "was nix"),
         ({"streams": 7}, ARGUMENTS, "streams was 7"),
         ({}, ("rr", "-n", "101", "-4"), "total_bytes was 100"),
         ({"rounds": 2}, ARGUMENTS, "too few slices"),

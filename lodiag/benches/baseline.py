@@ -20,6 +20,8 @@ LEAST_ROUNDS = 3
 MUST_AGREE = ("kernel", "cpu", "cores")
 """What of the machine decides speed so much that a comparison would speak of it, and not of a change."""
 
+CONGESTION = "net.ipv4.tcp_congestion_control"
+
 Name = tuple[str, ...]
 
 
@@ -30,7 +32,6 @@ class Baseline(NamedTuple):
     machine: Mapping[str, Any]
     parameters: Mapping[str, Any]
     runs: Mapping[Name, Sequence[Sequence[float]]]
-    congestion: frozenset[str]
 
 
 def name_record(record: BenchRecord | Mapping[str, Any]) -> Name:
@@ -68,8 +69,7 @@ def _understand(path: str, report: Mapping[str, Any]) -> Baseline:
     runs = {name_record(record): _split(record) for record in report["records"] if record["slices"]}
     machine = {name: summary["machine"][name] for name in names_of(BenchMachine)}
     parameters = {name: summary["parameters"][name] for name in names_of(BenchParameters)}
-    congestion = frozenset(str(record["congestion"]) for record in report["records"] if record["congestion"])
-    return Baseline(str(report["started_at"]), machine, parameters, runs, congestion)
+    return Baseline(str(report["started_at"]), machine, parameters, runs)
 
 
 def _split(record: Mapping[str, Any]) -> list[list[float]]:
@@ -82,7 +82,7 @@ def _split(record: Mapping[str, Any]) -> list[list[float]]:
     return found
 
 
-def require_comparable(found: Baseline, machine: BenchMachine, options: BenchOptions, congestion: str | None) -> None:
+def require_comparable(found: Baseline, machine: BenchMachine, options: BenchOptions) -> None:
     """Raise ``ConfigError`` where a difference would be one of the machine, or of what was asked for."""
     now = to_plain(machine)
     different = [(name, found.machine[name], now[name]) for name in MUST_AGREE if found.machine[name] != now[name]]
@@ -90,8 +90,8 @@ def require_comparable(found: Baseline, machine: BenchMachine, options: BenchOpt
     different += [
         (name, found.parameters[name], asked[name]) for name in asked if found.parameters[name] != asked[name]
     ]
-    if congestion is not None and found.congestion and congestion not in found.congestion:
-        different.append(("congestion control", "/".join(sorted(found.congestion)), congestion))
+    if options.congestion is None:
+        different += [change for change in _list_changed_settings(found, machine) if change[0] == CONGESTION]
     if different:
         told = "; ".join(
             f"{name.removesuffix('_s')} was {was!s:.60} and is {is_now!s:.60}" for name, was, is_now in different
@@ -106,6 +106,10 @@ def list_changes(found: Baseline, machine: BenchMachine) -> Iterator[tuple[str, 
     for name in ("python", "governor", "clock", "qdisc", "mtu_bytes", "cpu_max"):
         if found.machine[name] != now[name]:
             yield name, found.machine[name], now[name]
+    yield from _list_changed_settings(found, machine)
+
+
+def _list_changed_settings(found: Baseline, machine: BenchMachine) -> Iterator[tuple[str, Any, Any]]:
     then = {setting["name"]: setting["value"] for setting in found.machine["settings"]}
     for setting in machine.settings:
         if setting.name in then and then[setting.name] != setting.value:

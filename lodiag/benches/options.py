@@ -12,7 +12,7 @@ from lodiag.model.bench import TESTS
 ROUNDS, QUICK_ROUNDS = 5, 2
 """Slices of each test, taken in turn: what passes disturbs one of them, and not one test alone."""
 
-SLICE_S = {"stream": 0.12, "rr": 0.05, "crr": 0.06, "udp": 0.08}
+SLICE_S = {"stream": 0.1, "rr": 0.045, "crr": 0.05, "udp": 0.07}
 """So that all tests take some 7 s. Each slice of rr still has thousands of round trips."""
 
 WARM_UP_S = {"stream": 0.02, "rr": 0.004, "crr": 0.004, "udp": 0.002}

@@ -46,14 +46,24 @@ class Measured:
         return tuple(piece.value for piece in self.slices.get(key, ()) if piece.value is not None)
 
 
+def _do_nothing() -> None:
+    """Nobody asked."""
+
+
 class Runner:
     """Measures cases by the two ends."""
 
     def __init__(
-        self, system: System, ends: Ends, options: BenchOptions, step: Callable[[], None] = lambda: None
+        self,
+        system: System,
+        ends: Ends,
+        options: BenchOptions,
+        step: Callable[[], None] = _do_nothing,
+        after_round: Callable[[Measured], None] | None = None,
     ) -> None:
-        """``step`` is called after each slice, when nothing is measured."""
-        self._system, self._ends, self._options, self._step = system, ends, options, step
+        """``step`` is called after each slice, when nothing is measured, and ``after_round`` after each round."""
+        self._system, self._ends, self._options = system, ends, options
+        self._step, self._after_round = step, after_round
 
     def run(self, cases: Sequence[Case], rounds: int) -> Measured:
         """Measure each case once in every round, each round in another order."""
@@ -67,6 +77,8 @@ class Runner:
                     else:
                         measured.failures[case] = silent
                 self._step()
+            if self._after_round is not None:
+                self._after_round(measured)
         measured.run_slices = {key: [len(measured.values(key))] for key in measured.slices}
         return measured
 

@@ -22,6 +22,7 @@ class Seen(NamedTuple):
     """What was seen in the meantime; ``None`` for what this system does not tell."""
 
     interference: tuple[BenchInterference, ...]
+    measured_ms: float
     steal_ratio: float | None
     throttled_ms: float | None
 
@@ -48,4 +49,5 @@ class Watch:
             steal = ((after.stolen_ticks or 0) - (before.stolen_ticks or 0)) / passed if passed > 0 else None
         if before.throttled_us is not None and after.throttled_us is not None:
             throttled = (after.throttled_us - before.throttled_us) / 1000
-        return Seen(tuple(item for item in used if item.cores_used >= LEAST_CORES)[:MOST_NAMED], steal, throttled)
+        named = tuple(item for item in used if item.cores_used >= LEAST_CORES)[:MOST_NAMED]
+        return Seen(named, spent_s * 1000, steal, throttled)

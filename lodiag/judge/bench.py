@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from lodiag.judge.bench_stack import judge_stack
+from lodiag.judge.bench_words import describe, make
 from lodiag.judge.silence import Silence, Surroundings, judge_silence, tell_errno
-from lodiag.model import Evidence, Finding
+from lodiag.model import Evidence
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from lodiag.judge.bench_words import Around
+    from lodiag.model import Finding
     from lodiag.model.bench import BenchRecord, BenchSummary
-    from lodiag.system.facts import Interface, Setting
 
 BUSY_CORES = 0.2
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Around:
-    """What was read of the machine, and what a baseline has."""
-
-    interfaces: Sequence[Interface] | None
-    settings: Mapping[str, Setting]
-    interface: str | None
-    changes: Sequence[tuple[str, object, object]] = ()
-    limits: Mapping[str, float] = field(default_factory=dict)
 
 
 def judge_bench(summary: BenchSummary, records: Sequence[BenchRecord], around: Around) -> Iterator[Finding]:
@@ -34,6 +25,7 @@ def judge_bench(summary: BenchSummary, records: Sequence[BenchRecord], around: A
     yield from _judge_comparisons(records, around)
     yield from _judge_changes(summary, around)
     yield from _judge_interference(summary)
+    yield from judge_stack(summary, records, around)
 
 
 def _judge_failures(records: Sequence[BenchRecord], around: Around) -> Iterator[Finding]:
@@ -113,21 +105,3 @@ def _judge_interference(summary: BenchSummary) -> Iterator[Finding]:
     message = f"others used {used:.1f} cores meanwhile, {first.process or '?'}[{first.pid}] most of all"
     hint = "Results are of a machine that is busy: some tests are slower then, and some, on one core, even faster."
     yield make("others-interfere", "info", "processors", message, evidence, hint)
-
-
-def describe(record: BenchRecord) -> str:
-    """Name a test and its path."""
-    where = record.address or "AF_UNIX"
-    back = " towards the client" if record.direction == "to-client" else ""
-    return f"{record.test} over {record.proto} to {where}, {record.placement.replace('-', ' ')}{back}".replace(
-        " over unix to AF_UNIX", " over AF_UNIX"
-    )
-
-
-def make(  # noqa: PLR0913, PLR0917 - what a finding has
-    code: str, severity: str, subject: str, message: str, evidence: tuple[Evidence, ...], hint: str | None = None
-) -> Finding:
-    """Make a finding."""
-    return Finding(
-        code=code, severity=severity, subject=subject, message=message, evidence=evidence, hint=hint, fix=None, see=()
-    )

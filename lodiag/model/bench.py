@@ -157,6 +157,7 @@ class BenchSummary:
     runs: int = fact("Runs that were made, of so many rounds each.")
     machine: BenchMachine = fact("What the machine was.")
     parameters: BenchParameters = fact("What was asked for.")
+    measured_ms: float = fact("How long all of it took, in milliseconds.")
     load_before: float | None = metric("Load average over a minute when it began.")
     interference: tuple[BenchInterference, ...] = detail("Processes of others that used the processors, most first.")
     steal_ratio: float | None = metric("Share of the processors' time that the host gave to others, 0 to 1.")

@@ -24,8 +24,8 @@ def headline(report: Report[BenchRecord, BenchSummary]) -> str:
     """Say on what it was measured, and how."""
     summary, machine = report.summary, report.summary.machine
     cores = f"{machine.cores} core{'s' if machine.cores != 1 else ''}"
-    congestion = {record.congestion for record in report.records if record.congestion}
-    by = f", TCP by {text('/'.join(sorted(congestion)))}" if congestion else ""
+    congestion = next((record.congestion for record in report.records if record.congestion), None)
+    by = f", TCP by {text(congestion)}" if congestion else ""
     slices = f"{summary.rounds} slices of each test in turn" + (f", {summary.runs} times" if summary.runs > 1 else "")
     return f"bench on {text(machine.kernel)}, {text(machine.cpu)}, {cores}{by}; {slices}"
 
@@ -38,13 +38,23 @@ def tables(report: Report[BenchRecord, BenchSummary]) -> list[tuple[list[str], l
         if not records:
             continue
         headers = [test, *columns]
-        rows = [[_path(record), *(write(record) for write in columns.values())] for record in records]
+        several = test == "stream" and len({record.congestion for record in records if record.congestion}) > 1
+        rows = [
+            [_path(record, with_congestion=several), *(write(record) for write in columns.values())]
+            for record in records
+        ]
         found.append((headers, rows, frozenset(headers) - _WORDS - {test}))
     compared = [record for record in report.records if record.compared]
     if compared:
         headers = ["beside baseline", "on", "was", "is", "verdict"]
         rows = [
-            [f"{r.test} {_path(r)}", PLACES[r.placement], _was(r), headline_of(r), describe(r.compared)]
+            [
+                f"{r.test} {_path(r, with_congestion=r.test == 'stream')}",
+                PLACES[r.placement],
+                _was(r),
+                headline_of(r),
+                describe(r.compared),
+            ]
             for r in compared
         ]
         found.append((headers, rows, frozenset({"was", "is"})))
@@ -70,12 +80,12 @@ def write_value(measure: str, value: float | None) -> str:
     return f"{microseconds(value)} us" if measure == "rtt_p50_ms" else f"{thousands(value)}/s"
 
 
-def _path(record: BenchRecord) -> str:
+def _path(record: BenchRecord, *, with_congestion: bool = False) -> str:
     """Name protocol and address, with the way of the data where it is not the usual one."""
     port = "" if record.port is None else f" port {record.port}"
+    by = f" {text(record.congestion)}" if with_congestion and record.congestion else ""
     back = " <-" if record.direction == "to-client" else ""
-    with_cc = f" {text(record.congestion)}" if record.test == "stream" and record.congestion else ""
-    return f"{record.proto} {record.address or ''}{port}".rstrip() + (back or "") + (with_cc if back else "")
+    return f"{record.proto} {record.address or ''}{port}".rstrip() + by + back
 
 
 def describe(found: BenchComparison | None) -> str:

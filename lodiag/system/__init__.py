@@ -295,6 +295,11 @@ class System:
         links = [link for link in self.list_links() or () if link.is_loopback]
         return machine.describe_machine(links[0] if links else None)
 
+    def count_tracked(self) -> int | None:
+        """How many connections the packet filter tracks here; ``None`` if it tracks none at all, or does not tell."""
+        count = self.read_sysctl("net.netfilter.nf_conntrack_count")
+        return int(count) if count else None
+
     def take_census(self) -> Census:
         """Tell how much of the processors everybody has used so far."""
         from lodiag.system import census

@@ -35,6 +35,9 @@ _FIXES: dict[str, dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
             ("ip link set {interface} mtu 65536", "ip -6 address add ::1/128 dev {interface}"),
             ("ip link set {interface} mtu {mtu}",),
         ),
+        "loopback-qdisc": (("tc qdisc del dev {interface} root",), ()),
+        "loopback-mtu": (("ip link set {interface} mtu 65536",), ("ip link set {interface} mtu {mtu}",)),
+        "small-tcp-buffers": (("sysctl -w {parameter}='{usual}'",), ("sysctl -w {parameter}='{value}'",)),
         "icmp-ignored": (("sysctl -w {parameter}=0",), ("sysctl -w {parameter}={value}",)),
         "icmp-not-permitted": (
             ("sysctl -w {parameter}='0 2147483647'",),
@@ -131,6 +134,13 @@ _LOOKS: dict[str, _Commands] = {
 _PAGES = {
     "linux": {
         "interface-down": "ip-link(8)",
+        "loopback-qdisc": "tc(8)",
+        "loopback-mtu": "ip-link(8)",
+        "small-tcp-buffers": "tcp(7)",
+        "slow-start-after-idle": "tcp(7)",
+        "congestion-paces": "tcp(7)",
+        "conntrack-on-loopback": "nft(8)",
+        "cpu-throttled": "cgroups(7)",
         "network-unreachable": "ip-route(8)",
         "host-unreachable": "ip-route(8)",
         "route-prohibited": "ip-route(8)",

@@ -21,6 +21,7 @@ SO_ATTACH_FILTER = 26
 """Linux's include/uapi/asm-generic/socket.h."""
 
 BPF_LDX_MSH, BPF_LDX_IMM, BPF_LD_BYTE, BPF_LD_HALF, BPF_JEQ, BPF_RET = 0xB1, 0x01, 0x50, 0x48, 0x15, 0x06
+BPF_AND, BPF_LSH, BPF_ADD, BPF_ADD_X, BPF_TAX = 0x54, 0x64, 0x04, 0x0C, 0x07
 """x = length of the IPv4 header; x = k; load a byte, a half word at x + k; jump if equal; return k bytes."""
 
 UDP_TRACEROUTE_PORT = 33434
@@ -80,27 +81,63 @@ def refuse_echo_requests(sock: socket.socket, family: str) -> None:
 
 
 def refuse_other_replies(sock: socket.socket, family: str, ident: int) -> None:
-    """Keep echo replies to other identifiers out of a raw socket's queue, where the kernel can.
+    """Keep what answers another identifier out of a raw socket's queue, where the kernel can, and take out what is in.
 
-    A raw socket is given every reply to anybody, and beside a few hundred others its queue overflows: its own
-    replies would then look lost. The filter is a classic BPF program (bpf(4), Linux's socket(7)): of an echo
-    reply it compares the identifier, and it lets everything else through. An IPv4 packet begins with its header.
+    A raw socket is given every reply and error to anybody, and beside a few hundred others, or another program's
+    flood, its queue overflows: its own replies would then look lost.
     """
     if sys.platform != "linux":
         return
-    reply = ECHO_REPLY[family]
-    program = [
-        (BPF_LDX_MSH, 0, 0, 0) if family == "ipv4" else (BPF_LDX_IMM, 0, 0, 0),
+    program = _pass_ours(family, ident)
+    code = array("B", b"".join(struct.pack("=HBBI", *instruction) for instruction in program))
+    with suppress(OSError):  # then the replies are told apart when they are read
+        sock.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("@HP", len(program), code.buffer_info()[0]))
+        for _ in range(MOST_QUEUED):
+            sock.recv(0, socket.MSG_DONTWAIT)
+
+
+MOST_QUEUED = 100_000
+"""More than the queue of a socket holds: 256 bytes each at the least, of at most 16 MiB where an administrator is
+generous."""
+
+
+def _pass_ours(family: str, ident: int) -> list[tuple[int, int, int, int]]:
+    """Write the classic BPF program (bpf(4), Linux's socket(7)) that passes echo replies and errors to ``ident``.
+
+    An IPv4 packet begins with its header. An error quotes a packet behind its own 8 bytes: one of another protocol is
+    left out, a fragment of IPv6 passed. What is too short to be read from is left out.
+    """
+    if family == "ipv4":
+        return [
+            (BPF_LDX_MSH, 0, 0, 0),
+            (BPF_LD_BYTE, 0, 0, 0),
+            (BPF_JEQ, 8, 0, ECHO_REPLY[family]),
+            (BPF_LD_BYTE, 0, 0, 8 + 9),
+            (BPF_JEQ, 0, 8, socket.IPPROTO_ICMP),
+            (BPF_LD_BYTE, 0, 0, 8),
+            (BPF_AND, 0, 0, 0x0F),
+            (BPF_LSH, 0, 0, 2),
+            (BPF_ADD_X, 0, 0, 0),
+            (BPF_ADD, 0, 0, 8),
+            (BPF_TAX, 0, 0, 0),
+            (BPF_LD_HALF, 0, 0, 4),
+            (BPF_JEQ, 1, 0, ident),
+            (BPF_RET, 0, 0, 0),
+            (BPF_RET, 0, 0, 0xFFFFFFFF),
+        ]
+    return [
+        (BPF_LDX_IMM, 0, 0, 0),
         (BPF_LD_BYTE, 0, 0, 0),
-        (BPF_JEQ, 0, 3, reply),
+        (BPF_JEQ, 4, 0, ECHO_REPLY[family]),
+        (BPF_LD_BYTE, 0, 0, 8 + 6),
+        (BPF_JEQ, 5, 0, socket.IPPROTO_FRAGMENT),
+        (BPF_JEQ, 0, 3, socket.IPPROTO_ICMPV6),
+        (BPF_LDX_IMM, 0, 0, 8 + 40),
         (BPF_LD_HALF, 0, 0, 4),
         (BPF_JEQ, 1, 0, ident),
         (BPF_RET, 0, 0, 0),
         (BPF_RET, 0, 0, 0xFFFFFFFF),
     ]
-    code = array("B", b"".join(struct.pack("=HBBI", *instruction) for instruction in program))
-    with suppress(OSError):  # then the replies are told apart when they are read
-        sock.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("@HP", len(program), code.buffer_info()[0]))
 
 
 def hold_closed_port(family: str, kind: int, address: str) -> socket.socket | None:

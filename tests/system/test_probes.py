@@ -273,6 +273,24 @@ def test_hundreds_of_raw_sockets_do_not_drown_each_other(family: str) -> None:
 
 
 @pytest.mark.parametrize("family", ADDRESSES)
+def test_the_errors_of_others_do_not_drown_a_raw_socket(family: str) -> None:
+    """Each datagram to a closed port makes an error, which every raw socket could be given."""
+    opener = Opener("icmp-raw", family)
+    kind = socket.AF_INET if family == "ipv4" else socket.AF_INET6
+    try:
+        probe = opener()
+        with socket.socket(kind, socket.SOCK_DGRAM) as flood, socket.socket(kind, socket.SOCK_DGRAM) as closed:
+            closed.bind((ADDRESSES[family], 0))
+            closed.connect(closed.getsockname())  # so that it takes in nothing from others, and they get an error
+            for _ in range(2_000):
+                flood.sendto(b"x" * 500, closed.getsockname())
+        _, answer = ask(probe, 1)
+    finally:
+        opener.close()
+    assert answer.is_reply
+
+
+@pytest.mark.parametrize("family", ADDRESSES)
 def test_tcp_reaches_a_port_that_listens(family: str) -> None:
     listener = socket.create_server(
         (ADDRESSES[family], 0), family=socket.AF_INET if family == "ipv4" else socket.AF_INET6

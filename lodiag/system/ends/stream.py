@@ -84,8 +84,13 @@ def _close(sock: socket.socket, result: dict[str, Any]) -> dict[str, Any]:
     """Close with a reset, and tell what TCP says of the connection."""
     if sock.family != socket.AF_UNIX:
         result |= read_tcp(sock)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ABORT)
+        abort(sock)
     return result
+
+
+def abort(sock: socket.socket) -> None:
+    """Let it be closed with a reset."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ABORT)
 
 
 def read_tcp(sock: socket.socket) -> dict[str, int | None]:

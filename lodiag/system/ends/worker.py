@@ -17,7 +17,7 @@ import socket
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from lodiag.system.ends import crr, rr, stream, udp
+from lodiag.system.ends import burst, crr, rr, stream, udp
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,6 +32,8 @@ TASKS: dict[str, Callable[..., dict[str, Any]]] = {
     "stream-receive": stream.receive,
     "rr-ask": rr.ask,
     "rr-answer": rr.answer,
+    "burst-send": burst.send,
+    "burst-take": burst.take,
     "crr-ask": crr.ask,
     "crr-answer": crr.answer,
     "udp-send": udp.send,
