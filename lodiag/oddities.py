@@ -54,7 +54,8 @@ class Oddities:
 
     def describe(self, *, can_locate: bool) -> dict[str, Any]:
         """Fields of a ``PingRecord``; where probes were lost only if there are stamps by which to know."""
-        unqueued, queued, sent = (self._reached[stage] if can_locate else None for stage in _LOCATED)
+        is_told = can_locate and (not self._reached[None] or any(map(self._reached.get, _LOCATED)))
+        unqueued, queued, sent = (self._reached[stage] if is_told else None for stage in _LOCATED)
         ttls = self._ttls or (None, None)
         return {
             "reordered": self._reordered,

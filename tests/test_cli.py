@@ -239,10 +239,8 @@ SCENES = {
     "check-down": Scene("check tcp4:127.0.0.1:9 ping:127.0.0.1 --timeout 200ms", LO_DOWN),
     "map-none": Scene("map", LO_DOWN),
     "iface": Scene("iface"),
-    "iface-psutil": Scene("iface --source psutil", LO_UP),
     "iface-down": Scene("iface", LO_DOWN),
     "iface-add": Scene("iface add 127.0.0.2/8 --label lo:1", LO_UP),
-    "iface-dry": Scene("iface mtu 1000 --dry-run", LO_UP),
     "audit-none": Scene("audit", LO_DOWN),
     "audit-unmet": Scene("audit --expect 5432=loopback --expect any=loopback", LO_UP),
 }

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+from functools import cache
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 from running import LO_UP, assert_refused, rules, run_in_world
+
+from lodiag.schema import build_schema
 
 STEPS = """
 import contextlib, io, json, subprocess, sys, time
@@ -61,7 +65,15 @@ def run_steps(setup: str, body: str) -> list[Any]:
 
 def run_all(setup: str, *lines: str) -> list[Any]:
     """Run ``lodiag iface`` with each of these arguments: status, report and what was said on stderr."""
-    return run_steps(setup, f"found = [lodiag(*line.split()) for line in {lines!r}]")
+    found = run_steps(setup, f"found = [lodiag(*line.split()) for line in {lines!r}]")
+    for _, report, _ in found:
+        assert report is None or [error.message for error in schema().iter_errors(report)] == []
+    return found
+
+
+@cache
+def schema() -> Draft202012Validator:
+    return Draft202012Validator(build_schema())
 
 
 def codes(report: dict[str, Any]) -> set[str]:
@@ -198,6 +210,13 @@ def test_taking_it_down_is_refused_without_force_and_lists_what_is_lost() -> Non
     assert set(forced[1]["summary"]["change"]["loses"]) == lost
     assert forced[1]["summary"]["change"]["packets"][0]["error"] == "timeout"
     assert again[1]["summary"]["change"]["outcome"] == "unchanged"
+
+
+def test_where_it_is_down_a_change_is_made_and_said_to_be_unproved() -> None:
+    added, larger, up = run_all("", "add 127.0.0.2", "mtu 1500", "up")
+    assert [codes(report) for _, report, _ in (added, larger)] == [{"change-not-proved"}] * 2
+    assert addresses(up[1]) == ["127.0.0.2/32", "127.0.0.1/8", "::1/128"]
+    assert up[1]["records"][0]["mtu"] == 1500
 
 
 def test_what_something_else_keeps_silent_is_a_failure() -> None:

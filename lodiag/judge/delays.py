@@ -33,15 +33,15 @@ MOST_BETWEEN = 0.05
 def judge_delays(record: PingRecord) -> Iterator[Finding]:
     """Judge the median, and whether there are two kinds of replies."""
     median = record.rtt_p50_ms
-    if record.clock == "user" or median is None or record.received < LEAST_REPLIES:
+    if record.clock == "user" or median is None or record.timed < LEAST_REPLIES:
         return
     slow = sum(bucket.count for bucket in record.histogram if bucket.from_ms >= LONG_MS)
     fast = sum(bucket.count for bucket in record.histogram if bucket.below_ms <= USUAL_MS)
-    between = record.received - slow - fast
-    is_mixed = min(slow, fast) >= LEAST_SHARE * record.received and between <= MOST_BETWEEN * record.received
-    if record.received >= LEAST_MIXED and is_mixed:
+    between = record.timed - slow - fast
+    is_mixed = min(slow, fast) >= LEAST_SHARE * record.timed and between <= MOST_BETWEEN * record.timed
+    if record.timed >= LEAST_MIXED and is_mixed:
         message = (
-            f"{record.address}: {slow} of {record.received} replies take more than {LONG_MS:g} ms, "
+            f"{record.address}: {slow} of {record.timed} replies take more than {LONG_MS:g} ms, "
             f"and {fast} less than {USUAL_MS:g} ms"
         )
         hint = "There are two ways for them: is a part shaped by a qdisc, or sent to another host?"

@@ -65,6 +65,9 @@ def judge_change(change: IfaceChange, *, unkept: Sequence[str], reach: Reach) ->
         message = f"{silent[0].address} does not answer over {name}, which was set as asked"
         hint = f"Something else keeps it silent, such as the packet filter. See: lodiag ping {silent[0].address}"
         yield _make(change, "change-not-answering", "fail", message, hint, facts)
+    if change.action in {"add", "mtu"} and not change.packets and change.outcome != "planned":
+        message = f"{name} is down, so no packet could prove it"
+        yield _make(change, "change-not-proved", "info", message, "Bring it up: lodiag iface up", [])
     if change.action == "down" and any(packet.error is None for packet in change.packets):
         message = f"packets to 127.0.0.1 still come back, though {name} is down"
         yield _make(change, "change-not-kept", "fail", message, "Another interface may have the address.", [])

@@ -52,7 +52,8 @@ class Advice:
 
 ADVICE = {
     "interface-down": Advice(
-        "the loopback interface {subject} is down: nothing here can reach 127.0.0.0/8 or ::1", "Bring it up."
+        "the loopback interface {subject} is down: nothing here can reach 127.0.0.0/8 or ::1",
+        "Bring it up: lodiag iface up",
     ),
     "no-ipv6-loopback": Advice(
         "no loopback interface has the address ::1",
