@@ -99,8 +99,6 @@ class HopWalk:
         """
         hops = range(self._options.first_hop, self._options.max_hops + 1)
         self.socket.receive()
-        if self._system.monotonic_ns() >= self._end_ns:
-            return
         self._ask(hops, 1)
         yield from self._await(min(PATIENCE_S, self._options.timeout_s))
         self._ask(hops, self._options.probes_per_hop - 1)
@@ -137,7 +135,7 @@ class HopWalk:
             for hop in hops:
                 if self._last_hop is not None and hop > self._last_hop:
                     break
-                if not self._send(hop):
+                if self._system.monotonic_ns() >= self._end_ns or not self._send(hop):
                     return
 
     def _send(self, hop: int) -> bool:

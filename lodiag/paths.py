@@ -82,10 +82,15 @@ def find_paths(
             message = f"no socket to trace {address} with may be opened: {reasons}"
             raise PrivilegeError(message, "Try --method udp or tcp, which need no privilege.")
         walk_all(walks, system)
-        walked = [Path(w.socket.method, w.socket.port, w.socket.own_address, w.records()) for w in walks]
+        sources = [walk.socket.own_address for walk in walks]
     finally:
         for walk in walks:
             walk.socket.close()
+    # Only now, as what names interfaces is loaded with a descriptor that the sockets may have held.
+    walked = (
+        Path(walk.socket.method, walk.socket.port, source, walk.records())
+        for walk, source in zip(walks, sources, strict=True)
+    )
     return [*walked, *unsent], refused
 
 

@@ -105,7 +105,9 @@ def trace_chain(*arguments: str, more: str = "", target: str = "127.0.0.2") -> t
 
 def through_tunnel(hops: str, *command: str) -> Done:
     """Run a command where 127.0.0.2 leads into a tunnel with these hops, of which ``-`` keeps silent."""
-    return run_in_world("test -c /dev/net/tun", command=(sys.executable, "-c", TUNNEL, hops, *command))
+    return run_in_world(
+        "test -r /dev/net/tun -a -w /dev/net/tun", command=(sys.executable, "-c", TUNNEL, hops, *command)
+    )
 
 
 def hops_of(report: dict[str, Any]) -> list[tuple[int, str | None]]:

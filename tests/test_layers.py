@@ -25,7 +25,7 @@ LAYERS = (
     ("targets",),
     ("judge",),
     ("report", "plans"),
-    ("oddities",),
+    ("oddities", "fates"),
     ("echo", "hops", "pathmtu", "sockets", "changes", "benches", "links"),
     ("snapshot", "answers", "paths", "flood", "alterations"),
     ("ping", "trace", "bench", "conns", "who", "pairs", "nodes", "mirrors", "peers", "iface"),

@@ -16,7 +16,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from faking import NS_PER_S, FakeProbe, FakeSystem, refuse
-from running import assert_refused, environment, parse, require_loopback, run_as_nobody, run_json, run_lodiag
+from running import (
+    assert_refused,
+    environment,
+    parse,
+    require_loopback,
+    run_as_nobody,
+    run_json,
+    run_lodiag,
+    run_without_netlink,
+)
 from test_ping import LITERALS, REFUSED
 
 from lodiag import trace_route
@@ -558,3 +567,45 @@ def test_an_answer_to_what_was_sent_again_has_no_round_trip() -> None:
     assert (record.received, record.loss_ratio, report.summary.reached) == (2, 0, True)
     assert [probe.rtt_ms for probe in record.probes] == [None, 900]
     assert record.rtt_max_ms == 900
+
+
+class Mixed(FakeSystem):
+    """A machine where TCP alone behaves otherwise than by reaching the target."""
+
+    def __init__(self, behave: Callable[[FakeProbe, int], None]) -> None:
+        """Behave so by TCP."""
+        super().__init__(lambda probe, seq: behave(probe, seq) if probe.method == "tcp" else reach(probe, seq))
+
+
+def give_up(_: FakeProbe, __: int) -> None:
+    """Have no descriptor left."""
+    raise refuse(errno.EMFILE)
+
+
+MIXED: dict[str, tuple[Callable[[FakeProbe, int], None], int | None, set[str], str]] = {
+    "descriptors": (give_up, None, {"too-many-open-files"}, "the limit on open files is reached"),
+    "a-service": (ignore, 80, {"methods-differ"}, "may have a full accept queue, or a filter drops TCP"),
+    "farther-away": (
+        path("192.0.2.2"),
+        None,
+        {"methods-differ", "leaves-loopback"},
+        "UDP at hop 1, ICMP at hop 1, TCP at hop 2",
+    ),
+}
+
+
+@pytest.mark.parametrize(("behave", "port", "found", "words"), MIXED.values(), ids=MIXED)
+def test_a_method_that_differs_is_not_always_blocked(
+    behave: Callable[[FakeProbe, int], None], port: int | None, found: set[str], words: str
+) -> None:
+    report = trace_route("127.0.0.1", method="all", port=port, system=Mixed(behave))
+
+    assert set(codes(report)) == found
+    assert any(words in finding.message for finding in report.findings)
+
+
+def test_where_netlink_is_refused_the_route_stays_unknown() -> None:
+    report = parse(run_without_netlink("trace", "--json", "127.0.0.1"))
+
+    assert (report["summary"]["reached"], report["summary"]["route"], report["findings"]) == (True, None, [])
+    assert report["records"][0]["interface"] == "lo"

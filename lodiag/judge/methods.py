@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from lodiag.judge.silence import Surroundings
     from lodiag.model.trace import TraceMethod, TraceSummary
+    from lodiag.options import TraceOptions
 
 _FILTERS = {
     "ICMP": "a filter drops echo requests, or the replies",
@@ -20,6 +21,15 @@ _FILTERS = {
     "TCP": "a filter drops TCP",
 }
 
+
+_OF_SERVICES = {
+    "UDP": "what listens on port {port} may take probes without an answer, or a filter drops UDP",
+    "TCP": "what listens on port {port} may have a full accept queue, or a filter drops TCP",
+}
+"""Where a service was asked."""
+
+NOT_ASKED = frozenset({"too-many-open-files", "send-failed", "no-buffer-space", "interrupted"})
+"""What keeps a method from being tried, and so tells nothing of the way."""
 
 _IGNORED = "the kernel is set to ignore echo requests"
 
@@ -29,12 +39,12 @@ def is_echo_ignored(method: str, family: str, around: Surroundings) -> bool:
     return method.startswith("icmp") and around.settings[f"echo-ignored-{family}"].value == "1"
 
 
-def judge_methods(summary: TraceSummary, around: Surroundings) -> Iterator[Finding]:
+def judge_methods(summary: TraceSummary, options: TraceOptions, around: Surroundings) -> Iterator[Finding]:
     """Judge how several methods differ; one alone differs from nothing."""
-    blocked = [found for found in summary.methods if not found.reached]
+    blocked = [found for found in summary.methods if not found.reached and found.error not in NOT_ASKED]
     passing = [found for found in summary.methods if found.reached]
     if blocked and passing:
-        yield from _judge_blocked(summary.address, blocked, passing, around)
+        yield from _judge_blocked(summary.address, blocked, passing, options, around)
     elif len({found.hops for found in passing}) > 1:
         ways = ", ".join(f"{_name(found)} at hop {found.hops}" for found in passing)
         message = f"{summary.address} is reached by {ways}: some of its traffic is led another way"
@@ -42,13 +52,17 @@ def judge_methods(summary: TraceSummary, around: Surroundings) -> Iterator[Findi
 
 
 def _judge_blocked(
-    address: str, blocked: Sequence[TraceMethod], passing: Sequence[TraceMethod], around: Surroundings
+    address: str,
+    blocked: Sequence[TraceMethod],
+    passing: Sequence[TraceMethod],
+    options: TraceOptions,
+    around: Surroundings,
 ) -> Iterator[Finding]:
     family = family_of(address)
     setting = around.settings[f"echo-ignored-{family}"]
     causes, evidence = [], [*_tell_methods((*blocked, *passing))]
     for found in blocked:
-        cause = _FILTERS[_name(found)]
+        cause = (_FILTERS if options.port is None else _FILTERS | _OF_SERVICES)[_name(found)].format(port=found.port)
         if found.error != "timeout":
             cause = make_finding(found.error or "send-failed", "fail", address, ()).message
         elif found.method.startswith("icmp"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from lodiag.judge.methods import is_echo_ignored, judge_methods
+from lodiag.judge.methods import NOT_ASKED, is_echo_ignored, judge_methods
 from lodiag.judge.silence import Silence, judge_silence, make_finding, tell_errno
 from lodiag.judge.way import judge_way
 from lodiag.model import Evidence
@@ -33,10 +33,12 @@ def judge_trace(
     """Judge a trace: whether the target was reached, by all methods alike, and whether its traffic stayed here."""
     way = list(judge_way(summary, records, options, around))
     yield from way
-    yield from judge_methods(summary, around)
+    yield from judge_methods(summary, options, around)
     yield from _judge_mtu(summary, records)
-    if not summary.reached and not any(finding.code == "routing-loop" for finding in way):
+    if not any(finding.code == "routing-loop" for finding in way):
         for found in summary.methods:
+            if found.reached or (summary.reached and found.error not in NOT_ASKED):
+                continue
             own = [record for record in records if record.method == found.method]
             yield _judge_unreached(summary.address, found, own, around, options)
 

@@ -69,15 +69,17 @@ def _head_trace(report: Report[Any, TraceSummary]) -> str:
 def _way(found: TraceSummary) -> str:
     """The kernel's route, in the words of ip-route(8), or where it is not told the interface's mtu."""
     route = found.route
+    path = "" if found.path_mtu_bytes is None else f"packets of {found.path_mtu_bytes} bytes pass"
     if route is None:
-        return "" if found.interface is None else f"\n{text(found.interface)} has mtu {found.mtu_bytes}"
+        own = "" if found.interface is None else f"{text(found.interface)} has mtu {found.mtu_bytes}"
+        told = "; ".join(filter(None, (own, path)))
+        return f"\n{told}" if told else ""
     if route.type is None:
         return f"\nno route: {route.error}"
     table = None if route.table in {"local", "main"} else route.table  # which of the two is not certain
     parts = {"via": route.gateway, "dev": route.dev, "table": table, "src": route.prefsrc, "mtu": route.mtu}
     told = "".join(f" {name} {text(value)}" for name, value in parts.items() if value is not None)
-    path = "" if found.path_mtu_bytes is None else f"; packets of {found.path_mtu_bytes} bytes pass"
-    return f"\nroute: {route.type}{told}{path}"
+    return "\n" + "; ".join(filter(None, (f"route: {route.type}{told}", path)))
 
 
 def note(item: Missing) -> str:

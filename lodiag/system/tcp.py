@@ -6,6 +6,7 @@ import errno
 import socket
 import struct
 from dataclasses import replace
+from selectors import EVENT_WRITE, DefaultSelector
 from time import perf_counter_ns
 from typing import TYPE_CHECKING
 
@@ -35,6 +36,10 @@ class TcpProbe:
     def __init__(self, family: str, address: str, *, source: str | None, port: int | None) -> None:
         """Without ``port``, reserve one that nothing listens on; ``SendError`` if ``source`` is unusable."""
         open_socket(family, socket.SOCK_STREAM, source).close()
+        try:
+            self._ready = DefaultSelector()
+        except OSError as error:  # no descriptor is left
+            raise SendError(error) from error
         self._holder = hold_closed_port(family, socket.SOCK_STREAM, address) if port is None else None
         self.port = port or (self._holder.getsockname()[1] if self._holder else UDP_TRACEROUTE_PORT)
         self._family, self._address, self._source = family, address, source
@@ -68,14 +73,17 @@ class TcpProbe:
             sock.close()
             raise SendError(OSError(code, "connect failed"))
         self._pending[seq], self._sent_ns[seq] = sock, sent_ns
+        self._ready.register(sock, EVENT_WRITE, seq)
         self.own_address = str(sock.getsockname()[0])
         return sent_ns
 
     def receive(self) -> Answer | None:
         """Return the next attempt that was decided."""
-        for seq, sock in self._pending.items():
+        for key, _ in self._ready.select(0):  # to ask each of thousands would take longer than their answers
+            seq, sock = key.data, self._pending[key.data]
             answer = self._decide(seq, sock)
             if answer is not None:
+                self._ready.unregister(sock)
                 self._pending.pop(seq).close()
                 taken_ns = answer.received_ns - self._sent_ns.pop(seq)
                 return replace(answer, was_resent=taken_ns >= FIRST_RESEND_NS)
@@ -119,6 +127,7 @@ class TcpProbe:
         for sock in self._pending.values():
             sock.close()
         self._pending.clear()
+        self._ready.close()
         if self._holder is not None:
             self._holder.close()
 
