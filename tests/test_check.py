@@ -284,6 +284,16 @@ def test_iface_ping_and_trace() -> None:
     assert "with another prefix than /32" in check("iface", 'addresses=["127.0.0.1/32"]').message
 
 
+@pytest.mark.parametrize(("world", "status"), [(LO_UP, "ok"), ("true", "fail")])
+def test_doctor(world: str, status: str) -> None:
+    """Of a world of its own: what else this machine does is no matter here."""
+    groups = 'doctor.groups=["interface", "routes"]'
+    record = parse(run_in_world(world, "check", "doctor", "--set", groups, "--json"))["records"][0]
+    assert record["status"] == status
+    if status == "fail":
+        assert record["hint"].endswith("ip link set lo up")
+
+
 def test_bench_has_limits() -> None:
     record = check("bench:crr", "time=10ms", "family=ipv4", 'warn={rtt_p99="0s"}', "fail={transactions_per_s=1}")
     assert (record.status, "is over 0 ms" in record.message) == ("warn", True)
