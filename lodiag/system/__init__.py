@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         Socket,
         SocketTable,
     )
+    from lodiag.system.fan import Fan
     from lodiag.system.probe import ProbeSocket, Waitable
     from lodiag.system.sizing import SizeProbe
 
@@ -124,6 +125,13 @@ class System(Examining):
         from lodiag.system.icmp import IcmpProbe
 
         return IcmpProbe(family, address, method, source=source, size_bytes=size_bytes)
+
+    def open_fan(self, method: str, address: str, *, source: str | None, size_bytes: int) -> Fan:
+        """Open one socket for probes to many addresses of 127.0.0.0/8; it raises what ``open_probe`` does."""
+        from lodiag.system import waiting  # noqa: F401 - as above
+        from lodiag.system.fan import Fan
+
+        return Fan(method, address, source=source, size_bytes=size_bytes)
 
     def open_burst_probe(
         self, method: str, family: str, address: str, *, source: str | None, size_bytes: int
@@ -314,12 +322,15 @@ class System(Examining):
 
         return machine.read_load()
 
-    def find_openings(self) -> tuple[Opening, ...]:
-        """Find the interfaces that are up, but for the loopback's, by which packets for 127.0.0.0/8 are let in."""
+    def find_openings(self) -> tuple[Opening, ...] | None:
+        """Find the interfaces that are up, but for the loopback's, by which packets for 127.0.0.0/8 are let in.
+
+        ``None`` where the kernel has such a setting, and it may not be read.
+        """
         from lodiag.system import openings
 
         if not openings.is_any_open():
-            return ()
+            return () if openings.are_readable() else None
         links = self.list_links()
         up = openings.list_interfaces() if links is None else [link.ifname for link in links if link.is_up]
         loopbacks = {interface.name for interface in self.list_loopback_interfaces() or ()}
