@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from lodiag.links import View
-    from lodiag.model import Report
+    from lodiag.model import Finding, Report
     from lodiag.model.iface import IfaceRecord, IfaceSummary
     from lodiag.plans import Place, Plan
     from lodiag.system import System
@@ -55,7 +55,6 @@ class Alteration:
         if is_done:
             self._apply(plan.changes, place)
         after = look(self._system, None, place.link.ifname) if is_done else before
-        packets = () if dry_run else tuple(self._probe(plan, after))
         change = IfaceChange(
             action=self._action,
             interface=place.link.ifname,
@@ -63,7 +62,7 @@ class Alteration:
             commands=self._spell(plan.changes),
             undo=self._spell(plan.undo),
             loses=tuple(self._find_lost(plan, place, after)) if is_done else tuple(plan.loses),
-            packets=packets,
+            packets=() if dry_run else tuple(self._probe(plan, after)),
             before=tuple(before.records),
         )
         unkept = self._spell([c for c in plan.changes if not holds(c, after)]) if is_done else ()
@@ -73,14 +72,15 @@ class Alteration:
             records=after.records,
             findings=[
                 *judge_change(change, unkept=unkept, reach=self._judge_reach(place, after)),
-                *(
-                    judge_interfaces(after.records, after.settings)
-                    if self._action in {"up", "mtu"} and not dry_run
-                    else ()
-                ),
+                *(self._judge_state(after) if not dry_run else ()),
             ],
             missing=after.missing,
         )
+
+    def _judge_state(self, after: View) -> Iterator[Finding]:
+        """Judge what was to be mended: that an interface is down is told by what cannot be proved."""
+        if self._action in {"up", "mtu"} and after.links[0].is_up:
+            yield from judge_interfaces(after.records, after.settings)
 
     def _apply(self, changes: Sequence[Change], place: Place) -> None:
         try:
