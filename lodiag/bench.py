@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
+from lodiag.benches.against import KINDS, Against, sum_up
 from lodiag.benches.aside import Aside, count_tracked
 from lodiag.benches.options import BenchOptions
 from lodiag.benches.records import make_records
@@ -13,10 +14,11 @@ from lodiag.benches.watching import Watch
 from lodiag.errors import ConfigError
 from lodiag.judge.bench import judge_bench
 from lodiag.judge.bench_words import Around
-from lodiag.limits import require_whole
-from lodiag.model.bench import TESTS, BenchSummary
+from lodiag.limits import require_choice, require_whole
+from lodiag.model.bench import SERVICE_TESTS, TESTS, BenchSummary
 from lodiag.report import ReportMaker
 from lodiag.system import System
+from lodiag.targets import resolve_target
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -59,6 +61,8 @@ def bench_loopback(  # noqa: PLR0913 - iperf3 has more
     runs: int = 1,
     baseline: str | None = None,
     fail_if: Sequence[str] = (),
+    against: str | int | None = None,
+    request: str = "auto",
     progress: Callable[[int, int], None] | None = None,
     system: System | None = None,
 ) -> Report[BenchRecord, BenchSummary]:
@@ -84,6 +88,8 @@ def bench_loopback(  # noqa: PLR0913 - iperf3 has more
         baseline: File with the JSON of an earlier report, which the new one is judged by.
         fail_if: Limits of speed beside the baseline, such as ``stream<0.9``; without any, every test that certainly
             became slower is a failure.
+        against: A port, or an address and a port, of a running service to measure instead, beside the stack.
+        request: What to ask it: ``http``, ``echo``, ``none``, or ``auto`` to find out by an HTTP request.
         progress: Called with the slices that are done and those that there will be, while nothing is measured.
         system: The machine; a test's own stands in for it.
 
@@ -93,6 +99,7 @@ def bench_loopback(  # noqa: PLR0913 - iperf3 has more
     Raises:
         ConfigError: An option is out of range, this machine does not have what it names, or the baseline is of
             another machine or other parameters; nothing was sent.
+        TargetError: The service is not on the loopback; nothing was sent.
         UnsupportedError: The two processes cannot be had.
 
     """
@@ -115,6 +122,11 @@ def bench_loopback(  # noqa: PLR0913 - iperf3 has more
         sources=sources,
     )
     require_whole("runs", runs, 1, MOST_RUNS)
+    require_choice("request", request, KINDS)
+    if against is not None:
+        require_plain(options, runs, baseline)
+        targets = find_service(against, family, machine)
+        return Bench(machine, options, 1, None, progress, Service(*targets, request)).run()
     return Bench(machine, options, runs, prepare_baseline(machine, options, baseline, fail_if), progress).run()
 
 
@@ -125,24 +137,34 @@ class Beside(NamedTuple):
     limits: dict[str, float]
 
 
+class Service(NamedTuple):
+    """A running service: addresses that it may have, in the order in which a client tries them."""
+
+    addresses: tuple[str, ...]
+    port: int
+    kind: str
+
+
 class Bench:
     """One call of ``bench_loopback``."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - all that a call may have
         self,
         system: System,
         options: BenchOptions,
         runs: int,
         beside: Beside | None,
         progress: Callable[[int, int], None] | None,
+        service: Service | None = None,
     ) -> None:
         """Check that this machine has what was asked for."""
         cores = system.list_cores()
         check_machine(system, options, cores)
         self._system, self._options, self._runs, self._beside = system, options, runs, beside
-        self._cases = [*list_cases(options, cores), *list_unpaced(system, options)]
+        self._cases = [] if service else [*list_cases(options, cores), *list_unpaced(system, options)]
         self._idle: Idle | None = None
-        self._steps = Steps(progress, len(self._cases) * options.rounds * runs)
+        self._service = service
+        self._steps = Steps(progress, (len(self._cases) or 2 * len(SERVICE_TESTS)) * options.rounds * runs)
 
     def run(self) -> Report[BenchRecord, BenchSummary]:
         """Measure, compare, and judge."""
@@ -152,14 +174,14 @@ class Bench:
         load = self._system.read_load()
         with self._system.open_ends() as ends:
             watch = Watch(self._system)
-            records = self._measure(ends)
+            records = self._measure(ends) if self._service is None else self._measure_service(ends, self._service)
             seen = watch.end(ends)
             if self._beside is not None:
                 from lodiag.benches.verdicts import judge
 
                 records = judge(records, self._beside.baseline, lambda suspects: self._repeat(ends, suspects))
         summary = BenchSummary(
-            tests=self._options.tests,
+            tests=self._options.tests if self._service is None else SERVICE_TESTS,
             rounds=self._options.rounds,
             runs=self._runs,
             machine=self._system.describe_machine(),
@@ -170,7 +192,7 @@ class Bench:
             steal_ratio=seen.steal_ratio,
             throttled_ms=seen.throttled_ms,
             compared_with=None if self._beside is None else self._beside.baseline.made_at,
-            sentence=None,
+            sentence=None if self._service is None else sum_up(records),
         )
         around = self._look_around(summary.machine, is_whole=not any(record.error for record in records))
         findings = judge_bench(summary, records, around)
@@ -186,6 +208,16 @@ class Bench:
                 found.append(runner.run(self._cases, self._options.rounds))
             self._idle = aside.conclude()
         return make_records(merge(found), self._cases, self._options)
+
+    def _measure_service(self, ends: Ends, service: Service) -> list[BenchRecord]:
+        """Measure it at the first of its addresses where something listens."""
+        records: list[BenchRecord] = []
+        for address in service.addresses:
+            against = Against(self._system, ends, self._options, address=address, port=service.port, kind=service.kind)
+            records = against.run(self._steps)
+            if any(record.port and record.error is None for record in records):
+                break
+        return records
 
     def _repeat(self, ends: Ends, suspects: Sequence[BenchRecord]) -> Repeat:
         """Measure the cases of these records once more, and see who interferes."""
@@ -214,7 +246,7 @@ class Bench:
             changes=tuple(changes),
             limits=limits,
             idle=self._idle,
-            tracking=count_tracked(self._system, self._options.family) if is_whole else None,
+            tracking=count_tracked(self._system, self._options.family) if is_whole and self._cases else None,
         )
 
 
@@ -253,6 +285,22 @@ def choose_tests(names: Sequence[str]) -> tuple[str, ...]:
     if not names or ALL in names:
         return TESTS
     return (*(test for test in TESTS if test in names), *(name for name in names if name not in TESTS))
+
+
+def require_plain(options: BenchOptions, runs: int, baseline: str | None) -> None:
+    """Raise ``ConfigError`` for options that a running service has no use for."""
+    usual = BenchOptions(time_s=options.time_s, quick=options.quick, family=options.family)
+    if options != usual or runs != 1 or baseline is not None:
+        message = "a running service is measured by connections and requests, one at a time"
+        raise ConfigError(message, "Beside --against leave out all but -t, -4, -6, --quick and --request.")
+
+
+def find_service(target: str | int, family: str | None, system: System) -> tuple[tuple[str, ...], int]:
+    """Addresses and port of a service; with a port alone, those of localhost."""
+    from lodiag.who import split_target
+
+    host, port = split_target(target)
+    return resolve_target("localhost" if host is None else host, family, system), port
 
 
 def prepare_baseline(system: System, options: BenchOptions, path: str | None, fail_if: Sequence[str]) -> Beside | None:

@@ -6,17 +6,19 @@ from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from lodiag.clock import NS_PER_S
+from lodiag.fates import describe_fate, name_times
 from lodiag.histogram import Histogram
 from lodiag.model import Refusal
-from lodiag.model.ping import PingRecord, PingReply
+from lodiag.model.ping import PingRecord
 from lodiag.oddities import Oddities
-from lodiag.rtt import Jitter, describe_buckets, describe_rtts, to_ms
+from lodiag.rtt import Jitter
 from lodiag.system.probe import MethodRefusedError, SendError
 from lodiag.targets import family_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
 
+    from lodiag.model.ping import PingReply
     from lodiag.options import PingOptions
     from lodiag.system import System
     from lodiag.system.probe import Answer, ProbeSocket
@@ -268,22 +270,8 @@ class EchoStream:
         error: str | None = None,
         reached: str | None = None,
     ) -> PingEvent:
-        timed = answer if answer is not None and answer.is_reply else None
-        user_ms = to_ms(timed.received_ns - sent_ns) if timed else None
-        reply = PingReply(
-            seq=seq,
-            sent_at=self._instant(sent_ns),
-            rtt_ms=to_ms(timed.kernel_rtt_ns) if timed and timed.kernel_rtt_ns is not None else user_ms,
-            rtt_user_ms=user_ms,
-            clock=timed.clock if timed else None,
-            reply_ttl=answer.ttl if answer else None,
-            size_bytes=answer.size_bytes if answer else None,
-            status=status,
-            error=error,
-            icmp_type=answer.icmp_type if answer else None,
-            icmp_code=answer.icmp_code if answer else None,
-            reply_from=answer.address if answer else None,
-            reached=reached,
+        reply = describe_fate(
+            seq, sent_ns, status, answer, sent_at=self._instant(sent_ns), error=error, reached=reached
         )
         if self._keeps_replies:
             self._replies[seq] = reply
@@ -296,7 +284,6 @@ class EchoStream:
 
     def record(self) -> PingRecord:
         """Describe what has happened so far."""
-        rtts, user_rtts = describe_rtts(self._rtts), describe_rtts(self._user_rtts)
         lost = self.sent - self.received
         return PingRecord(
             target=self.target,
@@ -319,21 +306,11 @@ class EchoStream:
             corrupted=self._corrupted,
             late=self._late,
             lesser_clock=self._clocks.total() - self._clocks[self.clock or "user"],
-            rtt_min_ms=rtts.min_ms,
-            rtt_avg_ms=rtts.avg_ms,
-            rtt_max_ms=rtts.max_ms,
-            rtt_stddev_ms=rtts.stddev_ms,
-            rtt_p50_ms=rtts.p50_ms,
-            rtt_p95_ms=rtts.p95_ms,
-            rtt_p99_ms=rtts.p99_ms,
-            rtt_p999_ms=rtts.p999_ms,
-            rtt_user_p50_ms=user_rtts.p50_ms,
-            rtt_user_p99_ms=user_rtts.p99_ms,
+            **name_times(self._rtts, self._user_rtts),
             jitter_ms=self._jitter.value_ms,
             error=self.error,
             errno=self._errno,
             **self._oddities.describe(can_locate=self.clock == "kernel"),
-            histogram=describe_buckets(self._rtts),
             refused=tuple(self.refused),
             replies=tuple(self._replies[seq] for seq in sorted(self._replies)) if self._keeps_replies else None,
         )

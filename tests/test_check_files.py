@@ -105,6 +105,10 @@ def error_of(text: str, *changes: str, words: tuple[str, ...] = ()) -> str:
             '[[check]]\nid="l"\ntype="listen"\nport=1\nstate="free"\nexposed=false\n',
             "exposed has no meaning with state",
         ),
+        (
+            '[[check]]\nid="d"\ntype="doctor"\ngroups="nmes"\n',
+            "line 4: groups must be groups or codes of doctor: 'nmes'",
+        ),
         ("[[check]\n", "is not TOML"),
         ("a = " + "[" * 5000, "is not TOML"),
     ],

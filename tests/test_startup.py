@@ -67,6 +67,8 @@ def test_importing_lodiag_costs_nothing() -> None:
         (["iface", "up", "--json"], JSON_MODULES),
         (["iface", "add", "127.0.0.77", "--dry-run", "--json"], JSON_MODULES),
         (["iface", "--source", "psutil", "--json"], JSON_MODULES | PSUTIL),
+        (["doctor", "--help"], set()),
+        (["doctor", "--json", "ports"], JSON_MODULES | PSUTIL),
         (["bench", "--help"], set()),
         (["check", "--help"], set()),
         (["check", "resolve:localhost", "--json"], JSON_MODULES),

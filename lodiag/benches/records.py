@@ -100,7 +100,7 @@ def _make(key: Key, measured: Measured, options: BenchOptions) -> BenchRecord:
         told |= {"throughput_low_bps": min(values), "throughput_high_bps": max(values)}
     if values:
         told[told["measure"]] = statistics.median(values)
-    told |= _tell_times(pieces) | _tell_cpu(pieces) | _tell_case(case, pieces, options)
+    told |= tell_times(pieces) | _tell_cpu(pieces) | _tell_case(case, pieces, options)
     if told["sent"] is not None:
         told |= _tell_loss(told)
     failure = measured.failures.get(case)
@@ -129,7 +129,7 @@ def _tell_case(case: Case, pieces: Iterable[Slice], options: BenchOptions) -> di
     return {"transactions_per_s": statistics.median(rates)} if rates else {}
 
 
-def _tell_times(pieces: Iterable[Slice]) -> dict[str, Any]:
+def tell_times(pieces: Iterable[Slice]) -> dict[str, Any]:
     """Percentiles of all slices' round trips together."""
     merged = Histogram()
     counts: Counter[tuple[int, int]] = Counter()

@@ -18,6 +18,7 @@ EXAMPLES = """examples:
   lodiag bench                     everything, in some 7 s
   lodiag bench stream -P 2 -t 5    two streams, each path for 5 s
   lodiag bench rr -A 0,1           round trips from core 0 to core 1
+  lodiag bench --against 8080      the service or the stack: whose time is it?
   lodiag bench --save fast.json    three times, in some 25 s, and later:
   lodiag bench --baseline fast.json --fail-if 'stream<0.8,rr<0.8'
 """
@@ -70,6 +71,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="exit with 1 only if a test is below this part of its former speed, as in 'stream<0.9'",
         metavar="LIMIT",
+    )
+    parser.add_argument(
+        "--against", metavar="TARGET", help="measure a running service, PORT or ADDRESS:PORT, beside the stack"
+    )
+    parser.add_argument(
+        "--request",
+        choices=("auto", "http", "echo", "none"),
+        default="auto",
+        help="what to ask it; auto finds out by an HTTP request (default)",
     )
     add_family_arguments(parser)
     add_output_arguments(parser)
@@ -124,6 +134,8 @@ def run(options: argparse.Namespace, output: Output) -> int:
             runs=SAVED_RUNS if options.save is not None else 1,
             baseline=options.baseline,
             fail_if=options.fail_if,
+            against=options.against,
+            request=options.request,
             progress=progress,
         )
         if file is not None:

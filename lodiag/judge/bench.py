@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 
 BUSY_CORES = 0.2
 
+SERVICE_ERRORS = {
+    "refused": "nothing listens at {name}",
+    "timeout": "{name} did not answer in time",
+    "reset": "{name} closes connections without the answer that was expected",
+}
+
 
 def judge_bench(summary: BenchSummary, records: Sequence[BenchRecord], around: Around) -> Iterator[Finding]:
     """Judge a run."""
@@ -33,7 +39,12 @@ def _judge_failures(records: Sequence[BenchRecord], around: Around) -> Iterator[
     surroundings = Surroundings(interfaces=around.interfaces, settings=around.settings)
     works = any(record.error is None and record.family for record in records)
     for record in records:
-        if record.error is not None:
+        if record.port is not None and record.error in SERVICE_ERRORS:
+            told = Evidence(name="errno", value=record.errno, source="socket")
+            name = f"[{record.address}]:{record.port}" if record.family == "ipv6" else f"{record.address}:{record.port}"
+            message = SERVICE_ERRORS[record.error].format(name=name)
+            yield make("service-unanswering", "fail", name, message, (told,), f"See: lodiag who {name}")
+        elif record.error is not None:
             told = Evidence(name="test", value=f"{record.test} over {record.proto}", source="bench")
             silence = Silence(
                 address=record.address or "AF_UNIX",

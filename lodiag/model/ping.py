@@ -65,7 +65,7 @@ class PingRecord:
     )
     source: str | None = fact("Source address asked for; null leaves it to the kernel.")
     interval_s: float = fact("Seconds from one probe to the next; 0 if each follows the answer to the last.")
-    size_bytes: int = fact("Bytes of payload in each probe.")
+    size_bytes: int = label("Bytes of payload in each probe.")
     fragments: int | None = fact("Packets in which each probe leaves, by the mtu; null where that was not read.")
     sent: int = metric("Probes that were sent.")
     received: int = metric("Probes whose intact reply came in time.")

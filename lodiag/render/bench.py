@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from lodiag.model.bench import SERVICE_TESTS
 from lodiag.render.bars import bar, spark
 from lodiag.render.escaping import text
 
@@ -23,6 +24,8 @@ PLACES = {"same-core": "one core", "across-cores": "two cores", "chosen-cores": 
 def headline(report: Report[BenchRecord, BenchSummary]) -> str:
     """Say on what it was measured, and how."""
     summary, machine = report.summary, report.summary.machine
+    if summary.sentence is not None:
+        return text(summary.sentence)
     cores = f"{machine.cores} core{'s' if machine.cores != 1 else ''}"
     congestion = next((record.congestion for record in report.records if record.congestion), None)
     by = f", TCP by {text(congestion)}" if congestion else ""
@@ -83,6 +86,8 @@ def write_value(measure: str, value: float | None) -> str:
 def _path(record: BenchRecord, *, with_congestion: bool = False) -> str:
     """Name protocol and address, with the way of the data where it is not the usual one."""
     port = "" if record.port is None else f" port {record.port}"
+    if record.test in SERVICE_TESTS and record.port is None:
+        port = " stack"
     by = f" {text(record.congestion)}" if with_congestion and record.congestion else ""
     back = " <-" if record.direction == "to-client" else ""
     return f"{record.proto} {record.address or ''}{port}".rstrip() + by + back
@@ -180,10 +185,14 @@ _COLUMNS: dict[str, dict[str, Callable[[BenchRecord], str]]] = {
         "cpu s/GB": _cpu,
         "slices": _slices,
     },
-    "connect": {**_PERCENTILES, "a second": lambda r: thousands(r.transactions_per_s)},
+    "connect": {
+        **_PERCENTILES,
+        "times": lambda r: text(r.transactions),
+        "answered": lambda r: text(r.error or "yes"),
+    },
     "request": {
         **_PERCENTILES,
-        "a second": lambda r: thousands(r.transactions_per_s),
+        "times": lambda r: text(r.transactions),
         "answered": lambda r: text(r.error or r.status),
     },
 }

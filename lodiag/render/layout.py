@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from lodiag.model.audit import AuditRecord
     from lodiag.model.check import CheckRecord
     from lodiag.model.conns import ConnRecord
+    from lodiag.model.doctor import DiagnosisRecord, DoctorSummary
     from lodiag.model.iface import IfaceRecord, IfaceSummary
     from lodiag.model.map import FlowRecord
     from lodiag.model.ping import PingRecord
@@ -37,6 +38,8 @@ def lay_out(report: Report[Any, Any], columns: Sequence[str] = ()) -> list[Table
     """Tables for the records of a report; none where there is no record. ``columns`` are those of sockets to show."""
     if not report.records:
         return []
+    if report.command == "doctor":
+        return _doctor(report, is_verbose=bool(columns))
     return _conns(report, columns) if report.command == "conns" else _LAYOUTS[report.command](report)
 
 
@@ -347,6 +350,24 @@ def _audit(report: Report[AuditRecord, Any]) -> list[Table]:
     return [Table(headers, folded, frozenset())]
 
 
+def _doctor(report: Report[DiagnosisRecord, DoctorSummary], *, is_verbose: bool) -> list[Table]:
+    """Tell of each family of diagnoses, or of each diagnosis; then what was done."""
+    if is_verbose:
+        headers = ["group", "diagnosis", "outcome", "measured"]
+        rows = [[r.group, r.diagnosis, r.severity or r.outcome, text(r.why or r.measured)] for r in report.records]
+    else:
+        headers = ["group", "outcome", "measured"]
+        rows = [[g.group, g.severity or g.outcome, text(g.told)] for g in report.summary.groups]
+    tables = [Table(headers, rows, frozenset())]
+    if report.summary.repairs:
+        done = [
+            [r.code, text(r.command), text(r.failure) if r.failure else "done", text("; ".join(r.undo) or None)]
+            for r in report.summary.repairs
+        ]
+        tables.append(Table(["repair of", "command", "outcome", "undo"], done, frozenset()))
+    return tables
+
+
 _LAYOUTS: dict[str, Callable[[Report[Any, Any]], list[Table]]] = {
     "ping": _ping,
     "trace": _trace,
@@ -364,5 +385,6 @@ _HEADLINES: dict[str, Callable[[Report[Any, Any]], str | None]] = {
     "check": lambda report: text(report.summary.verdict),
     "audit": lambda report: text(report.summary.verdict),
     "iface": _head_iface,
+    "doctor": lambda report: text(report.summary.verdict),
     "trace": _head_trace,
 }

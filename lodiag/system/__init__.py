@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import time
 
+from lodiag.system.examining import Examining
+
 TYPE_CHECKING = False  # typing takes half as long to load as Python takes to start, and health checks start often
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -39,7 +41,7 @@ if TYPE_CHECKING:
     from lodiag.system.sizing import SizeProbe
 
 
-class System:
+class System(Examining):
     """The machine that lodiag runs on."""
 
     def monotonic_ns(self) -> int:

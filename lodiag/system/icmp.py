@@ -63,6 +63,7 @@ class IcmpProbe:
         self._key = os.urandom(8)
         self._last_seq = 0
         self._ttl: int | None = None
+        # A raw socket is told of errors in-band; its error queue would hold them again, and those about anybody's echo.
         self._has_queue = not self._is_raw and errqueue.enable(self._sock, family)
         errqueue.enable_ttl(self._sock, family)
         if self._is_raw:

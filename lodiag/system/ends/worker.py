@@ -17,7 +17,7 @@ import socket
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from lodiag.system.ends import burst, crr, rr, stream, udp
+from lodiag.system.ends import burst, crr, rr, service, stream, udp
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,6 +34,9 @@ TASKS: dict[str, Callable[..., dict[str, Any]]] = {
     "rr-answer": rr.answer,
     "burst-send": burst.send,
     "burst-take": burst.take,
+    "service-connect": service.connect,
+    "service-accept": service.accept,
+    "service-ask": service.ask,
     "crr-ask": crr.ask,
     "crr-answer": crr.answer,
     "udp-send": udp.send,
