@@ -82,6 +82,8 @@ def test_importing_lodiag_costs_nothing() -> None:
         (["ping", "-c1", "--json", "--method", "udp", "127.0.0.1"], JSON_MODULES),
         (["ping", "-c1", "--method", "udp", "127.0.0.1"], {"dataclasses"} | TABULATE),
         (["ping", "-f", "-c9", "--json", "127.0.0.1"], JSON_MODULES),
+        (["ping", "--sweep", "64..65", "--json", "--method", "udp", "127.0.0.1"], JSON_MODULES | PSUTIL),
+        (["ping", "-c1", "--histogram", "--method", "udp", "127.0.0.1"], {"dataclasses"} | TABULATE),
         (["trace", "--json", "127.0.0.1"], JSON_MODULES | PSUTIL),
         (["bench", "rr", "-n1", "--quick", "--json"], JSON_MODULES | PSUTIL),
         (["bench", "rr", "-n1", "--quick"], {"dataclasses", "json"} | TABULATE | PSUTIL),

@@ -314,12 +314,15 @@ class System(Examining):
 
         return machine.read_load()
 
-    def find_openings(self) -> tuple[Opening, ...]:
-        """Find the interfaces that are up, but for the loopback's, by which packets for 127.0.0.0/8 are let in."""
+    def find_openings(self) -> tuple[Opening, ...] | None:
+        """Find the interfaces that are up, but for the loopback's, by which packets for 127.0.0.0/8 are let in.
+
+        ``None`` where the kernel has such a setting, and it may not be read.
+        """
         from lodiag.system import openings
 
         if not openings.is_any_open():
-            return ()
+            return () if openings.are_readable() else None
         links = self.list_links()
         up = openings.list_interfaces() if links is None else [link.ifname for link in links if link.is_up]
         loopbacks = {interface.name for interface in self.list_loopback_interfaces() or ()}
