@@ -284,7 +284,9 @@ nft 'add rule inet fault o oifname "lo" accept'
     "syn limit": World(chain("input", "tcp flags syn limit rate over 2/second drop"), ("fw-limit",)),
     "random loss": World(chain("input", "numgen random mod 100 < 30 drop"), ("loss",)),
     "random loss of what is sent": World(chain("output", "numgen random mod 100 < 30 drop"), ("loss",)),
-    "limit on UDP": World(chain("input", "meta l4proto udp limit rate over 1/minute burst 60 packets drop"), ("fw-limit",)),
+    "limit on UDP": World(
+        chain("input", "meta l4proto udp limit rate over 1/minute burst 60 packets drop"), ("fw-limit",)
+    ),
     "drop by ports": World(chain("input", "udp dport 1-65535 drop"), ("fw-input",)),
     "duplicates": World(
         chain("input", "numgen random mod 100 < 40 dup to 127.0.0.1 device lo", family="ip"), ("duplicates",)
