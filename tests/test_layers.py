@@ -27,7 +27,7 @@ LAYERS = (
     ("report", "plans"),
     ("oddities", "fates"),
     ("echo", "hops", "pathmtu", "sockets", "changes", "benches", "links"),
-    ("snapshot", "answers", "paths", "flood", "alterations"),
+    ("snapshot", "answers", "paths", "flood", "fans", "timetable", "alterations"),
     ("ping", "trace", "conns", "who", "pairs", "nodes", "mirrors", "peers", "iface"),
     ("survey",),
     ("diagnoses",),

@@ -81,6 +81,7 @@ def test_importing_lodiag_costs_nothing() -> None:
         (["ping", "-c1", "--json", "127.0.0.1"], JSON_MODULES),
         (["ping", "-c1", "--json", "--method", "udp", "127.0.0.1"], JSON_MODULES),
         (["ping", "-c1", "--method", "udp", "127.0.0.1"], {"dataclasses"} | TABULATE),
+        (["ping", "-c1", "--json", "127.0.0.0/26"], JSON_MODULES),
         (["ping", "-f", "-c9", "--json", "127.0.0.1"], JSON_MODULES),
         (["ping", "--sweep", "64..65", "--json", "--method", "udp", "127.0.0.1"], JSON_MODULES | PSUTIL),
         (["ping", "-c1", "--histogram", "--method", "udp", "127.0.0.1"], {"dataclasses"} | TABULATE),

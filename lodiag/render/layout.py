@@ -49,6 +49,12 @@ def headline(report: Report[Any, Any]) -> str | None:
     return None if write is None else write(report)
 
 
+def _head_ping(report: Report[PingRecord, Any]) -> str | None:
+    from lodiag.render import pings
+
+    return pings.headline(report)
+
+
 def _head_bench(report: Report[Any, Any]) -> str | None:
     from lodiag.render import bench
 
@@ -106,72 +112,9 @@ def percent(ratio: float | None) -> str:
 
 
 def _ping(report: Report[PingRecord, Any]) -> list[Table]:
-    records = report.records
-    if any(record.fragments is not None for record in records) or len({r.size_bytes for r in records}) > 1:
-        return [_sweep(records)]
-    in_haste = any(record.interval_s == 0 for record in records)
-    counts = ["sent", "received", "lost", "loss", "duplicates", *(["per second"] if in_haste else [])]
-    times = ["min", "avg", "max", "stddev", "p50", "p95", "p99", "jitter", "user"]
-    named = any(record.target != record.address for record in records)
-    who = ["target", "address"] if named else ["address"]
-    first = [
-        [
-            *([text(r.target)] if named else []),
-            r.address,
-            text(r.method),
-            str(r.sent),
-            str(r.received),
-            str(r.lost),
-            percent(r.loss_ratio),
-            str(r.duplicates),
-            *([text(None if r.rate_pps is None else round(r.rate_pps))] if in_haste else []),
-        ]
-        for r in records
-    ]
-    addresses = [record.address for record in records]
-    second = [
-        [
-            r.address if addresses.count(r.address) == 1 else f"{r.address} as {text(r.target)}",
-            *map(
-                milliseconds,
-                (
-                    r.rtt_min_ms,
-                    r.rtt_avg_ms,
-                    r.rtt_max_ms,
-                    r.rtt_stddev_ms,
-                    r.rtt_p50_ms,
-                    r.rtt_p95_ms,
-                    r.rtt_p99_ms,
-                    r.jitter_ms,
-                    r.rtt_user_p50_ms,
-                ),
-            ),
-        ]
-        for r in records
-    ]
-    tables = [Table([*who, "method", *counts], first, frozenset(counts))]
-    if any(r.rtt_min_ms is not None for r in records):
-        tables.append(Table(["rtt in ms", *times], second, frozenset(times)))
-    return tables
+    from lodiag.render import pings
 
-
-def _sweep(records: Sequence[PingRecord]) -> Table:
-    """A row for each size."""
-    named = len({(record.target, record.address) for record in records}) > 1
-    numbers = ["bytes", "fragments", "sent", "received", "min ms", "p50 ms", "max ms", "user ms"]
-    rows = [
-        [
-            *([r.address] if named else []),
-            str(r.size_bytes),
-            text(r.fragments),
-            str(r.sent),
-            str(r.received),
-            *map(milliseconds, (r.rtt_min_ms, r.rtt_p50_ms, r.rtt_max_ms, r.rtt_user_p50_ms)),
-            text(r.error),
-        ]
-        for r in records
-    ]
-    return Table([*(["address"] if named else []), *numbers, "error"], rows, frozenset(numbers))
+    return pings.lay_out(report)
 
 
 def _trace(report: Report[HopRecord, Any]) -> list[Table]:
@@ -381,6 +324,7 @@ _LAYOUTS: dict[str, Callable[[Report[Any, Any]], list[Table]]] = {
 
 _HEADLINES: dict[str, Callable[[Report[Any, Any]], str | None]] = {
     "who": lambda report: text(report.summary.sentence),
+    "ping": _head_ping,
     "bench": _head_bench,
     "check": lambda report: text(report.summary.verdict),
     "audit": lambda report: text(report.summary.verdict),

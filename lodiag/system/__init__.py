@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         Socket,
         SocketTable,
     )
+    from lodiag.system.fan import Fan
     from lodiag.system.probe import ProbeSocket, Waitable
     from lodiag.system.sizing import SizeProbe
 
@@ -124,6 +125,13 @@ class System(Examining):
         from lodiag.system.icmp import IcmpProbe
 
         return IcmpProbe(family, address, method, source=source, size_bytes=size_bytes)
+
+    def open_fan(self, method: str, address: str, *, source: str | None, size_bytes: int) -> Fan:
+        """Open one socket for probes to many addresses of 127.0.0.0/8; it raises what ``open_probe`` does."""
+        from lodiag.system import waiting  # noqa: F401 - as above
+        from lodiag.system.fan import Fan
+
+        return Fan(method, address, source=source, size_bytes=size_bytes)
 
     def open_burst_probe(
         self, method: str, family: str, address: str, *, source: str | None, size_bytes: int
