@@ -273,6 +273,13 @@ def test_ten_thousand_lines_are_read(port_text: str) -> None:
     assert error_of(text + "wiat = 1\n").startswith(f"lodiag.toml, line {text.count(chr(10)) + 1}: unknown key 'wiat'")
 
 
+def test_no_control_character_of_a_file_gets_to_a_terminal(tmp_path: Path) -> None:
+    text = HEAD + "needs = ['x']\n" + HEAD.replace('"a"', '"\\u001b[2J"')
+    status, out, err = run_text(text, tmp_path / "lodiag.toml")
+    assert_sane(status, out, err)
+    assert "known: a, \\x1b[2J" in err
+
+
 @pytest.fixture
 def port_text() -> str:
     return HEAD + "wait = '3s'\nstable = 2\n\n"

@@ -29,7 +29,7 @@ def groups(value: Any, reading: Reading) -> tuple[str, ...]:  # noqa: ANN401 - a
 
 
 TARGET = None
-KEYS = {"groups": groups, "service": endpoint, "fail_on": choice("error", "warning")}
+KEYS = {"groups": groups, "service": endpoint, "fail_on": choice("fail", "warn")}
 TIMEOUT_S = 6.0
 """More than doctor takes before it gives up what does not end."""
 
@@ -45,7 +45,7 @@ def attempt(settings: Mapping[str, Any], left_s: float, system: System) -> Outco
         deadline_s=max(left_s * 0.8, 0.001),
         system=system,
     )
-    worst = {"fail", "warn"} if settings.get("fail_on") == "warning" else {"fail"}
+    worst = {"fail", "warn"} if settings.get("fail_on") == "warn" else {"fail"}
     bad = [finding for finding in report.findings if finding.severity in worst]
     odd = [finding for finding in report.findings if finding.severity == "warn"]
     codes = ", ".join(dict.fromkeys(finding.code for finding in bad or odd)) or "nothing"
