@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from lodiag.bench import bench_loopback
     from lodiag.check import run_checks
     from lodiag.conns import list_connections
+    from lodiag.doctor import diagnose
     from lodiag.errors import ConfigError, LodiagError, PrivilegeError, TargetError, UnsupportedError
     from lodiag.iface import add_alias, bring_down, bring_up, list_interfaces, remove_alias, set_mtu
     from lodiag.map import map_flows
@@ -46,6 +47,7 @@ _HOMES = {
     "add_alias": "iface",
     "remove_alias": "iface",
     "set_mtu": "iface",
+    "diagnose": "doctor",
     "run_checks": "check",
     "audit_bindings": "audit",
     "Report": "model",
@@ -77,6 +79,7 @@ __all__ = [  # noqa: RUF022 - functions first, as a reader looks for them
     "add_alias",
     "remove_alias",
     "set_mtu",
+    "diagnose",
     "run_checks",
     "audit_bindings",
     "Report",

@@ -65,7 +65,7 @@ class Alteration:
             packets=() if dry_run else tuple(self._probe(plan, after)),
             before=tuple(before.records),
         )
-        unkept = self._spell([c for c in plan.changes if not holds(c, after)]) if is_done else ()
+        unkept = self._spell(find_unkept(plan.changes, after)) if is_done else ()
         return maker.make(
             source=after.source,
             summary=after.summarise(change),
@@ -169,12 +169,14 @@ class Alteration:
 _PERMISSION_HINT = "Run it as root, or where it is allowed, as in unshare -Urn; nothing was changed."
 
 
-def holds(change: Change, view: View) -> bool:
-    """Whether what a change was to bring about can be read back."""
+def find_unkept(changes: Sequence[Change], view: View) -> list[Change]:
+    """Find the changes whose effect cannot be read back."""
     (link,) = view.links
-    if change.address is not None:
-        own = change.address.local, change.address.prefixlen
-        return (own in {(a.local, a.prefixlen) for a in view.addresses}) == (change.verb != "del")
-    if change.verb == "mtu":
-        return link.mtu == change.mtu
-    return link.is_up == (change.verb == "up")
+    present = {(a.local, a.prefixlen) for a in view.addresses}
+
+    def is_kept(change: Change) -> bool:
+        if change.address is not None:
+            return ((change.address.local, change.address.prefixlen) in present) == (change.verb != "del")
+        return link.mtu == change.mtu if change.verb == "mtu" else link.is_up == (change.verb == "up")
+
+    return [change for change in changes if not is_kept(change)]

@@ -72,7 +72,7 @@ def audit_bindings(  # noqa: PLR0913 - what it is judged by, and how it is read
     records.sort(key=_order)
     if earlier is not None:
         records = [replace(record, since_baseline=earlier.compare(record)) for record in records]
-    judged = judge_audit(Audit(records, expected, around.openings, around.forwards.rules or (), table.source))
+    judged = judge_audit(Audit(records, expected, around.openings or (), around.forwards.rules or (), table.source))
     summary = AuditSummary(
         verdict=tell_verdict(records, len(expected), judged.unmet),
         sockets=len(records),
@@ -112,7 +112,7 @@ class _Around(NamedTuple):
     ``places`` are the interfaces that addresses are on. ``None`` where that is not told.
     """
 
-    openings: tuple[Opening, ...]
+    openings: tuple[Opening, ...] | None
     forwards: Forwards
     namespaces: Namespaces
     loopbacks: frozenset[str]
@@ -232,6 +232,9 @@ def _find_missing(table: SocketTable, records: Sequence[AuditRecord], around: _A
     if "interface" in table.lacks and records:
         why = f"the source {table.source} does not tell them: a socket may be less exposed than it is shown"
         yield Missing(what="interfaces that sockets are bound to", count=None, why=why)
+    if around.openings is None:
+        why = "this system does not let them be read"
+        yield Missing(what="settings by which neighbours reach 127.0.0.0/8", count=None, why=why)
     if around.forwards.untold is not None:
         why = f"{around.forwards.untold}; such a port, as containers publish it, needs no socket"
         yield Missing(what="ports that the packet filter forwards", count=None, why=why)

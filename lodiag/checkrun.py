@@ -160,6 +160,8 @@ class Runner:
                 self._attempt(run, now_ns)
             elif run.is_under_way:
                 self._give_up(run)
+        if not self._open:
+            return
         due_ns = self._events[0][0] if self._events else now_ns + NS_PER_S
         wait_s = min(max((due_ns - now_ns) / NS_PER_S, 0.0), LONGEST_SLEEP_S)
         if self._under_way >= MOST_WORKERS:

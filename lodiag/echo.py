@@ -18,6 +18,7 @@ from lodiag.targets import family_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
 
+    from lodiag.fans import Fans
     from lodiag.model.ping import PingReply
     from lodiag.options import PingOptions
     from lodiag.system import System
@@ -74,7 +75,7 @@ class EchoStream:
         self._replies: dict[int, PingReply] = {}
         self._due_ns = self._first_ns = self._last_ns = 0
 
-    def open(self, system: System, methods: tuple[str, ...]) -> None:
+    def open(self, system: System | Fans, methods: tuple[str, ...]) -> None:
         """Take the first method that opens, and its best clock; without one, ``error`` or ``refused`` says why."""
         for method in methods:
             try:
@@ -87,7 +88,7 @@ class EchoStream:
             else:
                 return
 
-    def _open_probe(self, system: System, method: str) -> None:
+    def _open_probe(self, system: System | Fans, method: str) -> None:
         options = self._options
         probe = system.open_probe(
             method, self.family, self.address, source=options.source, size_bytes=options.size_bytes

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from lodiag.echo import PingEvent
+    from lodiag.fans import Fans
     from lodiag.system import System
     from lodiag.system.bursts import BurstProbe
     from lodiag.system.probe import Answer
@@ -28,7 +29,7 @@ class FloodStream(EchoStream):
     """First probe of the burst that is unanswered, and how many there are."""
     _burst_ns = 0
 
-    def _open_probe(self, system: System, method: str) -> None:
+    def _open_probe(self, system: System | Fans, method: str) -> None:
         if self._options.clock in {"auto", "kernel"} and self._options.preload != 1:
             try:
                 self._bursts = self.probe = system.open_burst_probe(

@@ -79,7 +79,7 @@ def look(system: System, source: str | None, interface: str | None) -> View:
     routes, rules = (system.list_routes(), system.list_rules()) if is_best else (None, None)
     names = [link.ifname for link in links]
     settings = system.read_loopback_settings(names[0]) if names else {}
-    settings |= {f"localnet-routed at {opening.interface}": opening.setting for opening in system.find_openings()}
+    settings |= {f"localnet-routed at {opening.interface}": opening.setting for opening in system.find_openings() or ()}
     own = {link.ifindex: [a for a in found.addresses if a.ifindex == link.ifindex] for link in links}
     return View(
         source=found.source,

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 from lodiag.clock import NS_PER_S
 from lodiag.echo import EchoStream
 from lodiag.errors import ConfigError, PrivilegeError, UnsupportedError
+from lodiag.fans import Fans
 from lodiag.flood import FloodStream
+from lodiag.judge.alike import fold_alike
 from lodiag.judge.ping import judge_deadline, judge_ping, name_silence
 from lodiag.judge.replies import has_usual_ttl
 from lodiag.judge.silence import UNSEEN_INTERFACES, Surroundings
@@ -17,7 +19,8 @@ from lodiag.model.ping import PingSummary
 from lodiag.options import LARGEST_PAYLOAD, MOST_PROBES, PingOptions
 from lodiag.report import ReportMaker
 from lodiag.system import System
-from lodiag.targets import family_of, resolve_source, resolve_target
+from lodiag.targets import MOST_ADDRESSES, expand_target, family_of, resolve_source
+from lodiag.timetable import Timetable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,6 +28,14 @@ if TYPE_CHECKING:
     from lodiag.echo import PingEvent
     from lodiag.model import Finding, Report
     from lodiag.model.ping import PingRecord
+    from lodiag.system.probe import Waitable
+
+
+SENDS_AT_ONCE = 16
+"""Probes to send to different addresses before what came back is taken in: no more than a receive buffer holds."""
+
+MOST_FLOODED = 16
+"""Addresses to flood at once: each has its own socket, and the buffers of a burst."""
 
 
 class PingRun:
@@ -50,8 +61,9 @@ class PingRun:
         self._is_open = self._was_cut = self._is_stopped = False
         self._maker = ReportMaker("ping", self._system)
         pairs = dict.fromkeys(
-            (target, address) for target in targets for address in resolve_target(target, options.family, self._system)
+            pair for target in targets for pair in expand_target(target, options.family, self._system)
         )
+        _require_few(len(pairs), options)
         for target, address in pairs:
             largest = LARGEST_PAYLOAD[family_of(address)]
             if options.size_bytes > largest:
@@ -62,6 +74,7 @@ class PingRun:
             message = f"reachable must be at most the number of addresses, which is {len(pairs)}"
             raise ConfigError(message)
         stream = FloodStream if options.flood else EchoStream
+        self._fans = Fans(self._system, len(pairs))
         self.streams = tuple(stream(target, address, options, self._maker.instant) for target, address in pairs)
 
     def __iter__(self) -> Iterator[PingEvent]:
@@ -78,6 +91,7 @@ class PingRun:
         finally:
             for stream in self.streams:
                 stream.close()
+            self._fans.close()
 
     def open(self) -> None:
         """Open a socket for each address, as iterating does if this was not done before.
@@ -91,7 +105,7 @@ class PingRun:
             return
         self._is_open = True
         for stream in self.streams:
-            stream.open(self._system, self._options.ladder)
+            stream.open(self._fans, self._options.ladder)
         barred = [s for s in self.streams if s.probe is None and s.error is None]
         if barred:
             reasons = "; ".join(f"{r.method}: {r.reason}" for r in barred[0].refused)
@@ -124,8 +138,8 @@ class PingRun:
 
     def _run(self) -> Iterator[PingEvent]:
         """Send, wait and collect until every probe has met its fate, the deadline is over, or ``stop()`` was called."""
-        for stream in self.streams:
-            stream.start(self._system.monotonic_ns())
+        self._start()
+        timetable = Timetable(self.streams)
         deadline_s = self._options.deadline_s
         end_ns = None if deadline_s is None else self._maker.started_ns + round(deadline_s * NS_PER_S)
         while not self._is_stopped:
@@ -133,20 +147,38 @@ class PingRun:
             if end_ns is not None and now_ns >= end_ns:
                 self._was_cut = any(stream.wants_to_send for stream in self.streams)
                 break
-            for stream in self.streams:
-                yield from stream.send_if_due(now_ns)
-                yield from stream.collect()
-                yield from stream.give_up(now_ns)
-            times = [t for t in (stream.next_ns() for stream in self.streams) if t is not None]
-            if not times or (self._options.once and self._has_enough()):
+            arrived = (*self._alone, *(self._shared[address] for address in self._fans.sort()))
+            for number in arrived:
+                yield from self.streams[number].collect()
+            due = timetable.take_due(now_ns, SENDS_AT_ONCE)
+            for number in due:
+                yield from self.streams[number].send_if_due(now_ns)
+                yield from self.streams[number].give_up(now_ns)
+            for number in (*arrived, *due):
+                timetable.plan(number)
+            next_ns = timetable.next_ns()
+            if next_ns is None or (self._options.once and self._has_enough()):
                 break
-            wake_ns = min(times) if end_ns is None else min(*times, end_ns)
-            pause_ns = wake_ns - self._system.monotonic_ns()
+            pause_ns = (next_ns if end_ns is None else min(next_ns, end_ns)) - self._system.monotonic_ns()
             if pause_ns > 0:
-                self._system.wait([s.probe for s in self.streams if s.probe is not None], pause_ns / NS_PER_S)
+                self._system.wait(self._waited, pause_ns / NS_PER_S)
+        for address in self._fans.sort():
+            yield from self.streams[self._shared[address]].collect()
         for stream in self.streams:
             yield from stream.collect()
             yield from stream.give_up(None)
+
+    def _start(self) -> None:
+        """Begin all schedules side by side; of so many that they share sockets, spread over the interval."""
+        opened = [(number, s.address, s.probe) for number, s in enumerate(self.streams) if s.probe is not None]
+        sharing = {number for number, _, probe in opened if self._fans.shares(probe)}
+        self._shared = {address: number for number, address, _ in opened if number in sharing}
+        self._alone = [number for number, _, _ in opened if number not in sharing]
+        alone = [probe for number, _, probe in opened if number not in sharing]
+        self._waited: list[Waitable] = [*alone, *self._fans.sockets]
+        spread_ns = round(self._options.pace_s * NS_PER_S) if self._shared else 0
+        for number, stream in enumerate(self.streams):
+            stream.start(self._system.monotonic_ns() + number * spread_ns // len(self.streams))
 
     def _has_enough(self) -> bool:
         """Whether so many addresses have answered as are to; never, if it was not said how many."""
@@ -172,7 +204,7 @@ class PingRun:
             ),
             records=records,
             missing=[UNSEEN_INTERFACES] if troubled and interfaces is None else [],
-            findings=self._judge(records, around),
+            findings=fold_alike(self._judge(records, around)),
         )
 
     def _judge(self, records: list[PingRecord], surroundings: Surroundings) -> Iterator[Finding]:
@@ -189,6 +221,14 @@ class PingRun:
             wanted = self._options.most_probes
             if self._was_cut and wanted is not None:
                 yield judge_deadline(record, wanted)
+
+
+def _require_few(addresses: int, options: PingOptions) -> None:
+    """Raise ``ConfigError`` for more addresses than can be probed so at once."""
+    most = MOST_FLOODED if options.flood else MOST_ADDRESSES
+    if addresses > most:
+        message = f"{'a flood takes' if options.flood else 'one run takes'} at most {most} addresses, not {addresses}"
+        raise ConfigError(message, "Give fewer, or leave out --flood." if options.flood else "Give fewer.")
 
 
 def ping_address(  # noqa: PLR0913 - ping has this many options

@@ -12,7 +12,7 @@ from lodiag import model
 from lodiag.model import iface, rounds, watch
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-COMMANDS = ("ping", "trace", "bench", "conns", "who", "map", "iface", "audit", "check")
+COMMANDS = ("ping", "trace", "bench", "conns", "who", "map", "iface", "doctor", "audit", "check")
 """Each has its record and its summary in the module of ``lodiag.model`` that bears its name."""
 
 _PLAIN: dict[type, str] = {
@@ -34,6 +34,7 @@ def build_schema() -> dict[str, Any]:
     definitions: dict[str, Any] = {}
     report = _describe(model.Report, definitions)
     report["properties"]["schema"]["const"] = model.SCHEMA
+    report["properties"]["findings"]["items"] = {}  # what they are depends on the command, as below
     report["properties"]["command"]["enum"] = list(COMMANDS)
     report["allOf"] = [_bind(command, definitions) for command in COMMANDS]
     # Lines of conns --watch, trace --watch and iface --watch, which are no part of a report.
@@ -53,6 +54,8 @@ def _bind(command: str, definitions: dict[str, Any]) -> dict[str, Any]:
     shapes = import_module(f"lodiag.model.{command}")
     records = {"type": "array", "items": _refer(shapes.RECORD, definitions)}
     properties = {"records": records, "summary": _refer(shapes.SUMMARY, definitions)}
+    finding = getattr(shapes, "FINDING", model.Finding)
+    properties["findings"] = {"type": "array", "items": _refer(finding, definitions)}
     return {"if": {"properties": {"command": {"const": command}}}, "then": {"properties": properties}}
 
 

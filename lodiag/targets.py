@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import re
 import socket
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import TYPE_CHECKING
 
 from lodiag.errors import TargetError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from lodiag.system import System
 
 BROADCAST = IPv4Address("127.255.255.255")
 """Linux routes the last address of 127.0.0.0/8 as a broadcast (table local)."""
+
+MOST_ADDRESSES = 1 << 16
+"""Addresses of one run."""
+
+_LOOPBACK = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
 
 _LONGEST_NAME = 253
 """Characters of a host name: RFC 1035 2.3.4, without the root's dot."""
@@ -66,6 +73,41 @@ def resolve_target(target: str, family: str | None, system: System) -> tuple[str
         message = f"{target} is not an {_WORDS[str(family)]} address"
         raise TargetError(message, "Target, source, -4 and -6 must all be of one family.")
     return (literal,)
+
+
+def expand_target(target: str, family: str | None, system: System) -> Iterator[tuple[str, str]]:
+    """Yield each address of a target and the target that it belongs to, which of a prefix is the address itself.
+
+    A prefix is written 127.0.0.0/24 and stands for all its addresses but the broadcast address, at most 65536.
+
+    Raises:
+        TargetError: As for ``resolve_target``, or the prefix is too large.
+
+    """
+    if not isinstance(target, str) or target.count("/") != 1:
+        yield from ((target, address) for address in resolve_target(target, family, system))
+        return
+    network = _parse_prefix(target)
+    if family not in {None, f"ipv{network.version}"}:
+        message = f"{target} is not of {_WORDS[str(family)]}"
+        raise TargetError(message, "Target, source, -4 and -6 must all be of one family.")
+    if network.num_addresses > MOST_ADDRESSES:
+        message = f"{target} has {network.num_addresses} addresses, and at most {MOST_ADDRESSES} are probed at once"
+        raise TargetError(message, "Give a longer prefix, such as 127.0.0.0/16, or several.")
+    yield from ((str(address), str(address)) for address in network if address != BROADCAST)
+
+
+def _parse_prefix(text: str) -> IPv4Network | IPv6Network:
+    """Network of a prefix; ``TargetError`` unless all of it is loopback."""
+    try:
+        network = ip_network(text, strict=False)
+    except ValueError as error:
+        message = f"{text[:40]!r} is not a prefix of addresses"
+        raise TargetError(message, "Give it as 127.0.0.0/24.") from error
+    if not any(network.version == all_of.version and network.subnet_of(all_of) for all_of in _LOOPBACK):  # type: ignore[arg-type] # of one version
+        message = f"{text[:40]} is not on the loopback"
+        raise TargetError(message, _HINT)
+    return network
 
 
 def _is_one_word(text: str) -> bool:

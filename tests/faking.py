@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from lodiag.system import System
 from lodiag.system.probe import Answer, MethodRefusedError, SendError
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from lodiag.model.net import RouteAnswer
     from lodiag.system.bursts import BurstProbe
     from lodiag.system.facts import Interface
+    from lodiag.system.fan import Fan
     from lodiag.system.probe import ProbeSocket, Waitable
 
 NS_PER_S = 1_000_000_000
@@ -57,6 +58,11 @@ class FakeSystem(System):
         self.probes.append(probe)
         return probe
 
+    def open_fan(self, method: str, address: str, *, source: str | None, size_bytes: int) -> Fan:
+        """Give a socket that is shared."""
+        del address
+        return cast("Fan", FakeFan(self, method, source, size_bytes))
+
     def open_burst_probe(
         self, method: str, family: str, address: str, *, source: str | None, size_bytes: int
     ) -> BurstProbe:
@@ -69,7 +75,8 @@ class FakeSystem(System):
 
     def wait(self, probes: Sequence[Waitable], timeout_s: float) -> None:
         """Let the time pass until the first answer is due, or until the end."""
-        due = [at for probe in probes if isinstance(probe, FakeProbe) for at, _ in probe.under_way]
+        waited = [each for probe in probes for each in (probe.joined if isinstance(probe, FakeFan) else [probe])]
+        due = [at for probe in waited if isinstance(probe, FakeProbe) for at, _ in probe.under_way]
         self.now_ns = max(self.now_ns, min([self.now_ns + round(timeout_s * NS_PER_S), *due]))
 
     def read_sysctl(self, name: str) -> str | None:
@@ -176,6 +183,37 @@ class FakeProbe:
     def close(self) -> None:
         """Note it."""
         self.is_closed = True
+
+
+class FakeFan:
+    """A socket of many addresses, each of which is a ``FakeProbe``."""
+
+    def __init__(self, system: FakeSystem, method: str, source: str | None, size_bytes: int) -> None:
+        """Keep what was asked for."""
+        self._system, self._method, self._source, self._size = system, method, source, size_bytes
+        self.joined: list[FakeProbe] = []
+
+    def has(self, address: str) -> bool:
+        """Whether this address is among them."""
+        return any(probe.address == address for probe in self.joined)
+
+    def join(self, address: str) -> FakeProbe:
+        """Add one."""
+        probe = self._system.open_probe(self._method, "ipv4", address, source=self._source, size_bytes=self._size)
+        assert isinstance(probe, FakeProbe)
+        self.joined.append(probe)
+        return probe
+
+    def sort(self) -> Iterable[str]:
+        """Tell which have answers."""
+        return [p.address for p in self.joined if p.under_way and p.under_way[0][0] <= self._system.now_ns]
+
+    def waits_for(self) -> Iterable[tuple[socket.socket, bool]]:
+        """There is no real socket."""
+        return ()
+
+    def close(self) -> None:
+        """There is nothing to give back."""
 
 
 def refuse(code: int) -> SendError:

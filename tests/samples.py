@@ -19,6 +19,7 @@ from lodiag.model.bench import (
 )
 from lodiag.model.check import CheckAddress, CheckRecord, CheckSummary, CheckTries
 from lodiag.model.conns import ConnCount, ConnRecord, ConnsSummary, ConnTcp, Endpoint, Owner
+from lodiag.model.doctor import Applied, Diagnosed, DiagnosisGroup, DiagnosisRecord, DoctorSummary, Repair
 from lodiag.model.iface import IfaceAddress, IfaceChange, IfacePacket, IfaceRecord, IfaceSetting, IfaceSummary
 from lodiag.model.map import FlowNode, FlowOwner, FlowRecord, FlowStates, MapSummary
 from lodiag.model.net import LinkReceived, LinkSent, LinkStats, Qdisc, Route, RouteAnswer, Rule
@@ -1116,6 +1117,68 @@ BENCH = make_report(
     (make_finding(code="slower-than-baseline", severity="fail", fix=None),),
 )
 
+DOCTOR = make_report(
+    "doctor",
+    DoctorSummary(
+        verdict="the loopback is broken: the loopback interface lo is down",
+        service=None,
+        failed=1,
+        warned=0,
+        ok=1,
+        found=1,
+        skipped=1,
+        errors=1,
+        capabilities=("CAP_NET_ADMIN",),
+        groups=(
+            DiagnosisGroup(group="interface", outcome="finding", severity="fail", diagnoses=2, told="lo is down"),
+            DiagnosisGroup(group="filter", outcome="skipped", severity=None, diagnoses=1, told=f"rules: {HOSTILE}"),
+        ),
+        repairs=(
+            Applied(code="lo-down", command="ip link set lo up", failure=None, undo=("ip link set lo down",)),
+            Applied(code="lo-mtu", command=f"ip link set {HOSTILE} mtu 65536", failure="not permitted", undo=()),
+        ),
+    ),
+    [
+        DiagnosisRecord(
+            group="interface",
+            diagnosis=name,
+            outcome=outcome,
+            findings=int(outcome == "finding"),
+            severity="fail" if outcome == "finding" else None,
+            measured=measured,
+            why=why,
+            took_ms=0.25,
+        )
+        for name, outcome, measured, why in (
+            ("link", "finding", "lo is down", None),
+            ("mtu", "ok", "mtu 65536", None),
+            ("rules", "skipped", None, "rules of nftables cannot be listed without CAP_NET_ADMIN"),
+            ("xdp", "error", None, f"OSError: {HOSTILE}"),
+        )
+    ],
+    (
+        Diagnosed(
+            code="lo-down",
+            severity="fail",
+            subject="lo",
+            message="the loopback interface lo is down",
+            evidence=(Evidence(name="flags", value="LOOPBACK", source="rtnetlink, lo"),),
+            hint="Once it is up, the kernel gives it 127.0.0.1/8 and ::1 by itself.",
+            fix=Repair(
+                commands=("ip link set lo up",),
+                needs_root=True,
+                undo=("ip link set lo down",),
+                persistent=("echo 'auto lo' >>/etc/network/interfaces",),
+                automatic=True,
+            ),
+            see=("ip-link(8)",),
+            confidence="likely",
+            explains=("network-unreachable", "addr4-missing"),
+            impact="Nothing here can reach 127.0.0.0/8 or ::1.",
+        ),
+    ),
+)
+
 SAMPLES = {
     "ping": PING,
     "trace": TRACE,
@@ -1128,4 +1191,5 @@ SAMPLES = {
     "iface-change": IFACE_CHANGE,
     "check": CHECK,
     "bench": BENCH,
+    "doctor": DOCTOR,
 }

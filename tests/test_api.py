@@ -34,6 +34,7 @@ PUBLIC = {
     "list_connections",
     "list_interfaces",
     "map_flows",
+    "diagnose",
     "ping_address",
     "remove_alias",
     "set_mtu",

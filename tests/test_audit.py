@@ -14,12 +14,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from running import LO_UP, assert_refused, parse, run_as_nobody, run_in_world, run_json, run_lodiag, run_without_netlink
+from samples import make_audit_record
 from situations import bind, connect, listen, other_service, port_of
 
 from lodiag.audit import audit_bindings
 from lodiag.errors import ConfigError
+from lodiag.judge.exposure import group_services
 from lodiag.judge.servers import SERVERS, identify
 from lodiag.model.audit import EXPOSURES, AuditRecord
+from lodiag.model.conns import Endpoint, Owner
 from lodiag.policy import CLASSES, parse_expectation, read_policy
 from lodiag.system import System, iptables
 from lodiag.system.facts import Forward, Forwards, Namespaces
@@ -176,6 +179,9 @@ def test_addresses_of_other_interfaces(tmp_path: Path) -> None:
         82: ("loopback-ipv4", False),
         83: ("loopback-ipv6", False),
     }
+    places = {row["local"]["port"]: row["address_interface"] for row in report["records"]}
+    assert places == {80: "d0", 81: "d0", 5353: None, 82: "lo", 83: "lo"}
+    assert sorted(report["summary"]["interfaces"]) == ["d0", "d1"]
 
 
 # --- what opens the loopback -----------------------------------------------------------------------------------------
@@ -563,6 +569,40 @@ def test_what_asks_for_no_password_is_a_warning_with_its_setting(opened: ExitSta
     assert (warning.code, warning.severity) == ("exposed-without-authentication", "warn")
     assert "--bind 127.0.0.1" in (warning.hint or "")
     assert not found["127.0.0.1"]
+
+
+def make_record(**changes: Any) -> AuditRecord:
+    return make_audit_record(**{"unit": None, "container": None, "software": None, **changes})
+
+
+def own(*pids: int, name: str = "python3") -> tuple[Owner, ...]:
+    return tuple(Owner(pid, name, "root", 3, None) for pid in pids)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "is_one"),
+    [
+        ({"owners": own(1000)}, {"owners": own(1000)}, True),
+        ({"owners": own(1000, 1001)}, {"owners": own(1001, 1002)}, True),
+        ({"owners": own(1000)}, {"owners": own(1001)}, False),
+        ({"owners": own(1)}, {"owners": own(1)}, False),
+        ({"owners": own(1000), "unit": "a.service"}, {"owners": own(1001), "unit": "a.service"}, True),
+        ({"owners": own(1000), "unit": "a.service"}, {"owners": own(1001, name="x"), "unit": "a.service"}, False),
+        ({"owners": own(1000), "unit": "session-1.scope"}, {"owners": own(1001), "unit": "session-1.scope"}, False),
+        ({"owners": None}, {"owners": None}, False),
+        ({"owners": None, "unit": "a.service"}, {"owners": None, "unit": "a.service"}, True),
+    ],
+)
+def test_sockets_of_one_service_are_told_together(one: dict[str, Any], other: dict[str, Any], *, is_one: bool) -> None:
+    ends = (Endpoint("0.0.0.0", 80), Endpoint("0.0.0.0", 443))
+    groups = group_services(make_record(local=end, **changes) for end, changes in zip(ends, (one, other), strict=True))
+    assert (len(groups) == 1) is is_one
+
+
+def test_what_joins_two_services_makes_them_one() -> None:
+    records = [make_record(local=Endpoint("0.0.0.0", port), owners=own(port)) for port in (80, 81)]
+    records.append(make_record(local=Endpoint("0.0.0.0", 82), owners=own(80, 81)))
+    assert [len(group) for group in group_services(records)] == [3]
 
 
 # --- expectations ----------------------------------------------------------------------------------------------------

@@ -284,6 +284,16 @@ def test_iface_ping_and_trace() -> None:
     assert "with another prefix than /32" in check("iface", 'addresses=["127.0.0.1/32"]').message
 
 
+@pytest.mark.parametrize(("world", "status"), [(LO_UP, "ok"), ("true", "fail")])
+def test_doctor(world: str, status: str) -> None:
+    """Of a world of its own: what else this machine does is no matter here."""
+    groups = 'doctor.groups=["interface", "routes"]'
+    record = parse(run_in_world(world, "check", "doctor", "--set", groups, "--json"))["records"][0]
+    assert record["status"] == status
+    if status == "fail":
+        assert record["hint"].endswith("ip link set lo up")
+
+
 def test_bench_has_limits() -> None:
     record = check("bench:crr", "time=10ms", "family=ipv4", 'warn={rtt_p99="0s"}', "fail={transactions_per_s=1}")
     assert (record.status, "is over 0 ms" in record.message) == ("warn", True)
@@ -327,7 +337,7 @@ def test_a_port_that_opens_late_is_waited_for() -> None:
         run = CheckRun(f"tcp:127.0.0.1:{port_of(sock)}", wait_s=30, interval_s=0.01)
         thread = threading.Thread(target=run.run)
         thread.start()
-        wait_until(lambda: run.report().records[0].attempts > 1)
+        wait_until(lambda: run.report().records[0].attempts > 2)
         sock.listen()
         thread.join()
     (record,) = run.report().records

@@ -105,6 +105,10 @@ def error_of(text: str, *changes: str, words: tuple[str, ...] = ()) -> str:
             '[[check]]\nid="l"\ntype="listen"\nport=1\nstate="free"\nexposed=false\n',
             "exposed has no meaning with state",
         ),
+        (
+            '[[check]]\nid="d"\ntype="doctor"\ngroups="nmes"\n',
+            "line 4: groups must be groups or codes of doctor: 'nmes'",
+        ),
         ("[[check]\n", "is not TOML"),
         ("a = " + "[" * 5000, "is not TOML"),
     ],
@@ -267,6 +271,13 @@ def test_ten_thousand_lines_are_read(port_text: str) -> None:
     assert text.count("\n") >= 10_000
     assert len(read(text)) == 1429
     assert error_of(text + "wiat = 1\n").startswith(f"lodiag.toml, line {text.count(chr(10)) + 1}: unknown key 'wiat'")
+
+
+def test_no_control_character_of_a_file_gets_to_a_terminal(tmp_path: Path) -> None:
+    text = HEAD + "needs = ['x']\n" + HEAD.replace('"a"', '"\\u001b[2J"')
+    status, out, err = run_text(text, tmp_path / "lodiag.toml")
+    assert_sane(status, out, err)
+    assert "known: a, \\x1b[2J" in err
 
 
 @pytest.fixture

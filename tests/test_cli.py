@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from running import Done
 
-REPORTING = ("ping", "trace", "conns", "who", "map", "iface", "audit", "check")
+REPORTING = ("ping", "trace", "conns", "who", "map", "iface", "audit", "check", "doctor")
 """Commands that make a report."""
 
 
@@ -241,6 +241,8 @@ SCENES = {
     "iface": Scene("iface"),
     "iface-down": Scene("iface", LO_DOWN),
     "iface-add": Scene("iface add 127.0.0.2/8 --label lo:1", LO_UP),
+    "doctor": Scene("doctor ports limits", LO_UP),
+    "doctor-down": Scene("doctor canary interface", LO_DOWN),
     "audit-none": Scene("audit", LO_DOWN),
     "audit-unmet": Scene("audit --expect 5432=loopback --expect any=loopback", LO_UP),
 }
@@ -255,6 +257,7 @@ FAILING = {
     "check-lost",
     "check-down",
     "audit-unmet",
+    "doctor-down",
 }
 
 every_scene = pytest.mark.parametrize("name", SCENES)

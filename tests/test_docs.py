@@ -17,6 +17,7 @@ import pytest
 from running import ROOT, environment
 
 from lodiag.cli.parsing import COMMANDS, make_command_parser
+from lodiag.diagnoses.catalogue import CODES as DIAGNOSED
 from lodiag.judge.silence import ADVICE
 from lodiag.render import FORMATS
 from lodiag.system.probe import SEND_ERRORS
@@ -80,7 +81,8 @@ def test_output_in_the_readme_looks_like_that(line: str, shown: list[str], shell
         text
         for text in shown
         if re.match(
-            r"(ping |bytes |trace |status |address|rtt in ms|hop |proto |client |stream |rr |crr |udp +a sec)", text
+            r"(ping |bytes |trace |status |address|rtt in ms|hop |proto |client |stream |rr |crr |group |udp +a sec)",
+            text,
         )
     ]
     assert headings
@@ -122,6 +124,7 @@ def find_codes() -> set[str]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.keyword) and node.arg == "code" and isinstance(node.value, ast.Constant):
                 codes.add(str(node.value.value))
+    codes |= set(DIAGNOSED)
     return codes | {"loss", "late", "duplicates", "corrupted", "loss-over-limit", "rtt-over-limit"}
 
 

@@ -164,6 +164,30 @@ def test_taking_127_0_0_1_away_takes_no_alias_along() -> None:
     assert (labels["127.0.0.2"], labels["127.0.0.3"]) == ("lo:1", "lo")
 
 
+def test_hundreds_of_aliases_are_put_back_at_once() -> None:
+    """More than a socket has room for answers to: only what is refused, and the last, is answered."""
+    lines = (f"seq -f 'address add 127.3.{third}.%g/8 dev lo' 2 254 | ip -batch -" for third in (3, 4))
+    many = "\n".join([LO_UP, *lines])
+    ((status, report, _),) = run_all(many, "del 127.0.0.1 --yes")
+    assert (status, len(addresses(report))) == (0, 2 * 253 + 1)
+    assert codes(report) == {"alias-adds-no-reach"}
+
+
+def test_the_first_of_several_that_is_refused_is_named() -> None:
+    body = """
+from lodiag.system.changing import Change, ChangeRefusedError
+from lodiag.system.rtchanges import apply
+refused = [Change("up", "gone", 99), Change("mtu", "gone", 99, mtu=1)]
+changes = [Change("mtu", "lo", 1, mtu=1500), *refused, Change("up", "lo", 1)]
+for attempt in (changes, changes[::-1]):
+    try:
+        apply(attempt)
+    except ChangeRefusedError as refusal:
+        found.append([refusal.error, refusal.change.verb, refusal.change.ifname])
+"""
+    assert run_steps("", body) == [["ENODEV", "up", "gone"], ["ENODEV", "mtu", "gone"]]
+
+
 def test_a_small_mtu_is_refused_and_what_it_takes_is_named_and_put_back() -> None:
     lines = ("mtu 1000", "mtu 67 --yes", "mtu 1000 --yes", "mtu 65536", "mtu 65536 --yes", "add ::1")
     refused, hopeless, small, large, mended, again = run_all(FURNISHED, *lines)

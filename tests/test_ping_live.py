@@ -81,6 +81,17 @@ def test_it_draws_until_ctrl_c_and_leaves_the_report() -> None:
     assert re.search(r"127\.0\.0\.1 +\S+ +\d+ +\d+ +0 +0 %", left)
 
 
+def test_a_small_terminal_shows_what_fits() -> None:
+    targets = [f"127.0.0.{number}" for number in range(1, 31)]
+    with Terminal("--live", "-i", "0.05", *targets, command="ping", lines=8, columns=50) as terminal:
+        terminal.await_row(r"127\.0\.0\.5 .*\n\.\.\. 25 more")
+        terminal.stop()
+        shown = CONTROL.sub(lambda found: found[0] * (found[0] in KEPT), terminal.text).partition(GIVE_SCREEN)[0]
+    frames = [frame.splitlines() for frame in shown.split(HOME)[1:]]
+    assert max(map(len, frames)) <= 8
+    assert max(len(line) for frame in frames for line in frame) <= 50
+
+
 def test_on_a_dumb_terminal_one_table_follows_the_other_until_the_count_is_reached() -> None:
     with Terminal(
         "--live",

@@ -20,7 +20,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import ModuleType
 
-KINDS = ("tcp", "udp", "http", "listen", "conns", "resolve", "iface", "ping", "trace", "bench")
+KINDS = ("tcp", "udp", "http", "listen", "conns", "resolve", "iface", "ping", "trace", "bench", "doctor")
 
 SHORT = {
     "tcp4": ("tcp", {"family": "ipv4"}),

@@ -23,7 +23,7 @@ UNITS = {"us": 1e-6, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 LONGEST_S = 86_400.0
 """As long as any wait of lodiag may be: a day."""
 
-OFF_LOOPBACK = "lodiag checks 127.0.0.0/8 and ::1 only"
+MOST_NAMED = 20
 
 
 class OffLoopbackError(ValueError):
@@ -224,4 +224,8 @@ def guess(word: str, known: Mapping[str, Any] | tuple[str, ...]) -> str:
     from difflib import get_close_matches
 
     close = get_close_matches(word, known, n=1)
-    return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(known)}"
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    names = [*known]
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return f"; known: {', '.join(names[:MOST_NAMED])}{more}"

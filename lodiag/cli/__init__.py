@@ -37,10 +37,10 @@ def main(argv: list[str] | None = None) -> int:
         return _run(arguments)
     except LodiagError as error:
         name = " ".join(["lodiag", *(word for word in arguments[:1] if word in COMMANDS)])
-        tell(f"{name}: error [{error.code}]: {error}")
+        tell(printable(f"{name}: error [{error.code}]: {error}"))
         hint = error.hint or (f"{name} --help" if isinstance(error, ConfigError) else None)
         if hint:
-            tell(f"hint: {hint}")
+            tell(printable(f"hint: {hint}"))
         return _refuse(arguments, str(error))
     except Terminated:
         return SIGNAL_STATUS + signal.SIGTERM

@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="*",
         metavar="CHECK",
         help="tcp:8080, tcp4:[HOST:]PORT, udp:53, http://127.0.0.1:8080/, listen:5432, free:3000, ping:localhost, "
-        "trace:localhost, resolve:localhost, bench:rr, iface (default: those of lodiag.toml)",
+        "trace:localhost, resolve:localhost, bench:rr, doctor, iface (default: those of lodiag.toml)",
     )
     parser.add_argument("-f", "--file", help="file of checks, - for standard input (default: lodiag.toml)")
     parser.add_argument("--wait", metavar="DURATION", help="wait so long until all pass, as in 30s")

@@ -59,6 +59,6 @@ def _draw(board: PulseBoard, console: Console, interval_s: float) -> RenderableT
     from lodiag.render.pulse import draw
 
     width, height = console.size
-    rows, hidden = board.fit(max((height - len(("title", "headers", "more"))) // 2, 1))
+    rows, hidden = board.fit(max(height - len(("title", "headers", "more")), 1))
     title = f"ping every {interval_s:g} s; p50 and p99 are of the last {RECENT} probes; Ctrl-C ends it"
-    return draw(title, rows, hidden, width, with_blocks=can_draw_blocks(console.encoding))
+    return draw(title, rows, hidden, (width, height), with_blocks=can_draw_blocks(console.encoding))

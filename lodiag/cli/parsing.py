@@ -23,6 +23,7 @@ COMMANDS = {
     "who": ("look", "who answers on a port of the loopback, and who holds it"),
     "map": ("look", "which process talks to which over the loopback"),
     "iface": ("look", "the loopback interface: how it is, and changing it safely"),
+    "doctor": ("judge", "what is broken, why, and the command that repairs it"),
     "check": ("judge", "whether expectations hold: for pipelines, probes, monitoring"),
     "audit": ("judge", "which services are on the loopback alone, and which are exposed"),
     "schema": ("more", "print the JSON Schema of what --json prints"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from lodiag.cli import living, signals
@@ -13,8 +14,10 @@ from lodiag.errors import ConfigError
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterator
 
     from lodiag.cli.output import Output
+    from lodiag.echo import EchoStream
     from lodiag.model import Report
     from lodiag.model.ping import PingRecord, PingSummary
     from lodiag.ping import PingRun
@@ -23,8 +26,13 @@ USAGE = "[OPTIONS] [TARGET ...]"
 EXAMPLES = """examples:
   lodiag ping                          every address of localhost
   lodiag ping -c 100 -i 0.01 -q ::1    a hundred probes, statistics only
+  lodiag ping -c 1 -q 127.0.0.0/22     a thousand addresses, once each
+  lodiag ping -f -c 1000000 -q ::1     as fast as it goes
   lodiag ping --max-loss 0 --max-rtt 5 --json 127.0.0.1 | jq '.findings'
 """
+
+MOST_NAMED = 16
+"""Addresses that have a line each in the heading."""
 
 _STREAMED = ("table", "jsonl")
 
@@ -192,10 +200,7 @@ def _draw_histogram(report: Report[PingRecord, PingSummary], output: Output) -> 
 def _follow(ping_run: PingRun, options: argparse.Namespace, output: Output) -> None:
     ping_run.open()
     if options.format == "table":
-        for stream in ping_run.streams:
-            name = stream.address if stream.target == stream.address else f"{stream.target} ({stream.address})"
-            method = f" by {stream.probe.method}, {stream.clock} clock" if stream.probe is not None else ""
-            output.write(f"ping {name}{method}: {options.size} bytes {_name_pace(options)}\n")
+        output.write("".join(f"{line}: {options.size} bytes {_name_pace(options)}\n" for line in _name_all(ping_run)))
     if options.flood:
         with show_rate(ping_run):
             _print_replies(ping_run, options, output)
@@ -205,6 +210,21 @@ def _follow(ping_run: PingRun, options: argparse.Namespace, output: Output) -> N
                 advance()
     else:
         _print_replies(ping_run, options, output)
+
+
+def _name_all(ping_run: PingRun) -> Iterator[str]:
+    """Say what is pinged and how, in a line for each address, or for all of many that are pinged alike."""
+    if len(ping_run.streams) <= MOST_NAMED:
+        for stream in ping_run.streams:
+            name = stream.address if stream.target == stream.address else f"{stream.target} ({stream.address})"
+            yield f"ping {name}{_name_method(stream)}"
+    else:
+        for method, count in Counter(map(_name_method, ping_run.streams)).items():
+            yield f"ping {count} addresses{method}"
+
+
+def _name_method(stream: EchoStream) -> str:
+    return f" by {stream.probe.method}, {stream.clock} clock" if stream.probe is not None else ""
 
 
 def _name_pace(options: argparse.Namespace) -> str:

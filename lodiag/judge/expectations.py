@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from lodiag.judge.exposure import advise, is_of_loopback, list_ends, tell_exposure
+from lodiag.judge.exposure import advise, group_services, is_of_loopback, list_ends, tell_exposure
 from lodiag.judge.snapshot import name_owners
 from lodiag.model import Evidence, Finding
 from lodiag.targets import is_loopback
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 NEW, NONE = "new", "none"
 """Words of a policy."""
+MOST_SERVICES = 4
+"""Services that a sentence names."""
 ABSENT = "nothing listens there"
 _MAY_BE_ABSENT = "Where nothing need listen, allow none as well."
 
@@ -71,8 +73,7 @@ def _find_problems(item: Expectation, chosen: Sequence[AuditRecord]) -> Iterator
         yield Problem(ABSENT)
     wrong = [record for record in chosen if record.exposure not in item.allowed]
     if wrong:
-        kinds = ", ".join(dict.fromkeys(record.exposure for record in wrong))
-        yield Problem(f"{_name_all(wrong)} is {kinds} at {list_ends(wrong)}", wrong)
+        yield Problem(_tell_services(wrong), wrong)
     if item.owner is not None:
         wrong = [record for record in chosen if not _is_owned(record, item.owner)]
         if wrong:
@@ -84,6 +85,17 @@ def _find_problems(item: Expectation, chosen: Sequence[AuditRecord]) -> Iterator
         if wrong:
             units = ", ".join(dict.fromkeys(record.unit or "no unit" for record in wrong))
             yield Problem(f"{list_ends(wrong)} is of {units}, not of {item.unit}", wrong)
+
+
+def _tell_services(records: Sequence[AuditRecord]) -> str:
+    """Say how each service is bound."""
+    services = group_services(records)
+    told = [
+        f"{name_owners(own[0])} at {list_ends(own)} is {', '.join(dict.fromkeys(record.exposure for record in own))}"
+        for own in services[:MOST_SERVICES]
+    ]
+    more = len(services) - MOST_SERVICES
+    return ", ".join(told) + (f", and {more} more" if more > 0 else "")
 
 
 def _find_forwards(item: Expectation, forwards: Sequence[Forward]) -> Iterator[Problem]:

@@ -118,10 +118,12 @@ def _list_keys(record: AuditRecord) -> Iterator[object]:
     """Give what sockets of one service have in common; systemd's own process holds those of many."""
     yield record.proto, record.local, record.interface
     yield from (owner.pid for owner in record.owners or () if owner.pid != INIT_PID)
-    names = None if record.owners is None else frozenset(owner.process for owner in record.owners)
     group = record.container or record.unit
-    if names is None or (group is not None and not group.endswith(".scope")):
-        yield group, names, record.software, record.user
+    if group is not None and not group.endswith(".scope"):
+        names = None if record.owners is None else frozenset(owner.process for owner in record.owners)
+        yield group, names, record.software
+    elif record.owners is None:
+        yield record.proto, record.local.port, record.user
 
 
 def list_ends(records: Iterable[AuditRecord]) -> str:
@@ -138,10 +140,9 @@ def list_ends(records: Iterable[AuditRecord]) -> str:
 def tell_exposure(records: Sequence[AuditRecord], source: str) -> tuple[Evidence, ...]:
     """Give as evidence how sockets are bound, what holds them, and who is connected."""
     found = [Evidence(name="exposure", value=", ".join(dict.fromkeys(r.exposure for r in records)), source=source)]
-    first = records[0]
-    if first.software is not None:
-        told_by = {"process": "name of the process", "unit": "unit", "user-and-port": "user and port"}
-        found.append(Evidence(name="software", value=first.software, source=told_by[str(first.identified_by)]))
+    for software, told_by in dict.fromkeys((r.software, r.identified_by) for r in records):
+        if software is not None:
+            found.append(Evidence(name="software", value=software, source=_TOLD_BY[str(told_by)]))
     for address, interface in {r.local.address: r.address_interface for r in records if r.exposed}.items():
         if interface is not None:
             found.append(Evidence(name=f"interface of {address}", value=interface, source="interface addresses"))
@@ -150,6 +151,9 @@ def tell_exposure(records: Sequence[AuditRecord], source: str) -> tuple[Evidence
         value = f"{peers}, {local} of them of this host, {by_loopback} by the loopback"
         found.append(Evidence(name="connections", value=value, source=source))
     return tuple(found)
+
+
+_TOLD_BY = {"process": "name of the process", "unit": "unit", "user-and-port": "user and port"}
 
 
 def advise(record: AuditRecord) -> str:

@@ -54,45 +54,55 @@ def judge_change(change: IfaceChange, *, unkept: Sequence[str], reach: Reach) ->
 
     ``unkept`` are the commands whose effect cannot be read back.
     """
-    name = change.interface
     if unkept:
         facts = [Evidence(name="not so", value=command, source="read back") for command in unkept]
-        message = f"{name} is not as it was asked to be, though the system took the change"
-        yield _make(change, "change-not-kept", "fail", message, "Something else changed it meanwhile.", facts)
-    silent = [packet for packet in change.packets if packet.error is not None]
-    if silent and change.action != "down":
-        facts = [Evidence(name=packet.address, value=packet.error, source="udp packet") for packet in silent]
-        message = f"{silent[0].address} does not answer over {name}, which was set as asked"
-        hint = f"Something else keeps it silent, such as the packet filter. See: lodiag ping {silent[0].address}"
-        yield _make(change, "change-not-answering", "fail", message, hint, facts)
-    if change.action in {"add", "mtu"} and not change.packets and change.outcome != "planned":
-        message = f"{name} is down, so no packet could prove it"
-        yield _make(change, "change-not-proved", "info", message, "Bring it up: lodiag iface up", [])
-    if change.action == "down" and any(packet.error is None for packet in change.packets):
-        message = f"packets to 127.0.0.1 still come back, though {name} is down"
-        yield _make(change, "change-not-kept", "fail", message, "Another interface may have the address.", [])
+        message = f"{change.interface} is not as it was asked to be, though the system took the change"
+        hint = "Something else changed it meanwhile."
+        yield _make(change, code="change-not-kept", severity="fail", message=message, hint=hint, evidence=facts)
+    yield from _judge_packets(change)
     if change.loses:
         facts = [Evidence(name="gone", value=item, source="read back") for item in change.loses]
         others = f" and {len(facts) - 1} more" if len(facts) > 1 else ""
         message = f"{change.loses[0]}{others}, which nobody named, goes with it and does not come back by itself"
-        yield _make(change, "change-takes-along", "warn", message, "The commands of the undo put it back.", facts)
+        hint = "The commands of the undo put it back."
+        yield _make(change, code="change-takes-along", severity="warn", message=message, hint=hint, evidence=facts)
     if reach.asked is not None:
         yield from _judge_alias(change, reach, reach.asked)
+
+
+def _judge_packets(change: IfaceChange) -> Iterator[Finding]:
+    """Judge whether packets pass, as they should; of an interface that was taken down none should."""
+    name = change.interface
+    silent = [packet for packet in change.packets if packet.error is not None]
+    if change.action == "down":
+        if len(silent) < len(change.packets):
+            message = f"packets to 127.0.0.1 still come back, though {name} is down"
+            hint = "Another interface may have the address."
+            yield _make(change, code="change-not-kept", severity="fail", message=message, hint=hint, evidence=[])
+    elif silent:
+        facts = [Evidence(name=packet.address, value=packet.error, source="udp packet") for packet in silent]
+        message = f"{silent[0].address} does not answer over {name}, which was set as asked"
+        hint = f"Something else keeps it silent, such as the packet filter. See: lodiag ping {silent[0].address}"
+        yield _make(change, code="change-not-answering", severity="fail", message=message, hint=hint, evidence=facts)
+    elif not change.packets and change.action in {"add", "mtu"} and change.outcome != "planned":
+        message = f"no packet could prove it: {name} is down, or has neither 127.0.0.1 nor ::1"
+        hint = "See: lodiag iface; to bring it up: lodiag iface up"
+        yield _make(change, code="change-not-proved", severity="info", message=message, hint=hint, evidence=[])
 
 
 def _judge_alias(change: IfaceChange, reach: Reach, asked: str) -> Iterator[Finding]:
     when = {"add": "answers without this alias too", "del": "answers as before"}[change.action]
     if reach.is_reached:
         message = f"{asked.partition('/')[0]} {when}: on Linux every address of a prefix on the loopback is local"
-        yield _make(change, "alias-adds-no-reach", "info", message, None, [])
+        yield _make(change, code="alias-adds-no-reach", severity="info", message=message, hint=None, evidence=[])
     if reach.follows is not None and change.action == "add":
         message = f"{asked} is the second address of its prefix: if other tools remove {reach.follows}, it goes too"
         hint = f"lodiag iface del keeps it. One that stands alone: lodiag iface add {asked.partition('/')[0]}/32"
-        yield _make(change, "alias-goes-with-another", "info", message, hint, [])
+        yield _make(change, code="alias-goes-with-another", severity="info", message=message, hint=hint, evidence=[])
 
 
-def _make(  # noqa: PLR0913, PLR0917 - what a finding is made of
-    change: IfaceChange, code: str, severity: str, message: str, hint: str | None, evidence: Sequence[Evidence]
+def _make(  # noqa: PLR0913 - what a finding is made of
+    change: IfaceChange, *, code: str, severity: str, message: str, hint: str | None, evidence: Sequence[Evidence]
 ) -> Finding:
     return Finding(
         code=code,

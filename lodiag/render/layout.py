@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from lodiag.model.audit import AuditRecord
     from lodiag.model.check import CheckRecord
     from lodiag.model.conns import ConnRecord
+    from lodiag.model.doctor import DiagnosisRecord, DoctorSummary
     from lodiag.model.iface import IfaceRecord, IfaceSummary
     from lodiag.model.map import FlowRecord
     from lodiag.model.ping import PingRecord
@@ -37,6 +38,8 @@ def lay_out(report: Report[Any, Any], columns: Sequence[str] = ()) -> list[Table
     """Tables for the records of a report; none where there is no record. ``columns`` are those of sockets to show."""
     if not report.records:
         return []
+    if report.command == "doctor":
+        return _doctor(report, is_verbose=bool(columns))
     return _conns(report, columns) if report.command == "conns" else _LAYOUTS[report.command](report)
 
 
@@ -44,6 +47,12 @@ def headline(report: Report[Any, Any]) -> str | None:
     """Lines above the tables, where the summary says what they do not."""
     write = _HEADLINES.get(report.command)
     return None if write is None else write(report)
+
+
+def _head_ping(report: Report[PingRecord, Any]) -> str | None:
+    from lodiag.render import pings
+
+    return pings.headline(report)
 
 
 def _head_bench(report: Report[Any, Any]) -> str | None:
@@ -103,72 +112,9 @@ def percent(ratio: float | None) -> str:
 
 
 def _ping(report: Report[PingRecord, Any]) -> list[Table]:
-    records = report.records
-    if any(record.fragments is not None for record in records) or len({r.size_bytes for r in records}) > 1:
-        return [_sweep(records)]
-    in_haste = any(record.interval_s == 0 for record in records)
-    counts = ["sent", "received", "lost", "loss", "duplicates", *(["per second"] if in_haste else [])]
-    times = ["min", "avg", "max", "stddev", "p50", "p95", "p99", "jitter", "user"]
-    named = any(record.target != record.address for record in records)
-    who = ["target", "address"] if named else ["address"]
-    first = [
-        [
-            *([text(r.target)] if named else []),
-            r.address,
-            text(r.method),
-            str(r.sent),
-            str(r.received),
-            str(r.lost),
-            percent(r.loss_ratio),
-            str(r.duplicates),
-            *([text(None if r.rate_pps is None else round(r.rate_pps))] if in_haste else []),
-        ]
-        for r in records
-    ]
-    addresses = [record.address for record in records]
-    second = [
-        [
-            r.address if addresses.count(r.address) == 1 else f"{r.address} as {text(r.target)}",
-            *map(
-                milliseconds,
-                (
-                    r.rtt_min_ms,
-                    r.rtt_avg_ms,
-                    r.rtt_max_ms,
-                    r.rtt_stddev_ms,
-                    r.rtt_p50_ms,
-                    r.rtt_p95_ms,
-                    r.rtt_p99_ms,
-                    r.jitter_ms,
-                    r.rtt_user_p50_ms,
-                ),
-            ),
-        ]
-        for r in records
-    ]
-    tables = [Table([*who, "method", *counts], first, frozenset(counts))]
-    if any(r.rtt_min_ms is not None for r in records):
-        tables.append(Table(["rtt in ms", *times], second, frozenset(times)))
-    return tables
+    from lodiag.render import pings
 
-
-def _sweep(records: Sequence[PingRecord]) -> Table:
-    """A row for each size."""
-    named = len({(record.target, record.address) for record in records}) > 1
-    numbers = ["bytes", "fragments", "sent", "received", "min ms", "p50 ms", "max ms", "user ms"]
-    rows = [
-        [
-            *([r.address] if named else []),
-            str(r.size_bytes),
-            text(r.fragments),
-            str(r.sent),
-            str(r.received),
-            *map(milliseconds, (r.rtt_min_ms, r.rtt_p50_ms, r.rtt_max_ms, r.rtt_user_p50_ms)),
-            text(r.error),
-        ]
-        for r in records
-    ]
-    return Table([*(["address"] if named else []), *numbers, "error"], rows, frozenset(numbers))
+    return pings.lay_out(report)
 
 
 def _trace(report: Report[HopRecord, Any]) -> list[Table]:
@@ -347,6 +293,24 @@ def _audit(report: Report[AuditRecord, Any]) -> list[Table]:
     return [Table(headers, folded, frozenset())]
 
 
+def _doctor(report: Report[DiagnosisRecord, DoctorSummary], *, is_verbose: bool) -> list[Table]:
+    """Tell of each family of diagnoses, or of each diagnosis; then what was done."""
+    if is_verbose:
+        headers = ["group", "diagnosis", "outcome", "measured"]
+        rows = [[r.group, r.diagnosis, r.severity or r.outcome, text(r.why or r.measured)] for r in report.records]
+    else:
+        headers = ["group", "outcome", "measured"]
+        rows = [[g.group, g.severity or g.outcome, text(g.told)] for g in report.summary.groups]
+    tables = [Table(headers, rows, frozenset())]
+    if report.summary.repairs:
+        done = [
+            [r.code, text(r.command), text(r.failure) if r.failure else "done", text("; ".join(r.undo) or None)]
+            for r in report.summary.repairs
+        ]
+        tables.append(Table(["repair of", "command", "outcome", "undo"], done, frozenset()))
+    return tables
+
+
 _LAYOUTS: dict[str, Callable[[Report[Any, Any]], list[Table]]] = {
     "ping": _ping,
     "trace": _trace,
@@ -360,9 +324,11 @@ _LAYOUTS: dict[str, Callable[[Report[Any, Any]], list[Table]]] = {
 
 _HEADLINES: dict[str, Callable[[Report[Any, Any]], str | None]] = {
     "who": lambda report: text(report.summary.sentence),
+    "ping": _head_ping,
     "bench": _head_bench,
     "check": lambda report: text(report.summary.verdict),
     "audit": lambda report: text(report.summary.verdict),
     "iface": _head_iface,
+    "doctor": lambda report: text(report.summary.verdict),
     "trace": _head_trace,
 }

@@ -12,8 +12,14 @@ if TYPE_CHECKING:
 
     from lodiag.model import Report
 
-_BASE_UNITS = {"_ms": ("_seconds", 1e-3), "_bps": ("_bits_per_second", 1.0)}
-"""Prometheus wants base units in full; the rest of a metric's name is the field's."""
+_BASE_UNITS = {
+    "_ms": ("_seconds", 1e-3),
+    "_bps": ("_bytes_per_second", 0.125),
+    "_per_s": ("_per_second", 1.0),
+    "_s_per_gb": ("_seconds_per_1e9_bytes", 1.0),
+    "_count": ("s", 1.0),
+}
+"""Prometheus wants base units in full, and keeps ``_count`` to histograms; the rest of a name is the field's."""
 
 
 class _Family:

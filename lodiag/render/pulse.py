@@ -32,8 +32,14 @@ LEAST_ROOM = 8
 TIMES = ("last", "p50", "p99", "max")
 
 
-def draw(title: str, rows: Sequence[PulseRow], hidden: int, width: int, *, with_blocks: bool) -> RenderableType:
-    """Draw the addresses, how many more there are, and their last errors."""
+def draw(
+    title: str, rows: Sequence[PulseRow], hidden: int, size: tuple[int, int], *, with_blocks: bool
+) -> RenderableType:
+    """Draw the addresses, how many more there are, and as many of their last errors as fit into columns and lines.
+
+    What is wider than the terminal is cut at its edge.
+    """
+    width, height = size
     headers = ["address", "sent", "lost", *(f"{name} ms" for name in TIMES)]
     cells = [
         [
@@ -45,10 +51,12 @@ def draw(title: str, rows: Sequence[PulseRow], hidden: int, width: int, *, with_
         for row in rows
     ]
     widths = [max(map(len, column)) for column in zip(headers, *cells, strict=True)]
-    room = max(width - sum(widths) - 2 * len(widths), LEAST_ROOM)
+    least = sum(widths) + 2 * len(widths)
+    room = max(width - least, LEAST_ROOM)
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
+    table.width = least + LEAST_ROOM if least + LEAST_ROOM > width else None
     for at, name in enumerate(headers):
-        table.add_column(name, no_wrap=True, justify="right" if at else "left", min_width=widths[at] if at else None)
+        table.add_column(name, no_wrap=True, justify="right" if at else "left", min_width=widths[at])
     table.add_column("recent", no_wrap=True)
     for row, line in zip(rows, cells, strict=True):
         bars = Text(spark(row.recent[-room:], with_blocks=with_blocks), no_wrap=True)
@@ -56,7 +64,8 @@ def draw(title: str, rows: Sequence[PulseRow], hidden: int, width: int, *, with_
         table.add_row(*map(_line, line), bars, style="yellow" if row.error else "")
     errors = [f"{row.address}: {row.error}" for row in rows if row.error]
     more = [f"... {hidden} more"] if hidden else []
-    return Group(_line(title), table, *map(_line, [*more, *errors]))
+    left = max(height - len(("title", "headers", *rows, *more)), 0)
+    return Group(_line(title), table, *map(_line, [*more, *errors[:left]]))
 
 
 def spark(values: Sequence[float | None], *, with_blocks: bool) -> str:

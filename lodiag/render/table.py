@@ -46,6 +46,7 @@ _KINDS = {
     "iface": "loopback interface",
     "check": "checks",
     "audit": "sockets",
+    "doctor": "diagnoses",
 }
 
 
@@ -80,6 +81,8 @@ def _lines(finding: Finding) -> Iterator[str]:
     for item in finding.evidence:
         value = "-" if item.value is None else printable(str(item.value))
         yield _wrap(f"{' ' * _MARGIN}{item.name}: {value} ({item.source})", " " * (_MARGIN + 2))
+    if getattr(finding, "impact", None):  # which the findings of doctor alone have, as those of _further_lines
+        yield _wrap(" " * _MARGIN + printable(finding.impact), " " * _MARGIN)  # type: ignore[attr-defined]
     if finding.hint:
         yield _wrap(" " * _MARGIN + printable(finding.hint), " " * _MARGIN)
     if finding.fix:
@@ -88,8 +91,20 @@ def _lines(finding: Finding) -> Iterator[str]:
             yield f"{' ' * _MARGIN}fix{root}: {printable(command)}"
         for command in finding.fix.undo:
             yield f"{' ' * _MARGIN}undo: {printable(command)}"
+    yield from _further_lines(finding)
     if finding.see:
         yield f"{' ' * _MARGIN}see: {', '.join(finding.see)}"
+
+
+def _further_lines(finding: Finding) -> Iterator[str]:
+    """Write what the findings of doctor have besides."""
+    for command in getattr(finding.fix, "persistent", ()):
+        yield f"{' ' * _MARGIN}to keep it: {printable(command)}"
+    explained, confidence = getattr(finding, "explains", ()), getattr(finding, "confidence", "certain")
+    if explained:
+        yield _wrap(f"{' ' * _MARGIN}also explains: {', '.join(explained)}", " " * (_MARGIN + 2))
+    if confidence != "certain":
+        yield f"{' ' * _MARGIN}confidence: {confidence}"
 
 
 def _wrap(text: str, indent: str) -> str:

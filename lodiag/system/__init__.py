@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import time
 
+from lodiag.system.examining import Examining
+
 TYPE_CHECKING = False  # typing takes half as long to load as Python takes to start, and health checks start often
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -35,11 +37,12 @@ if TYPE_CHECKING:
         Socket,
         SocketTable,
     )
+    from lodiag.system.fan import Fan
     from lodiag.system.probe import ProbeSocket, Waitable
     from lodiag.system.sizing import SizeProbe
 
 
-class System:
+class System(Examining):
     """The machine that lodiag runs on."""
 
     def monotonic_ns(self) -> int:
@@ -122,6 +125,13 @@ class System:
         from lodiag.system.icmp import IcmpProbe
 
         return IcmpProbe(family, address, method, source=source, size_bytes=size_bytes)
+
+    def open_fan(self, method: str, address: str, *, source: str | None, size_bytes: int) -> Fan:
+        """Open one socket for probes to many addresses of 127.0.0.0/8; it raises what ``open_probe`` does."""
+        from lodiag.system import waiting  # noqa: F401 - as above
+        from lodiag.system.fan import Fan
+
+        return Fan(method, address, source=source, size_bytes=size_bytes)
 
     def open_burst_probe(
         self, method: str, family: str, address: str, *, source: str | None, size_bytes: int
@@ -312,12 +322,15 @@ class System:
 
         return machine.read_load()
 
-    def find_openings(self) -> tuple[Opening, ...]:
-        """Find the interfaces that are up, but for the loopback's, by which packets for 127.0.0.0/8 are let in."""
+    def find_openings(self) -> tuple[Opening, ...] | None:
+        """Find the interfaces that are up, but for the loopback's, by which packets for 127.0.0.0/8 are let in.
+
+        ``None`` where the kernel has such a setting, and it may not be read.
+        """
         from lodiag.system import openings
 
         if not openings.is_any_open():
-            return ()
+            return () if openings.are_readable() else None
         links = self.list_links()
         up = openings.list_interfaces() if links is None else [link.ifname for link in links if link.is_up]
         loopbacks = {interface.name for interface in self.list_loopback_interfaces() or ()}

@@ -50,3 +50,36 @@ def count_time_wait() -> int | None:
     """How many TCP sockets, of both families, are in TIME_WAIT (proc_net(5): sockstat); ``None`` if hidden."""
     words = next((line.split() for line in _read_lines("/proc/net/sockstat") if line.startswith("TCP:")), [])
     return int(words[words.index("tw") + 1]) if "tw" in words else None
+
+
+_WAY = {
+    "Ip.OutRequests": "ipv4 out",
+    "Ip.InReceives": "ipv4 in",
+    "Ip.InDelivers": "ipv4 delivered",
+    "Ip6OutRequests": "ipv6 out",
+    "Ip6InReceives": "ipv6 in",
+    "Ip6InDelivers": "ipv6 delivered",
+    "Icmp.InDestUnreachs": "ipv4 unreachable",
+    "Icmp6InDestUnreachs": "ipv6 unreachable",
+    "Udp.InCsumErrors": "udp checksum errors",
+    "Tcp.InCsumErrors": "tcp checksum errors",
+    "Udp6InCsumErrors": "udp checksum errors",
+    "TcpExt.TCPSynRetrans": "syn retransmitted",
+}
+_DEV = "/proc/net/dev"
+_DEV_COLUMNS = {1: "received", 9: "sent", 11: "dropped while sent"}
+"""Of the numbers behind an interface's name (proc_pid_net(5)): packets, and those that were dropped."""
+
+
+def count_packets(interface: str) -> dict[str, int]:
+    """Count packets on their way through this network namespace, by where they are counted."""
+    found: Counter[str] = Counter()
+    for name, number in _read_counters():
+        if name in _WAY and number.strip().isdecimal():
+            found[_WAY[name]] += int(number)
+    for line in _read_lines(_DEV):
+        name, colon, rest = line.partition(":")
+        numbers = rest.split()
+        if colon and name.strip() == interface and len(numbers) > max(_DEV_COLUMNS):
+            found.update({kind: int(numbers[at]) for at, kind in _DEV_COLUMNS.items()})
+    return dict(found)

@@ -41,6 +41,8 @@ class Caught(NamedTuple):
     received_ns: int
     arrived_ns: int | None
     interface_index: int | None = None
+    target: str | None = None
+    """Where it went that had the error."""
 
 
 def enable(sock: socket.socket, family: str) -> bool:
@@ -99,7 +101,7 @@ def read(sock: socket.socket, family: str, stamper: Stamper | None = None, seq: 
     """
     while stamper is None or seq is None or stamper.awaits(seq):
         try:
-            quoted, ancillary, _, _ = sock.recvmsg(QUOTE_BYTES, ANCILLARY_BYTES, socket.MSG_ERRQUEUE)
+            quoted, ancillary, _, target = sock.recvmsg(QUOTE_BYTES, ANCILLARY_BYTES, socket.MSG_ERRQUEUE)
         except BlockingIOError:
             return None
         received_ns = perf_counter_ns()
@@ -110,7 +112,8 @@ def read(sock: socket.socket, family: str, stamper: Stamper | None = None, seq: 
                 error = decode_extended_err(family, data)
                 if error is not None:
                     ttl, arrived_ns = find_ttl(ancillary), find_stamp(ancillary)
-                    return Caught(quoted, error, ttl, received_ns, arrived_ns, find_interface(ancillary))
+                    index, address = find_interface(ancillary), target[0] if target else None
+                    return Caught(quoted, error, ttl, received_ns, arrived_ns, index, address)
     return None
 
 

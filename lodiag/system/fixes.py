@@ -195,7 +195,7 @@ def complete(finding: Finding) -> Finding:
     return replace(
         finding,
         hint=" ".join(filter(None, (finding.hint, f"See: {looks}" if looks else None))) or None,
-        fix=_find_fix(finding.code, facts),
+        fix=finding.fix or _find_fix(finding.code, facts),
         see=tuple(dict.fromkeys((*finding.see, *([page] if page else [])))),
     )
 

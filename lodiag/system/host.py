@@ -76,6 +76,18 @@ def name_loopback_settings(loopback: str) -> dict[str, str]:
     return {role: template.format(interface=interface) for role, template in LOOPBACK_SETTINGS.items()}
 
 
+def name_doctor_settings(interface: str | None) -> dict[str, str]:
+    """Name the kernel parameters that ``doctor`` looks at, likewise."""
+    return name_loopback_settings(interface or "lo") | _DOCTOR_SETTINGS
+
+
+_DOCTOR_SETTINGS = {
+    "conntrack-count": "net.netfilter.nf_conntrack_count",
+    "conntrack-max": "net.netfilter.nf_conntrack_max",
+    "files": "fs.file-nr",
+}
+
+
 def read_sysctl(name: str) -> str | None:
     """Read a kernel parameter from /proc/sys; ``None`` if this kernel has none by that name."""
     try:

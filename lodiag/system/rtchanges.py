@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from socket import AF_INET, AF_INET6, inet_pton
+from socket import AF_INET, AF_INET6, SO_SNDBUF, SOL_SOCKET, inet_pton
 from typing import TYPE_CHECKING
 
 from lodiag.system import conversation, rtnetlink, rtqdisc, rtroutes
@@ -23,42 +23,56 @@ from lodiag.system.sources import SourceRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from socket import socket
 
     from lodiag.model.net import Route, Rule
     from lodiag.system.changing import Change
 
 
+ROOM = 1024
+"""What the kernel wants to be free beside the bytes of a message."""
 WIDEST = 0xFF
 """Largest number of a table that fits the field in a request's head; others are in an attribute alone."""
 
 
 def apply(changes: Sequence[Change]) -> None:
     """Make changes by one system call; ``ChangeRefusedError`` names the first that the kernel refused."""
-    requests = [_number(_encode(change), at) for at, change in enumerate(changes, 1)]
+    requests = b"".join(_number(_encode(change), at, len(changes)) for at, change in enumerate(changes, 1))
     try:
         with conversation.open_socket(rtnetlink.NETLINK_ROUTE) as sock:
-            sock.send(b"".join(requests))
-            codes = [_read_code(sock.recv(conversation.REPLY_BYTES)) for _ in requests]
+            sock.setsockopt(SOL_SOCKET, SO_SNDBUF, len(requests) + ROOM)  # as far as the system lets it grow
+            sock.send(requests)
+            found = _read_error(sock, len(changes))
     except SourceRefusedError as refusal:
         raise ChangeRefusedError(changes[0], errno.EPROTONOSUPPORT, f"no rtnetlink: {refusal}") from refusal
     except OSError as error:
         raise ChangeRefusedError(changes[0], error.errno or errno.EIO, error.strerror or str(error)) from error
-    for change, code in zip(changes, codes, strict=True):
-        if code:
-            raise ChangeRefusedError(change, code, os.strerror(code))
+    if found is not None:
+        at, code = found
+        raise ChangeRefusedError(changes[at - 1], code, os.strerror(code))
 
 
-def _number(request: bytes, sequence: int) -> bytes:
-    """Give a request its number, and the room that the next one begins behind."""
+def _number(request: bytes, sequence: int, last: int) -> bytes:
+    """Give a request its number, and the room that the next one begins behind; only the last is to be confirmed."""
     size, kind, flags, _, port = NLMSG_HEADER.unpack_from(request)
+    flags = flags if sequence == last else flags & ~NLM_F_ACK
     return NLMSG_HEADER.pack(size, kind, flags, sequence, port) + request[NLMSG_HEADER.size :] + bytes(-size % 4)
 
 
-def _read_code(reply: bytes) -> int:
-    """Error with which the kernel answers a request, 0 for none; each has an answer, in order, in its own datagram."""
-    _, kind, *_ = NLMSG_HEADER.unpack_from(reply)
-    payload = reply[NLMSG_HEADER.size :][:4]
-    return -int.from_bytes(payload, sys.byteorder, signed=True) if kind == NLMSG_ERROR else errno.EPROTO
+def _read_error(sock: socket, last: int) -> tuple[int, int] | None:
+    """Number and error of the first request that was refused; ``None`` if the last is confirmed and none was.
+
+    The kernel answers in order, each by a datagram of its own: those that are refused, and the last in any case.
+    """
+    first = None
+    while True:
+        reply = sock.recv(conversation.REPLY_BYTES)
+        _, kind, _, sequence, _ = NLMSG_HEADER.unpack_from(reply)
+        code = -int.from_bytes(reply[NLMSG_HEADER.size :][:4], sys.byteorder, signed=True)
+        if kind == NLMSG_ERROR and code and first is None:
+            first = sequence, code
+        if kind == NLMSG_ERROR and sequence == last:
+            return first
 
 
 def _encode(change: Change) -> bytes:

@@ -1,0 +1,140 @@
+"""``lodiag doctor``."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from lodiag.cli.output import tell
+from lodiag.cli.parsing import add_output_arguments
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+    from lodiag.cli.output import Output
+    from lodiag.model import Finding, Report
+
+USAGE = "[OPTIONS] [GROUP|CODE|PORT|ADDRESS:PORT ...]"
+EXAMPLES = """examples:
+  lodiag doctor                    what is wrong with the loopback
+  lodiag doctor 5432               why the service at port 5432 does not answer
+  lodiag doctor names icmp         two families of diagnoses alone
+  lodiag doctor --explain lo-mtu   what a code means, and what mends it
+  lodiag doctor --fix              mend what may be mended, after asking
+"""
+VERBOSE = ("diagnosis",)
+"""What a table has instead of one row a family."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what ``doctor`` takes."""
+    parser.add_argument(
+        "what",
+        nargs="*",
+        metavar="GROUP|CODE|PORT|ADDRESS:PORT",
+        help="families of diagnoses or codes to look for alone (default: all), or a service that does not answer",
+    )
+    parser.add_argument("-v", "--verbose", action="store_true", help="show every diagnosis, and not only families")
+    parser.add_argument("--list", action="store_true", help="list families, diagnoses and codes, and look at nothing")
+    parser.add_argument("--explain", metavar="CODE", help="explain a code, and look at nothing")
+    parser.add_argument(
+        "--fail-on",
+        choices=("warn", "fail"),
+        default="fail",
+        help="exit with 1 from this severity on (default: fail)",
+    )
+    parser.add_argument(
+        "--fix",
+        action="store_true",
+        help="repair lo, its addresses, mtu, queue and sysctls, local routes and rules; asks before each repair",
+    )
+    parser.add_argument("--yes", action="store_true", help="with --fix, do not ask")
+    add_output_arguments(parser)
+
+
+def run(options: argparse.Namespace, output: Output) -> int:
+    """Diagnose and print the report, or explain."""
+    if options.explain is not None or options.list:
+        from lodiag.pages import explain, list_all
+
+        output.write(list_all() if options.list else explain(options.explain))
+        return 0
+    _require_sense(options)
+    from lodiag.doctor import diagnose
+    from lodiag.render import COLUMNED, render
+
+    asked, service = _split(options.what)
+    report = _diagnose(asked, service)
+    columns = VERBOSE if options.verbose and options.format in COLUMNED else ()
+    if options.fix:
+        if options.format != "json":
+            output.write(render(report, options.format, columns))
+        done = _repair(options, report)
+        report = diagnose(*asked, service=service, repairs=done)
+        if options.format != "json" and not done:
+            return _status(report, options.fail_on)
+    output.write(render(report, options.format, columns))
+    return _status(report, options.fail_on)
+
+
+def _status(report: Report[Any, Any], fail_on: str) -> int:
+    """Exit with 1 if anything failed, or with --fail-on warn, if there is a warning."""
+    return report.exit_status or int(fail_on == "warn" and report.summary.warned > 0)
+
+
+def _require_sense(options: argparse.Namespace) -> None:
+    """Raise ``ConfigError`` for options that do not go together."""
+    from lodiag.errors import ConfigError
+
+    if options.yes and not options.fix:
+        message = "--yes goes with --fix alone"
+        raise ConfigError(message)
+    if options.fix and not options.yes:
+        if options.format != "table":
+            message = f"the format {options.format} changes nothing: --fix asks at a terminal"
+            raise ConfigError(message, "With --yes it does not ask.")
+        if not (sys.stdin and sys.stdin.isatty()):
+            message = "--fix asks before each repair, and there is no terminal to ask at"
+            raise ConfigError(message, "With --yes it does not ask.")
+
+
+def _split(words: Sequence[str]) -> tuple[list[str], str | None]:
+    """Tell the service from groups and codes; ``ConfigError`` if there are two."""
+    from lodiag.errors import ConfigError
+
+    services = [word for word in words if ":" in word or word.isdecimal()]
+    if len(services) > 1:
+        message = f"one service at a time: {services[0][:40]!r} and {services[1][:40]!r} are two"
+        raise ConfigError(message)
+    return [word for word in words if word not in services], next(iter(services), None)
+
+
+def _diagnose(asked: Sequence[str], service: str | None) -> Report[Any, Any]:
+    from lodiag.cli.progress import show_progress
+    from lodiag.doctor import choose, diagnose
+
+    total = len(choose(asked, with_service=service is not None))
+    with show_progress("diagnoses", total) as step:
+        return diagnose(*asked, service=service, progress=step)
+
+
+def _repair(options: argparse.Namespace, report: Report[Any, Any]) -> tuple[Any, ...]:
+    from lodiag.repair import list_repairs, repair
+    from lodiag.system import System
+
+    if not list_repairs(report):
+        tell("nothing here is for --fix: what it may repair is not broken, and the rest is for a person to decide")
+    return repair(report, (lambda *_: True) if options.yes else _ask, System())
+
+
+def _ask(finding: Finding, commands: Sequence[str]) -> bool:
+    from lodiag.render.escaping import printable
+
+    tell(f"{finding.code}: {printable(finding.message)}")
+    for command in commands:
+        tell(f"  {printable(command)}")
+    try:
+        return input("run this? [y/N] ").strip().lower() in {"y", "yes"}
+    except EOFError:
+        return False

@@ -1,0 +1,134 @@
+"""How packets travel: a short train of datagrams and some connections at once tell loss, limits, doubles, delay."""
+
+from __future__ import annotations
+
+from functools import partial
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from lodiag.diagnoses import ADDRESSES, Diagnosis, Found, Seen, SkipError, find, told
+from lodiag.diagnoses.culprits import blame
+from lodiag.system.train import WAGONS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from lodiag.model import Evidence
+    from lodiag.survey import Survey
+    from lodiag.system.train import Train
+
+GROUP = "timing"
+DELAY_MS = 5.0
+"""The quickest of a train takes some hundredths of a millisecond, on a machine that is busy, too."""
+LEAST_REORDERED = 3
+"""A process that moves from one processor to another may once overtake itself."""
+HOOKS = ("input", "prerouting", "ingress", "output", "postrouting", "egress")
+
+
+def look(family: str, survey: Survey) -> Seen:
+    """Find what is lost, doubled, out of order, damaged or late in a train of datagrams."""
+    met = survey.canary["udp", family]
+    if met.error not in {None, "timeout", "ENOBUFS"}:
+        reason = f"no datagram can be sent to {met.address}: {met.error}"
+        raise SkipError(reason)
+    train = survey.train(family)
+    if not train.arrived and not train.damaged:
+        reason = f"no datagram arrives at {met.address}"
+        raise SkipError(reason)
+    least = min(train.delays_ms, default=0.0)
+    measured = f"{len(set(train.arrived))}/{train.sent} arrived, {least:g} ms"
+    return Seen(measured, tuple(_judge(survey, train, least)))
+
+
+def _judge(survey: Survey, train: Train, least_ms: float) -> Iterator[Found]:
+    first_seen = list(dict.fromkeys(train.arrived))
+    evidence = [told("sent", train.sent, "train"), told("arrived", len(first_seen), "train")]
+    lost = train.sent - len(first_seen) - train.damaged
+    checksums = survey.passed(train.family).get("udp checksum errors", 0) if lost else 0
+    if train.damaged or (lost and checksums):
+        evidence.append(told("damaged", train.damaged, "train"))
+        evidence.append(told("checksum errors", checksums, "kernel counters"))
+        yield _make(survey, train.family, "corrupted", "packets to oneself are damaged on the way", evidence)
+        lost -= checksums
+    if lost > 0 and _is_prefix(first_seen, train.sent):
+        what = "only the first packets of a burst to oneself arrive: their rate is limited"
+        yield _make(survey, train.family, "fw-limit", what, evidence)
+    elif lost > 0:
+        yield _make(survey, train.family, "loss", "packets to oneself are lost on the way", evidence)
+    doubled = len(train.arrived) - len(first_seen)
+    if doubled:
+        evidence.append(told("doubled", doubled, "train"))
+        yield _make(survey, train.family, "duplicates", "packets to oneself arrive twice", evidence)
+    behind = sum(after < before for before, after in pairwise(first_seen))
+    if behind >= LEAST_REORDERED:
+        evidence.append(told("out of order", behind, "train"))
+        yield _make(survey, train.family, "reordering", "packets to oneself overtake each other", evidence)
+    if least_ms >= DELAY_MS:
+        evidence.append(told("shortest way", f"{least_ms:g} ms", "train"))
+        yield _make(survey, train.family, "delay", "packets to oneself take milliseconds", evidence)
+
+
+def _is_prefix(arrived: Sequence[int], sent: int) -> bool:
+    """Whether what arrived is the head of the train: chance does not lose so."""
+    count = len(arrived)
+    return 0 < count <= sent * 3 // 4 and sorted(arrived) == list(range(count))
+
+
+def _make(  # noqa: PLR0913 - what a finding is made of
+    survey: Survey, family: str, code: str, what: str, evidence: Sequence[Evidence], *, proto: str = "udp"
+) -> Found:
+    blamed = blame(survey, HOOKS, family, proto)
+    return find(
+        code,
+        "fail",
+        ADDRESSES[family],
+        f"{what} ({ADDRESSES[family]})",
+        (*evidence, *blamed.evidence),
+        impact="Requests hang for seconds, again and again." if code in {"loss", "fw-limit"} else None,
+        hint=blamed.hint,
+        confidence="likely",
+        families={family},
+        fix=blamed.fix,
+        see=("nft(8)", "tc(8)"),
+    )
+
+
+def look_at_connects(family: str, survey: Survey) -> Seen:
+    """Find that some connections to oneself are made and others are not."""
+    first = survey.canary["tcp", family]
+    if first.error not in {None, "timeout"}:
+        reason = f"no connection can be made to {first.address}: {first.error}"
+        raise SkipError(reason)
+    met = survey.connects(family)
+    good = [item.error is None for item in met]
+    measured = f"{sum(good)}/{len(met)} connected"
+    errors = {item.error for item in met if item.error is not None}
+    if all(good) or errors != {"timeout"} or (not any(good) and first.error is not None):
+        return Seen(measured)
+    evidence = (
+        told("connections at once", len(met), "connect(2)"),
+        told("connected", sum(good), "connect(2)"),
+    )
+    if survey.canary["udp", family].error == "timeout" or len(set(survey.train(family).arrived)) < WAGONS:
+        return Seen(f"{measured}, as datagrams are lost too")
+    if good != sorted(good, reverse=True):
+        found = _make(survey, family, "loss", "connections to oneself are made now and then", evidence, proto="tcp")
+    else:
+        what = "only the first of several connections to oneself are made: their rate or number is limited"
+        found = _make(survey, family, "fw-limit", what, evidence, proto="tcp")
+    return Seen(measured, (found,))
+
+
+DIAGNOSES = tuple(
+    Diagnosis(GROUP, f"{name}-{family}", f"{purpose} {address}", codes, partial(function, family))
+    for name, purpose, codes, function in (
+        (
+            "train",
+            "does a train of datagrams arrive whole, once, in order and at once at",
+            ("loss", "fw-limit", "duplicates", "reordering", "corrupted", "delay"),
+            look,
+        ),
+        ("connects", "are several connections at once made to", ("fw-limit", "loss"), look_at_connects),
+    )
+    for family, address in ADDRESSES.items()
+)

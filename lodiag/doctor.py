@@ -1,0 +1,241 @@
+"""What is broken on the loopback, why, and the command that repairs it."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, NamedTuple
+
+from lodiag.clock import NS_PER_S
+from lodiag.diagnoses import Seen, SkipError
+from lodiag.diagnoses.catalogue import CODES, DIAGNOSES, GROUPS
+from lodiag.diagnoses.causes import fold, unite
+from lodiag.errors import ConfigError
+from lodiag.model import SEVERITIES
+from lodiag.model.doctor import OUTCOMES, DiagnosisGroup, DiagnosisRecord, DoctorSummary
+from lodiag.report import ReportMaker
+from lodiag.rtt import to_ms
+from lodiag.survey import Service, Survey
+from lodiag.system import System
+from lodiag.targets import resolve_target
+from lodiag.who import USUAL, split_target
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator, Sequence
+
+    from lodiag.diagnoses import Diagnosis, Found
+    from lodiag.model import Report
+    from lodiag.model.doctor import Applied, Diagnosed
+
+DEADLINE_S = 4.5
+"""A diagnosis that has not ended by then is told as one that failed; a healthy machine takes a fraction of a second."""
+MOST_TOLD, MOST_TOLD_LENGTH = 3, 58
+"""Of a family, in short: a line of a terminal has 80 columns; each diagnosis has its own in full."""
+
+
+class _Result(NamedTuple):
+    """What became of a diagnosis."""
+
+    diagnosis: Diagnosis
+    seen: Seen | None
+    skipped: str | None
+    failure: str | None
+    took_ns: int
+
+
+def diagnose(
+    *asked: str,
+    service: str | int | None = None,
+    deadline_s: float = DEADLINE_S,
+    repairs: tuple[Applied, ...] = (),
+    progress: Callable[[], object] | None = None,
+    system: System | None = None,
+) -> Report[DiagnosisRecord, DoctorSummary]:
+    """Find what is wrong with the loopback, or why a service on it does not answer; nothing is changed.
+
+    Args:
+        asked: Groups of diagnoses, or codes of findings, to look for alone; without any, all.
+        service: A port, or an address or name and a port, of a service that does not answer.
+        deadline_s: Seconds after which what has not ended is given up.
+        repairs: What was done before, to be told in the summary.
+        progress: Called when a diagnosis has ended.
+        system: The machine; a test's own stands in for it.
+
+    Returns:
+        A report with one ``DiagnosisRecord`` per diagnosis. Findings are root causes, each with what it explains.
+
+    Raises:
+        ConfigError: A group or code is unknown, or the port is out of range.
+        TargetError: The service is malformed, unknown, or not on the loopback.
+
+    """
+    machine = system or System()
+    maker = ReportMaker("doctor", machine)
+    chosen = choose(asked, with_service=service is not None)
+    survey = Survey(machine, None if service is None else _find_service(service, machine))
+    results = _run(chosen, survey, deadline_s, progress or (lambda: None))
+    kept = fold(unite([found for result in results for found in (result.seen.found if result.seen else ())]))
+    wanted = set(asked) - set(GROUPS)
+    kept = [item for item in kept if not wanted or wanted & {item.finding.code, *item.finding.explains}]
+    records = [_describe(result, kept) for result in results]
+    findings = _merge(kept)
+    return maker.make(
+        source=None,
+        summary=_summarise(records, findings, survey, repairs),
+        records=records,
+        findings=findings,
+    )
+
+
+def choose(asked: Collection[str], *, with_service: bool) -> list[Diagnosis]:
+    """Choose diagnoses by groups and codes; the others, by which causes are found, go with the codes."""
+    unknown = [name for name in asked if name not in GROUPS and name not in CODES]
+    if unknown:
+        from difflib import get_close_matches
+
+        close = get_close_matches(unknown[0], (*GROUPS, *CODES), n=1)
+        message = f"{unknown[0][:40]!r} is neither a group of diagnoses nor a code"
+        guess = f"Did you mean {close[0]}? " if close else ""
+        raise ConfigError(message, f"{guess}lodiag doctor --list has all.")
+    groups = {name for name in asked if name in GROUPS}
+    codes = set(asked) - groups
+    if with_service:
+        groups |= {"service"} if groups else set()
+    return [
+        diagnosis
+        for diagnosis in DIAGNOSES
+        if (with_service or diagnosis.group != "service" or "service" in groups)
+        and (not groups or codes or diagnosis.group in groups)
+    ]
+
+
+def _find_service(target: str | int, machine: System) -> Service:
+    host, port = split_target(target)
+    if host is None:
+        answer = machine.look_up_name("localhost")
+        named = tuple(dict.fromkeys(address for address in answer.addresses if address in USUAL))
+        return Service(None, port, named or USUAL[:1])
+    return Service(host, port, tuple(dict.fromkeys(resolve_target(host, None, machine))))
+
+
+def _run(
+    chosen: Sequence[Diagnosis], survey: Survey, deadline_s: float, progress: Callable[[], object]
+) -> list[_Result]:
+    """Run diagnoses side by side; the canary goes first, so that no other traffic is taken for its own."""
+    machine = survey.system
+    end_ns = machine.monotonic_ns() + round(deadline_s * NS_PER_S)
+    done: SimpleQueue[tuple[int, _Result]] = SimpleQueue()
+    with suppress(Exception):  # whoever needs it will meet the failure
+        survey.settle()
+        _ = survey.canary
+    for at, diagnosis in enumerate(chosen):
+        threading.Thread(target=_look, args=(at, diagnosis, survey, done), daemon=True).start()
+    found: dict[int, _Result] = {}
+    while len(found) < len(chosen):
+        left_s = (end_ns - machine.monotonic_ns()) / NS_PER_S
+        if left_s <= 0:
+            break
+        with suppress(Empty):
+            at, result = done.get(timeout=min(left_s, 0.1))
+            found[at] = result
+            progress()
+    late = f"it did not end within {deadline_s:g} s"
+    took_ns = round(deadline_s * NS_PER_S)
+    return [found.get(at) or _Result(item, None, None, late, took_ns) for at, item in enumerate(chosen)]
+
+
+def _look(at: int, diagnosis: Diagnosis, survey: Survey, done: SimpleQueue[tuple[int, _Result]]) -> None:
+    """Run one diagnosis; that it crashes is a result as well."""
+    began_ns = survey.system.monotonic_ns()
+    seen, skipped, failure = None, None, None
+    try:
+        seen = diagnosis.look(survey)
+    except SkipError as skip:
+        skipped = str(skip)
+    except Exception as error:  # noqa: BLE001 - the others go on
+        failure = f"{type(error).__name__}: {error}"
+    done.put((at, _Result(diagnosis, seen, skipped, failure, survey.system.monotonic_ns() - began_ns)))
+
+
+def _describe(result: _Result, kept: Sequence[Found]) -> DiagnosisRecord:
+    own = result.seen.found if result.seen else ()
+    codes = {item.finding.code for item in own}
+    roots = [item.finding.severity for item in kept if item.finding.code in codes]
+    outcome = "error" if result.failure else "skipped" if result.skipped else "finding" if own else "ok"
+    return DiagnosisRecord(
+        group=result.diagnosis.group,
+        diagnosis=result.diagnosis.name,
+        outcome=outcome,
+        findings=len(own),
+        severity=min(roots, key=SEVERITIES.index, default=None),
+        measured=result.seen.measured if result.seen else None,
+        why=result.failure or result.skipped,
+        took_ms=to_ms(result.took_ns),
+    )
+
+
+def _merge(kept: Sequence[Found]) -> list[Diagnosed]:
+    """Leave of two findings of one code and subject the first; what is the same in both families is told once."""
+    merged: dict[tuple[str, str], Diagnosed] = {}
+    for item in kept:
+        merged.setdefault((item.finding.code, item.finding.subject), item.finding)
+    return list(merged.values())
+
+
+def _summarise(
+    records: Sequence[DiagnosisRecord], findings: Sequence[Diagnosed], survey: Survey, repairs: tuple[Applied, ...]
+) -> DoctorSummary:
+    counts = {severity: sum(finding.severity == severity for finding in findings) for severity in SEVERITIES}
+    outcomes = {outcome: sum(record.outcome == outcome for record in records) for outcome in OUTCOMES}
+    name = survey.service.name if survey.service else None
+    return DoctorSummary(
+        verdict=_tell_verdict(findings, outcomes, name),
+        service=name,
+        failed=counts["fail"],
+        warned=counts["warn"],
+        ok=outcomes["ok"],
+        found=outcomes["finding"],
+        skipped=outcomes["skipped"],
+        errors=outcomes["error"],
+        capabilities=survey.confinement.capabilities,
+        groups=tuple(_group(records)),
+        repairs=repairs,
+    )
+
+
+def _tell_verdict(findings: Sequence[Diagnosed], outcomes: dict[str, int], service: str | None) -> str:
+    bad = [finding for finding in findings if finding.severity in {"fail", "warn"}]
+    bad.sort(key=lambda finding: SEVERITIES.index(finding.severity))
+    subject = service or "the loopback"
+    blind = f" ({outcomes['skipped']} diagnoses could not look)" if outcomes["skipped"] else ""
+    blind += f" ({outcomes['error']} failed themselves)" if outcomes["error"] else ""
+    if not bad:
+        return f"nothing is wrong with {subject}: {sum(outcomes.values())} diagnoses{blind}"
+    more = f", and {len(bad) - 1} more" if len(bad) > 1 else ""
+    works = "works, but" if bad[0].severity == "warn" else "is broken:"
+    return f"{subject} {works} {bad[0].message}{more}{blind}"
+
+
+def _group(records: Sequence[DiagnosisRecord]) -> Iterator[DiagnosisGroup]:
+    for group in dict.fromkeys(record.group for record in records):
+        own = [record for record in records if record.group == group]
+        outcome = min((record.outcome for record in own), key=OUTCOMES.index)
+        severities = [record.severity for record in own if record.severity]
+        yield DiagnosisGroup(
+            group=group,
+            outcome=outcome,
+            severity=min(severities, key=SEVERITIES.index, default=None),
+            diagnoses=len(own),
+            told=_tell(own),
+        )
+
+
+def _tell(records: Sequence[DiagnosisRecord]) -> str:
+    """Tell of a family what it found, or else what it measured."""
+    found = [record.measured for record in records if record.outcome == "finding" and record.measured]
+    measured = [record.measured for record in records if record.measured]
+    unseen = [f"{record.diagnosis}: {record.why}" for record in records if record.outcome in {"error", "skipped"}]
+    chosen = found or measured[:MOST_TOLD] or unseen
+    shown = "; ".join(chosen)
+    return shown if len(shown) <= MOST_TOLD_LENGTH else f"{shown[: MOST_TOLD_LENGTH - 1].rstrip()}…"

@@ -1,0 +1,305 @@
+"""The canary: one byte to an own listener, by TCP and UDP, and one echo request; what each met, in the kernel's words.
+
+All attempts are under way at once, in one thread. A loopback that works answers all of them in less than a millisecond.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import socket
+import struct
+from contextlib import suppress
+from time import perf_counter_ns
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from lodiag.clock import NS_PER_S
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from lodiag.system.probe import ProbeSocket
+
+FAMILIES = {"ipv4": (socket.AF_INET, "127.0.0.1"), "ipv6": (socket.AF_INET6, "::1")}
+TIMEOUT = "timeout"
+"""What a probe met that nobody answered, and for which the kernel gave no reason."""
+
+_RESET = struct.pack("ii", 1, 0)
+"""SO_LINGER of a socket that leaves no TIME_WAIT behind."""
+
+
+class Met(NamedTuple):
+    """What one probe met: ``error`` is ``None`` if it was answered, a name of errno, or ``timeout``.
+
+    ``stage`` is the system call that failed: socket, bind, connect, send or receive.
+    """
+
+    proto: str
+    family: str
+    address: str
+    stage: str | None
+    error: str | None
+    took_ms: float
+
+
+class Attempt(Protocol):
+    """A probe that never blocks."""
+
+    met: Met | None
+
+    def step(self) -> None:
+        """Go on as far as can be without waiting."""
+        ...
+
+    def waits_for(self) -> Iterable[tuple[int, int]]:
+        """Yield descriptors and the events of poll(2) that it waits for."""
+        ...
+
+    def end(self) -> None:
+        """Give up, if it is not over, and give the sockets back."""
+        ...
+
+
+def run(attempts: Sequence[Attempt], timeout_s: float) -> tuple[Met, ...]:
+    """Let all attempts go on until each is over or time is up."""
+    end_ns = perf_counter_ns() + round(timeout_s * NS_PER_S)
+    try:
+        while waiting := [attempt for attempt in attempts if attempt.met is None]:
+            left_ns = end_ns - perf_counter_ns()
+            if left_ns <= 0:
+                break
+            poll = select.poll()
+            for attempt in waiting:
+                for descriptor, events in attempt.waits_for():
+                    poll.register(descriptor, events)
+            poll.poll(left_ns / 1e6)
+            for attempt in waiting:
+                attempt.step()
+    finally:
+        for attempt in attempts:
+            attempt.end()
+    return tuple(attempt.met for attempt in attempts if attempt.met is not None)
+
+
+def name_errno(error: OSError) -> str:
+    """Symbol of an errno, as in ``ECONNREFUSED``."""
+    return errno.errorcode.get(error.errno or 0, str(error))
+
+
+class _Base:
+    """What an attempt by TCP and one by UDP have in common: both ends of it are here."""
+
+    proto = ""
+
+    def __init__(self, family: str, address: str | None = None) -> None:
+        """Open both ends and send what can be sent."""
+        self.met: Met | None = None
+        self._family, self._address = family, address or FAMILIES[family][1]
+        self._began_ns = perf_counter_ns()
+        self._stage = "socket"
+        self._sockets: list[socket.socket] = []
+        try:
+            self._open()
+        except OSError as error:
+            self._over(name_errno(error))
+
+    def _open(self) -> None:
+        raise NotImplementedError
+
+    def _make(self, kind: socket.SocketKind) -> socket.socket:
+        sock = socket.socket(FAMILIES[self._family][0], kind)
+        self._sockets.append(sock)
+        sock.settimeout(0)
+        return sock
+
+    def _over(self, error: str | None) -> None:
+        stage = None if error is None else self._stage
+        took_ms = (perf_counter_ns() - self._began_ns) / 1e6
+        self.met = Met(self.proto, self._family, self._address, stage, error, round(took_ms, 3))
+
+    def end(self) -> None:
+        """Give up, if it is not over, and give the sockets back."""
+        if self.met is None:
+            self._over(TIMEOUT)
+        for sock in self._sockets:
+            if sock.type == socket.SOCK_STREAM:
+                with suppress(OSError):
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            sock.close()
+
+
+class TcpAttempt(_Base):
+    """Connect to an own listener and send it a byte."""
+
+    proto = "tcp"
+
+    def _open(self) -> None:
+        self._accepted: socket.socket | None = None
+        self._is_connected = False
+        self._server = self._make(socket.SOCK_STREAM)
+        self._client = self._make(socket.SOCK_STREAM)
+        self._stage = "bind"
+        self._server.bind((self._address, 0))
+        self._server.listen(1)
+        self._stage = "connect"
+        with suppress(BlockingIOError):
+            self._client.connect(self._server.getsockname())
+
+    def step(self) -> None:
+        """Go on as far as can be without waiting."""
+        try:
+            self._go_on()
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._over(name_errno(error))
+
+    def _go_on(self) -> None:
+        if not self._is_connected:
+            failed = self._client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if failed:
+                raise OSError(failed, os.strerror(failed))
+            try:
+                self._client.getpeername()
+            except OSError:  # not yet
+                return
+            self._is_connected, self._stage = True, "send"
+            self._client.send(b"!")
+            self._stage = "receive"
+        if self._accepted is None:
+            self._accepted, _ = self._server.accept()
+            self._sockets.append(self._accepted)
+            self._accepted.settimeout(0)
+        self._accepted.recv(1)
+        self._over(None)
+
+    def waits_for(self) -> Iterator[tuple[int, int]]:
+        """Yield descriptors and the events of poll(2) that it waits for."""
+        if not self._is_connected:
+            yield self._client.fileno(), select.POLLOUT
+        elif self._accepted is None:
+            yield self._server.fileno(), select.POLLIN
+        else:
+            yield self._accepted.fileno(), select.POLLIN
+
+
+class UdpAttempt(_Base):
+    """Send a byte to an own socket."""
+
+    proto = "udp"
+
+    def _open(self) -> None:
+        self._receiver = self._make(socket.SOCK_DGRAM)
+        self._sender = self._make(socket.SOCK_DGRAM)
+        self._stage = "bind"
+        self._receiver.bind((self._address, 0))
+        self._stage = "connect"
+        self._sender.connect(self._receiver.getsockname())
+        self._stage = "send"
+        self._sender.send(b"!")
+        self._stage = "receive"
+
+    def step(self) -> None:
+        """Go on as far as can be without waiting."""
+        try:
+            self._receiver.recv(1)
+            self._over(None)
+        except BlockingIOError:
+            failed = self._sender.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if failed:
+                self._over(errno.errorcode.get(failed, str(failed)))
+        except OSError as error:
+            self._over(name_errno(error))
+
+    def waits_for(self) -> Iterator[tuple[int, int]]:
+        """Yield descriptors and the events of poll(2) that it waits for."""
+        yield self._receiver.fileno(), select.POLLIN
+        yield self._sender.fileno(), 0  # an ICMP error
+
+
+class _ProbeAttempt:
+    """One probe of those that ``ping`` sends."""
+
+    proto = ""
+
+    def __init__(self, family: str) -> None:
+        """Open the socket and send."""
+        from lodiag.system.probe import MethodRefusedError, SendError
+
+        self.met: Met | None = None
+        self._family, self._address = family, FAMILIES[family][1]
+        self._began_ns = perf_counter_ns()
+        self._probe: ProbeSocket | None = None
+        try:
+            self._probe = self._open()
+            self._probe.send(1)
+        except MethodRefusedError:
+            self._over("socket", "EACCES")
+        except SendError as error:
+            self._over("send" if self._probe else "socket", errno.errorcode.get(error.errno, error.code))
+
+    def _open(self) -> ProbeSocket:
+        raise NotImplementedError
+
+    def _over(self, stage: str | None, error: str | None) -> None:
+        took_ms = (perf_counter_ns() - self._began_ns) / 1e6
+        self.met = Met(self.proto, self._family, self._address, stage, error, round(took_ms, 3))
+
+    def step(self) -> None:
+        """Look for the reply, or for an error in its stead."""
+        answer = self._probe.receive() if self._probe else None
+        if answer is not None:
+            self._over(*((None, None) if answer.is_reply else ("receive", answer.error or "unreachable")))
+
+    def waits_for(self) -> Iterator[tuple[int, int]]:
+        """Yield descriptors and the events of poll(2) that it waits for."""
+        for sock, _ in self._probe.waits_for() if self._probe else ():
+            yield sock.fileno(), select.POLLIN
+
+    def end(self) -> None:
+        """Give up, if it is not over, and give the socket back."""
+        if self.met is None:
+            self._over("receive", TIMEOUT)
+        if self._probe:
+            self._probe.close()
+
+
+class EchoAttempt(_ProbeAttempt):
+    """Ask for an echo, by a datagram socket or where that is refused by a raw one."""
+
+    proto = "icmp"
+
+    def _open(self) -> ProbeSocket:
+        from lodiag.system.icmp import IcmpProbe
+        from lodiag.system.probe import MethodRefusedError
+
+        try:
+            return IcmpProbe(self._family, self._address, "icmp-datagram", source=None, size_bytes=8)
+        except MethodRefusedError:
+            return IcmpProbe(self._family, self._address, "icmp-raw", source=None, size_bytes=8)
+
+
+class ErrorAttempt(_ProbeAttempt):
+    """Send to a UDP port that is held closed: the ICMP error that comes back needs no privilege to be seen."""
+
+    proto = "icmp-error"
+
+    def _open(self) -> ProbeSocket:
+        from lodiag.system.udp import UdpProbe
+
+        return UdpProbe(self._family, self._address, source=None, size_bytes=8, port=None)
+
+
+def sing(timeout_s: float) -> tuple[Met, ...]:
+    """Probe both families by TCP, UDP and ICMP at once."""
+    from lodiag.system import icmp  # noqa: F401 - loaded before time is taken
+
+    kinds = (TcpAttempt, UdpAttempt, EchoAttempt, ErrorAttempt)
+    attempts: list[Attempt] = []
+    for kind in kinds:
+        for family in FAMILIES:
+            attempts.append(kind(family))
+            if attempts[-1].met is None:  # over the loopback, the answer is mostly there before send() returns
+                attempts[-1].step()
+    return run(attempts, timeout_s)
