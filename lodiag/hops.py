@@ -25,6 +25,9 @@ PATIENCE_S = 0.1
 Hosts answer some six probes at once and then one a second (Linux's icmp_ratelimit), so none is to be wasted.
 """
 
+AT_ONCE, PAUSE_S = 6, 0.001
+"""First probes that go out without a pause, in which a target that is near answers before those beyond it are asked."""
+
 DOUBTS = 10
 """Probes that a near hop is asked again with, before its silence is believed although the target answered."""
 
@@ -99,7 +102,9 @@ class HopWalk:
         """
         hops = range(self._options.first_hop, self._options.max_hops + 1)
         self.socket.receive()
-        self._ask(hops, 1)
+        for at in range(0, len(hops), AT_ONCE):
+            self._ask(hops[at : at + AT_ONCE], 1)
+            yield from self._await(PAUSE_S)
         yield from self._await(min(PATIENCE_S, self._options.timeout_s))
         self._ask(hops, self._options.probes_per_hop - 1)
         yield from self._await(self._options.timeout_s)

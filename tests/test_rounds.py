@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def test_lines_follow_the_schema_and_count_all_rounds() -> None:
-    with Watcher("--watch", "0.1", "127.0.0.1", command="trace") as watcher:
+    with Watcher("--watch", "0.4", "127.0.0.1", command="trace") as watcher:
         watcher.await_line(lambda line: line.get("round") == 3)
         watcher.process.send_signal(signal.SIGINT)
         assert watcher.end() == (130, "")
@@ -37,7 +37,7 @@ def test_lines_follow_the_schema_and_count_all_rounds() -> None:
         for line in lines:
             check.validate(line)
             assert set(line) == {"type", *definitions[name]["properties"]}
-    assert (first["type"], first["address"], first["interval_s"]) == ("watching", "127.0.0.1", 0.1)
+    assert (first["type"], first["address"], first["interval_s"]) == ("watching", "127.0.0.1", 0.4)
     for number, line in enumerate(rounds[:3], 1):
         (record,) = line["records"]
         assert (line["type"], line["round"], line["reached"], line["findings"]) == ("round", number, True, [])
@@ -47,7 +47,7 @@ def test_lines_follow_the_schema_and_count_all_rounds() -> None:
 
 
 def test_a_way_over_routers_is_followed_and_a_closed_pipe_ends_it() -> None:
-    done = in_chain("", "sh", "-c", f"{shlex.join(LODIAG)} trace --watch 0.1 127.0.0.2 | head -n 3")
+    done = in_chain("", "sh", "-c", f"{shlex.join(LODIAG)} trace --watch 0.5 127.0.0.2 | head -n 3")
 
     _, *rounds = map(json.loads, done.stdout.splitlines())
     assert [line["round"] for line in rounds] == [1, 2]
@@ -171,9 +171,9 @@ def test_times_are_those_of_all_rounds() -> None:
 
 def test_the_live_table_shows_loss_and_times_and_is_left_behind() -> None:
     live = pytest.importorskip("test_live", reason="this system has no pseudo-terminals")
-    with live.Terminal("0.1", "127.0.0.1", command="trace") as terminal:
+    with live.Terminal("0.4", "127.0.0.1", command="trace") as terminal:
         terminal.await_row(r"hop address +by +loss +sent +last ms +avg +best +worst +stddev +now")
         terminal.await_row(r" 1 127\.0\.0\.1 \S+ +0 % +3 +\d\.\d{3} .* reached")
         assert terminal.stop() == 130
     left = live.CONTROL.sub("", terminal.text[terminal.text.index(live.GIVE_SCREEN) :])
-    assert re.search(r"round \d+, every 0\.1 s\s+trace of 127\.0\.0\.1 by udp", left)
+    assert re.search(r"round \d+, every 0\.4 s\s+trace of 127\.0\.0\.1 by udp", left)

@@ -125,10 +125,10 @@ COMPARED = {
         {"udp": "timeout", "icmp-raw": None, "tcp": None},
         "UDP is blocked on the way to 127.0.0.1, ICMP and TCP pass: a filter drops UDP, or",
     ),
-    "tcp-alone-passes": (
-        rules("input", "meta l4proto != tcp drop"),
+    "all-icmp-is-dropped": (
+        rules("input", "meta l4proto icmp drop"),
         {"udp": "timeout", "icmp-raw": "timeout", "tcp": None},
-        "UDP and ICMP are blocked on the way to 127.0.0.1, TCP passes: a filter drops UDP",
+        "UDP and ICMP are blocked on the way to 127.0.0.1, TCP passes: a filter drops ICMP, by which a closed UDP port",
     ),
     "tcp-is-rejected": (
         rules("input", "meta l4proto tcp reject with icmp type admin-prohibited"),

@@ -73,6 +73,8 @@ def _judge_blocked(
             elif setting.value is None:
                 cause = f"{cause}, or {setting.name} is set"
         causes.append(cause)
+    if set(causes) == {_FILTERS["ICMP"], _FILTERS["UDP"]}:
+        causes = ["a filter drops ICMP, by which a closed UDP port answers as well"]
     verdict = f"{_list(blocked)} {'is' if len(blocked) == 1 else 'are'} blocked"
     rest = f"{_list(passing)} {'passes' if len(passing) == 1 else 'pass'}"
     hint = None if all(cause == _IGNORED for cause in causes) else LOOK_AT_RULES

@@ -6,6 +6,7 @@ and Linux's include/uapi/linux/errqueue.h (struct sock_extended_err).
 
 from __future__ import annotations
 
+import errno
 import struct
 from dataclasses import dataclass
 
@@ -141,6 +142,14 @@ def decode_extended_err(family: str, data: bytes) -> QueuedError | None:
         return None
     told = info if (icmp_type, icmp_code) == TOO_BIG[family] else 0
     return QueuedError(icmp_type, icmp_code, _offender(family, data[EXTENDED_ERR.size :]), told or None)
+
+
+def decode_own_mtu(data: bytes) -> int | None:
+    """Decode the sock_extended_err of a packet that the own interface is too small for; ``None`` if it is another."""
+    if len(data) < EXTENDED_ERR.size:
+        return None
+    code, origin, _, _, _, mtu, _ = EXTENDED_ERR.unpack_from(data)
+    return mtu if (code, origin) == (errno.EMSGSIZE, SO_EE_ORIGIN_LOCAL) else None
 
 
 def _offender(family: str, sockaddr: bytes) -> str | None:

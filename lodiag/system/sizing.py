@@ -12,14 +12,7 @@ from time import perf_counter_ns
 from typing import TYPE_CHECKING, NamedTuple
 
 from lodiag.system import errqueue
-from lodiag.system.packets import (
-    EXTENDED_ERR,
-    PORT_UNREACHABLE,
-    SO_EE_ORIGIN_LOCAL,
-    TOO_BIG,
-    UNREACHABLE,
-    decode_extended_err,
-)
+from lodiag.system.packets import PORT_UNREACHABLE, TOO_BIG, UNREACHABLE, decode_extended_err, decode_own_mtu
 from lodiag.system.probe import SendError
 from lodiag.system.sockopts import UDP_TRACEROUTE_PORT, hold_closed_port, open_socket
 
@@ -83,12 +76,10 @@ class SizeProbe:
             _, ancillary, _, _ = self._sock.recvmsg(1, errqueue.ANCILLARY_BYTES, socket.MSG_ERRQUEUE)
         except OSError:
             return None
-        for level, _, data in ancillary:
-            if level not in {socket.IPPROTO_IP, socket.IPPROTO_IPV6} or len(data) < EXTENDED_ERR.size:
-                continue
-            code, origin, *_, info, _ = EXTENDED_ERR.unpack_from(data)
-            if origin == SO_EE_ORIGIN_LOCAL and code == errno.EMSGSIZE:
-                return SizeAnswer(passed=False, address=None, mtu_bytes=info)
+        for data in (data for level, _, data in ancillary if level in {socket.IPPROTO_IP, socket.IPPROTO_IPV6}):
+            own = decode_own_mtu(data)
+            if own is not None:
+                return SizeAnswer(passed=False, address=None, mtu_bytes=own)
             error = decode_extended_err(self._family, data)
             if error is not None:
                 kind = error.icmp_type, error.icmp_code

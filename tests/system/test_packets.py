@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lodiag.system import errqueue
 from lodiag.system.packets import (
     ECHO_REPLY,
     checksum,
     decode_echo,
     decode_extended_err,
+    decode_own_mtu,
     encode_echo,
     make_payload,
     name_error,
@@ -41,6 +45,10 @@ UDP_UNREACHABLE_V6 = (
 # The control messages of the error queue for the same two datagrams.
 EXTENDED_V4 = "6f000000020303000000000000000000020000007f0000010000000000000000"
 EXTENDED_V6 = "6f0000000301040000000000000000000a000000000000000000000000000000000000000000000100000000"
+# The same where a router has a link of mtu 1400 behind it, and where the own interface has mtu 1500.
+TOO_BIG_V4 = "5a00000002030400780500000000000002000000c00002020000000000000000"
+OWN_V4 = "5a00000001000000dc0500000000000000000000000000000000000000000000"
+OWN_V6 = OWN_V4 + "000000000000000000000000"
 
 
 @pytest.mark.parametrize(("family", "captured", "ttl"), [("ipv4", REPLY_V4, 64), ("ipv6", REPLY_V6, None)])
@@ -139,6 +147,25 @@ def test_an_encoded_request_comes_back_in_a_quote(family: str, ident: int, seq: 
 def test_no_bytes_crash_the_decoders(family: str, data: bytes) -> None:
     decode_echo(family, data)
     decode_extended_err(family, data)
+    decode_own_mtu(data)
+    errqueue.find_interface([(0, 8, data), (41, 50, data)])
+
+
+def test_captured_refusals_of_large_packets() -> None:
+    error = decode_extended_err("ipv4", bytes.fromhex(TOO_BIG_V4))
+    assert error is not None
+    assert (error.icmp_type, error.icmp_code, error.offender, error.mtu_bytes) == (3, 4, "192.0.2.2", 1400)
+    assert decode_own_mtu(bytes.fromhex(TOO_BIG_V4)) is None
+    for own in (OWN_V4, OWN_V6):
+        assert decode_own_mtu(bytes.fromhex(own)) == 1500
+        assert decode_extended_err("ipv4", bytes.fromhex(own)) is None
+
+
+def test_captured_interfaces_of_answers() -> None:
+    v4 = (0, 8, bytes.fromhex("0200000000000000c0000201"))
+    v6 = (41, 50, bytes(15) + b"\1" + (7).to_bytes(4, sys.byteorder))
+    assert (errqueue.find_interface([(1, 37, bytes(48)), v4]), errqueue.find_interface([v6])) == (2, 7)
+    assert errqueue.find_interface([]) is None
 
 
 @given(FAMILIES, st.sampled_from([REPLY_V4, PROHIBITED_V4, REPLY_V6]), st.integers(0, 100), st.binary(max_size=8))

@@ -96,7 +96,7 @@ ip route add 127.50.0.0/16 via 10.77.0.2 dev v0
 ip route add default dev lo metric 70
 ip -6 route add unreachable ::1 table 77
 ip rule add pref 50 to 127.8.0.0/16 unreachable
-ip rule add pref 51 not from 10.0.0.0/8 to 127.0.0.0/8 iif lo ipproto tcp dport 80-90 uidrange 5-9 fwmark 1/3 table 100
+ip rule add pref 51 not from 10.0.0.0/8 to 127.0.0.0/8 iif lo ipproto tcp dport 80-90 uidrange 0-0 fwmark 1/3 table 100
 ip rule add pref 52 from 127.0.0.9 sport 8 tos 0x10 goto 60
 ip rule add pref 53 to 127.9.0.0/16 prohibit
 ip rule add pref 54 to 127.7.0.0/16 blackhole

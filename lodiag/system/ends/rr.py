@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from array import array
 from contextlib import suppress
+from itertools import pairwise
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +20,9 @@ BIN_BITS = 5
 BINS = 131_072
 """Up to 4.2 ms, in half a mebibyte however long it takes; what is longer is rare and kept as it is."""
 
+BATCH, CHUNK = 8, 4096
+"""Requests between two looks at whether it is time to end, and those after which their times are counted."""
+
 
 class Times:
     """Times, counted."""
@@ -26,6 +31,16 @@ class Times:
         """Begin with none."""
         self.bins = array("I", bytes(4 * BINS))
         self.long: list[int] = []
+        self.counted = 0
+
+    def count(self, stamps: list[int]) -> None:
+        """Count the times between instants, each with the next."""
+        for then_ns, now_ns in pairwise(stamps):
+            try:
+                self.bins[now_ns - then_ns >> BIN_BITS] += 1
+            except IndexError:
+                self.long.append(now_ns - then_ns)
+        self.counted += max(len(stamps) - 1, 0)
 
     def tell(self) -> dict[str, Any]:
         """Give the bins that are not empty, and the long ones."""
@@ -36,59 +51,76 @@ class Times:
 def ask(  # noqa: PLR0913 - what decides how to ask
     sock: socket.socket, *, size_bytes: int, start_ns: int, end_ns: int, total: int | None, spin: bool
 ) -> dict[str, Any]:
-    """Ask until the end, or ``total`` times."""
-    exchange = _make_exchange(sock, size_bytes, spin=spin)
-    times = Times()
-    clock, bins, long = perf_counter_ns, times.bins, times.long
-    done = lost = 0
-    now_ns = clock()
-    begun_ns = now_ns
+    """Ask until the end, or ``total`` times.
+
+    Within a batch nothing is done but to ask and to note the time; what is noted is counted between two batches.
+    """
+    times, clock = Times(), perf_counter_ns
+    exchange_some = _make_exchange(sock, size_bytes, spin=spin)
+    done = lost = elapsed_ns = 0
+    stamps: list[int] = []
     try:
-        while now_ns < start_ns:
-            exchange()
-            now_ns = clock()
-        begun_ns = now_ns
+        while clock() < start_ns:
+            exchange_some(1, [])
+        now_ns = 0
         while now_ns < end_ns and done != total:
-            exchange()
-            then_ns, now_ns = now_ns, clock()
-            done += 1
-            try:
-                bins[now_ns - then_ns >> BIN_BITS] += 1
-            except IndexError:
-                long.append(now_ns - then_ns)
+            stamps = [clock()]
+            while now_ns < end_ns and len(stamps) <= CHUNK and done != total:
+                batch = BATCH if total is None else min(BATCH, total - done)
+                exchange_some(batch, stamps)
+                done += batch
+                now_ns = stamps[-1]
+            elapsed_ns += now_ns - stamps[0]
+            times.count(stamps)
+            stamps = []
     except BlockingIOError:  # SO_RCVTIMEO: no answer came
         lost = 1
+        times.count(stamps)
     _leave(sock)
-    return {"transactions": done, "lost": lost, "elapsed_ns": now_ns - begun_ns, **times.tell()}
+    return {"transactions": times.counted, "lost": lost, "elapsed_ns": elapsed_ns, **times.tell()}
 
 
 def answer(sock: socket.socket, *, size_bytes: int, spin: bool) -> dict[str, Any]:
     """Give back what comes until there is no more."""
-    buffer = memoryview(bytearray(size_bytes))
-    pull, push = _make_pull(sock, buffer, spin=spin), sock.send
     with suppress(ConnectionError, BlockingIOError):
+        if _is_simple(sock, size_bytes, spin=spin):
+            read, write, descriptor = os.read, os.write, sock.fileno()
+            while request := read(descriptor, size_bytes):
+                write(descriptor, request)
+            return {}
+        buffer = memoryview(bytearray(size_bytes))
+        pull, push = _make_pull(sock, buffer, spin=spin), sock.send
         while pull():
             push(buffer)
     return {}
 
 
-def _make_exchange(sock: socket.socket, size_bytes: int, *, spin: bool) -> Callable[[], Any]:
-    """Make the function that sends a request and waits for its response."""
-    buffer = memoryview(bytearray(size_bytes))
-    push, message = sock.send, bytes(size_bytes)
-    if not spin and (size_bytes == 1 or sock.type == socket.SOCK_DGRAM):
-        receive = sock.recv_into
+def _is_simple(sock: socket.socket, size_bytes: int, *, spin: bool) -> bool:
+    """Whether a message comes whole, so that it can be had by the descriptor, which costs Python least."""
+    return not spin and (size_bytes == 1 or sock.type == socket.SOCK_DGRAM)
 
-        def exchange() -> None:
-            push(message)
-            receive(buffer)
+
+def _make_exchange(sock: socket.socket, size_bytes: int, *, spin: bool) -> Callable[[int, list[int]], None]:
+    """Make the function that so many times sends a request, waits for its response, and notes the time."""
+    message, clock = bytes(size_bytes), perf_counter_ns
+    if _is_simple(sock, size_bytes, spin=spin):
+        read, write, descriptor = os.read, os.write, sock.fileno()
+
+        def exchange(times: int, stamps: list[int]) -> None:
+            note = stamps.append
+            for _ in range(times):
+                write(descriptor, message)
+                read(descriptor, size_bytes)
+                note(clock())
 
         return exchange
-    pull = _make_pull(sock, buffer, spin=spin)
+    pull, push = _make_pull(sock, memoryview(bytearray(size_bytes)), spin=spin), sock.send
 
-    def exchange_whole() -> None:
-        push(message)
-        pull()
+    def exchange_whole(times: int, stamps: list[int]) -> None:
+        for _ in range(times):
+            push(message)
+            pull()
+            stamps.append(clock())
 
     return exchange_whole
 
@@ -98,8 +130,6 @@ def _make_pull(sock: socket.socket, buffer: memoryview, *, spin: bool) -> Callab
     receive, whole = sock.recv_into, len(buffer)
     if spin:
         return _make_spinning_pull(sock, buffer)
-    if sock.type == socket.SOCK_DGRAM or whole == 1:
-        return lambda: receive(buffer)
     return lambda: receive(buffer, whole, socket.MSG_WAITALL)
 
 
