@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from lodiag.clock import NS_PER_S
 from lodiag.echo import EchoStream
 from lodiag.errors import ConfigError, PrivilegeError, UnsupportedError
 from lodiag.fans import Fans
@@ -15,12 +14,12 @@ from lodiag.judge.ping import judge_deadline, judge_ping, name_silence
 from lodiag.judge.replies import has_usual_ttl
 from lodiag.judge.silence import UNSEEN_INTERFACES, Surroundings
 from lodiag.limits import require_whole
+from lodiag.loop import ProbeLoop
 from lodiag.model.ping import PingSummary
 from lodiag.options import LARGEST_PAYLOAD, MOST_PROBES, PingOptions
 from lodiag.report import ReportMaker
 from lodiag.system import System
 from lodiag.targets import MOST_ADDRESSES, expand_target, family_of, resolve_source
-from lodiag.timetable import Timetable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,11 +27,7 @@ if TYPE_CHECKING:
     from lodiag.echo import PingEvent
     from lodiag.model import Finding, Report
     from lodiag.model.ping import PingRecord
-    from lodiag.system.probe import Waitable
 
-
-SENDS_AT_ONCE = 16
-"""Probes to send to different addresses before what came back is taken in: no more than a receive buffer holds."""
 
 MOST_FLOODED = 16
 """Addresses to flood at once: each has its own socket, and the buffers of a burst."""
@@ -58,7 +53,7 @@ class PingRun:
             source = resolve_source(options.source, options.family)
             options = replace(options, source=source, family=family_of(source))
         self._options = options
-        self._is_open = self._was_cut = self._is_stopped = False
+        self._is_open = False
         self._maker = ReportMaker("ping", self._system)
         pairs = dict.fromkeys(
             pair for target in targets for pair in expand_target(target, options.family, self._system)
@@ -76,6 +71,7 @@ class PingRun:
         stream = FloodStream if options.flood else EchoStream
         self._fans = Fans(self._system, len(pairs))
         self.streams = tuple(stream(target, address, options, self._maker.instant) for target, address in pairs)
+        self._loop = ProbeLoop(self.streams, self._fans, options, self._system)
 
     def __iter__(self) -> Iterator[PingEvent]:
         """Send the probes and yield the fate of each.
@@ -87,7 +83,7 @@ class PingRun:
         """
         try:
             self.open()
-            yield from self._run()
+            yield from self._loop.run(self._maker.started_ns)
         finally:
             for stream in self.streams:
                 stream.close()
@@ -125,7 +121,7 @@ class PingRun:
 
     def stop(self) -> None:
         """End the run before its next step: may be called by a signal handler, or by another thread."""
-        self._is_stopped = True
+        self._loop.is_stopped = True
 
     def _privilege_hint(self) -> str:
         groups = self._system.read_settings()["icmp-groups"]
@@ -135,55 +131,6 @@ class PingRun:
         return (
             f"{hint} ICMP needs CAP_NET_RAW, or a group of yours within {groups.name}, which is now '{groups.value}'."
         )
-
-    def _run(self) -> Iterator[PingEvent]:
-        """Send, wait and collect until every probe has met its fate, the deadline is over, or ``stop()`` was called."""
-        self._start()
-        timetable = Timetable(self.streams)
-        deadline_s = self._options.deadline_s
-        end_ns = None if deadline_s is None else self._maker.started_ns + round(deadline_s * NS_PER_S)
-        while not self._is_stopped:
-            now_ns = self._system.monotonic_ns()
-            if end_ns is not None and now_ns >= end_ns:
-                self._was_cut = any(stream.wants_to_send for stream in self.streams)
-                break
-            arrived = (*self._alone, *(self._shared[address] for address in self._fans.sort()))
-            for number in arrived:
-                yield from self.streams[number].collect()
-            due = timetable.take_due(now_ns, SENDS_AT_ONCE)
-            for number in due:
-                yield from self.streams[number].send_if_due(now_ns)
-                yield from self.streams[number].give_up(now_ns)
-            for number in (*arrived, *due):
-                timetable.plan(number)
-            next_ns = timetable.next_ns()
-            if next_ns is None or (self._options.once and self._has_enough()):
-                break
-            pause_ns = (next_ns if end_ns is None else min(next_ns, end_ns)) - self._system.monotonic_ns()
-            if pause_ns > 0:
-                self._system.wait(self._waited, pause_ns / NS_PER_S)
-        for address in self._fans.sort():
-            yield from self.streams[self._shared[address]].collect()
-        for stream in self.streams:
-            yield from stream.collect()
-            yield from stream.give_up(None)
-
-    def _start(self) -> None:
-        """Begin all schedules side by side; of so many that they share sockets, spread over the interval."""
-        opened = [(number, s.address, s.probe) for number, s in enumerate(self.streams) if s.probe is not None]
-        sharing = {number for number, _, probe in opened if self._fans.shares(probe)}
-        self._shared = {address: number for number, address, _ in opened if number in sharing}
-        self._alone = [number for number, _, _ in opened if number not in sharing]
-        alone = [probe for number, _, probe in opened if number not in sharing]
-        self._waited: list[Waitable] = [*alone, *self._fans.sockets]
-        spread_ns = round(self._options.pace_s * NS_PER_S) if self._shared else 0
-        for number, stream in enumerate(self.streams):
-            stream.start(self._system.monotonic_ns() + number * spread_ns // len(self.streams))
-
-    def _has_enough(self) -> bool:
-        """Whether so many addresses have answered as are to; never, if it was not said how many."""
-        answered = sum(stream.received > 0 for stream in self.streams)
-        return self._options.reachable is not None and answered >= self._options.reachable
 
     def report(self) -> Report[PingRecord, PingSummary]:
         """Judge what has happened so far and report it."""
@@ -209,7 +156,7 @@ class PingRun:
 
     def _judge(self, records: list[PingRecord], surroundings: Surroundings) -> Iterator[Finding]:
         answered = {record.target for record in records if record.received}
-        is_enough = self._options.reachable is not None and self._has_enough()
+        is_enough = self._loop.has_enough
         for record in records:
             yield from judge_ping(
                 record,
@@ -219,7 +166,7 @@ class PingRun:
                 max_rtt_ms=self._options.max_rtt_ms,
             )
             wanted = self._options.most_probes
-            if self._was_cut and wanted is not None:
+            if self._loop.was_cut and wanted is not None:
                 yield judge_deadline(record, wanted)
 
 

@@ -28,6 +28,7 @@ LAYERS = (
     ("oddities", "fates"),
     ("echo", "hops", "pathmtu", "sockets", "changes", "benches", "links"),
     ("snapshot", "answers", "paths", "flood", "fans", "timetable", "alterations"),
+    ("loop",),
     ("ping", "trace", "conns", "who", "pairs", "nodes", "mirrors", "peers", "iface"),
     ("survey",),
     ("diagnoses",),

@@ -117,6 +117,21 @@ def refuse(family, errno=97):
     assert libc.prctl(38, 1, 0, 0, 0) == 0
     assert libc.prctl(22, 2, ctypes.byref(filter), 0, 0) == 0
 """
+XDP = """
+import ctypes, os, platform, struct
+libc = ctypes.CDLL(None, use_errno=True)
+bpf = {"x86_64": 321, "aarch64": 280}[platform.machine()]
+code = ctypes.create_string_buffer(struct.pack("<BBhiBBhi", 0xB7, 0, 0, 1, 0x95, 0, 0, 0))  # r0 = XDP_DROP; exit
+name = ctypes.create_string_buffer(b"GPL")
+load = struct.pack("=IIQQIIQII", 6, 2, ctypes.addressof(code), ctypes.addressof(name), 0, 0, 0, 0, 0) + bytes(80)
+program = libc.syscall(bpf, 5, ctypes.create_string_buffer(load), 128)
+assert program >= 0, os.strerror(ctypes.get_errno())
+link = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)
+xdp = struct.pack("=HHi", 8, 1, program) + struct.pack("=HHI", 8, 3, 2)             # IFLA_XDP_FD, generic mode
+body = struct.pack("=BxHiII", 0, 0, 1, 0, 0) + struct.pack("=HH", 4 + len(xdp), 43 | 0x8000) + xdp
+link.send(struct.pack("=IHHII", 16 + len(body), 19, 5, 1, 0) + body)
+assert struct.unpack_from("=i", link.recv(4096), 16)[0] == 0
+"""
 LANDLOCK = """
 import ctypes, struct, os
 libc = ctypes.CDLL(None, use_errno=True)
@@ -200,12 +215,28 @@ nft 'add rule inet fault o oifname "lo" accept'
     "tbf": World(f"{UP}\ntc qdisc add dev lo root tbf rate 1mbit burst 2kb latency 50ms", ("lo-qdisc",)),
     "tbf, wide": World(f"{UP}\ntc qdisc add dev lo root tbf rate 100mbit burst 64kb latency 50ms", ("lo-qdisc",)),
     "alias swallows": World(f"{UP}\n{ETH}\nip addr add 10.77.0.50/24 dev lo", ("alias-swallows-subnet",)),
+    "alias of a neighbour": World(f"{UP}\n{ETH}\nip addr add 10.77.0.2/32 dev lo", info=("alias-shadows-neighbour",)),
+    "XDP": World(UP, ("xdp-program",), actor=LISTEN + XDP + "ready()"),
     # Routes and rules.
     "no 127.0.0.0/8": World(f"{UP}\nip route del local 127.0.0.0/8 table local", ("route-local",)),
     "no local routes": World(
         f"{UP}\nip route del local 127.0.0.0/8 table local\nip route del local 127.0.0.1 table local", ("route-local",)
     ),
     "no route of ::1": World(f"{UP}\nip -6 route del local ::1 table local", ("route-local",)),
+    "unreachable instead of local": World(
+        f"{UP}\nip route del local 127.0.0.1 table local\nip route add unreachable 127.0.0.1 table local",
+        ("route-local",),
+    ),
+    "prohibit instead of local": World(
+        f"{UP}\nip route del local 127.0.0.0/8 table local\nip route add prohibit 127.0.0.0/8 table local",
+        ("route-local",),
+    ),
+    "local rule behind main": World(
+        f"{UP}\n{ETH}\nip route add default via 10.77.0.2 dev eth0\nip rule del pref 0\n"
+        "ip rule add pref 40000 lookup local",
+        ("rule-order",),
+    ),
+    "healthy, blackhole behind local": World(f"{UP}\nip route add blackhole 127.0.0.0/8"),
     "no local rule": World(f"{UP}\nip rule del pref 0", ("rule-order",)),
     "no local rule of IPv6": World(f"{UP}\nip -6 rule del pref 0", ("rule-order",)),
     **{
@@ -252,6 +283,11 @@ nft 'add rule inet fault o oifname "lo" accept'
     "icmp drop": World(chain("input", "meta l4proto { icmp, ipv6-icmp } drop"), ("fw-icmp",)),
     "syn limit": World(chain("input", "tcp flags syn limit rate over 2/second drop"), ("fw-limit",)),
     "random loss": World(chain("input", "numgen random mod 100 < 30 drop"), ("loss",)),
+    "random loss of what is sent": World(chain("output", "numgen random mod 100 < 30 drop"), ("loss",)),
+    "limit on UDP": World(
+        chain("input", "meta l4proto udp limit rate over 1/minute burst 60 packets drop"), ("fw-limit",)
+    ),
+    "drop by ports": World(chain("input", "udp dport 1-65535 drop"), ("fw-input",)),
     "duplicates": World(
         chain("input", "numgen random mod 100 < 40 dup to 127.0.0.1 device lo", family="ip"), ("duplicates",)
     ),
@@ -419,6 +455,35 @@ nft 'add rule inet fault o oifname "lo" accept'
         + 's = socket.create_server(("127.0.0.1", 8080)); c = socket.create_connection(("127.0.0.1", 8080))\n'
         + "a = s.accept()[0]; a.close(); c.recv(1); c.close(); s.close(); ready()",
         is_mended=False,
+    ),
+    "stopped, and not read": World(
+        UP,
+        ("service-stopped",),
+        actor=LISTEN + 'import os, signal\ns = socket.create_server(("127.0.0.1", 7000)); '
+        'c = socket.create_connection(("127.0.0.1", 7000)); a = s.accept()[0]; c.sendall(b"x" * 100000); '
+        'print("ready", flush=True); os.kill(os.getpid(), signal.SIGSTOP); a.recv(200000); time.sleep(60)',
+        nobody_finds=(),
+    ),
+    "listens in another namespace": World(
+        UP,
+        ("other-namespace",),
+        service="127.0.0.1:8080",
+        actor=LISTEN + "import ctypes\nctypes.CDLL(None).unshare(0x40000000)\n"
+        "import subprocess; subprocess.run(['ip', 'link', 'set', 'lo', 'up'])\n"
+        'k = serve(("127.0.0.1", 8080)); ready()',
+        is_mended=False,
+        nobody_finds=("nobody-answers",),
+    ),
+    "strangers share a port": World(
+        UP,
+        ("reuseport-strangers",),
+        actor=LISTEN
+        + "import subprocess\ns = socket.socket(); s.setsockopt(1, 15, 1); s.bind(('127.0.0.1', 3000)); s.listen()\n"
+        + "p = subprocess.Popen([sys.executable, '-c', 'import socket,time; s=socket.socket(); s.setsockopt(1, 15, 1); "
+        + "s.bind((\"127.0.0.1\",3000)); s.listen(); print(1,flush=True); time.sleep(60)', 'another'], stdout=-1); "
+        + "p.stdout.readline(); ready()",
+        is_mended=False,
+        nobody_finds=(),
     ),
     "two services": World(
         UP,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
+from lodiag.cli.judging import Sinks, add_judging_arguments
 from lodiag.cli.output import tell
-from lodiag.cli.parsing import add_output_arguments
 
 if TYPE_CHECKING:
     import argparse
@@ -23,8 +23,6 @@ EXAMPLES = """examples:
   lodiag doctor --explain lo-mtu   what a code means, and what mends it
   lodiag doctor --fix              mend what may be mended, after asking
 """
-VERBOSE = ("diagnosis",)
-"""What a table has instead of one row a family."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="repair lo, its addresses, mtu, queue and sysctls, local routes and rules; asks before each repair",
     )
     parser.add_argument("--yes", action="store_true", help="with --fix, do not ask")
-    add_output_arguments(parser)
+    add_judging_arguments(parser)
 
 
 def run(options: argparse.Namespace, output: Output) -> int:
@@ -60,30 +58,17 @@ def run(options: argparse.Namespace, output: Output) -> int:
 
         output.write(list_all() if options.list else explain(options.explain))
         return 0
-    _require_sense(options)
-    from lodiag.doctor import diagnose
-    from lodiag.render import COLUMNED, render
-
-    asked, service = _split(options.what)
-    report = _diagnose(asked, service)
-    columns = VERBOSE if options.verbose and options.format in COLUMNED else ()
-    if options.fix:
-        if options.format != "json":
-            output.write(render(report, options.format, columns))
-        done = _repair(options, report)
-        report = diagnose(*asked, service=service, repairs=done)
-        if options.format != "json" and not done:
-            return _status(report, options.fail_on)
-    output.write(render(report, options.format, columns))
-    return _status(report, options.fail_on)
+    with Sinks(options, output) as sinks:
+        _require_sense(options, sinks.shown)
+        asked, service = _split(options.what)
+        report = _diagnose(asked, service)
+        if options.fix:
+            report = _repair(options, report, asked, service)
+        status = sinks.write(report)
+    return status or int(options.fail_on == "warn" and report.summary.warned > 0)
 
 
-def _status(report: Report[Any, Any], fail_on: str) -> int:
-    """Exit with 1 if anything failed, or with --fail-on warn, if there is a warning."""
-    return report.exit_status or int(fail_on == "warn" and report.summary.warned > 0)
-
-
-def _require_sense(options: argparse.Namespace) -> None:
+def _require_sense(options: argparse.Namespace, shown: str) -> None:
     """Raise ``ConfigError`` for options that do not go together."""
     from lodiag.errors import ConfigError
 
@@ -91,8 +76,8 @@ def _require_sense(options: argparse.Namespace) -> None:
         message = "--yes goes with --fix alone"
         raise ConfigError(message)
     if options.fix and not options.yes:
-        if options.format != "table":
-            message = f"the format {options.format} changes nothing: --fix asks at a terminal"
+        if shown != "table":
+            message = f"the format {shown} changes nothing: --fix asks at a terminal"
             raise ConfigError(message, "With --yes it does not ask.")
         if not (sys.stdin and sys.stdin.isatty()):
             message = "--fix asks before each repair, and there is no terminal to ask at"
@@ -119,13 +104,18 @@ def _diagnose(asked: Sequence[str], service: str | None) -> Report[Any, Any]:
         return diagnose(*asked, service=service, progress=step)
 
 
-def _repair(options: argparse.Namespace, report: Report[Any, Any]) -> tuple[Any, ...]:
+def _repair(
+    options: argparse.Namespace, report: Report[Any, Any], asked: Sequence[str], service: str | None
+) -> Report[Any, Any]:
+    """Repair what may be, and look again; the report as it was, if nothing was done."""
+    from lodiag.doctor import diagnose
     from lodiag.repair import list_repairs, repair
     from lodiag.system import System
 
     if not list_repairs(report):
         tell("nothing here is for --fix: what it may repair is not broken, and the rest is for a person to decide")
-    return repair(report, (lambda *_: True) if options.yes else _ask, System())
+    done = repair(report, (lambda *_: True) if options.yes else _ask, System())
+    return diagnose(*asked, service=service, repairs=done) if done else report
 
 
 def _ask(finding: Finding, commands: Sequence[str]) -> bool:

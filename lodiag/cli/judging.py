@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 from lodiag.cli.output import Output
 from lodiag.cli.parsing import add_file_argument
 from lodiag.errors import ConfigError
-from lodiag.render import FORMATS, JUDGED
+from lodiag.render import COLUMNED, FORMATS, JUDGED, WHOLE
 
 if TYPE_CHECKING:
     import argparse
@@ -95,7 +95,8 @@ class Sinks:
 
                 output.write(render_whole(report))
                 continue
-            for piece in stream(report, name):
+            is_whole = self._verbose and name in COLUMNED  # a row for each record, and not for each group of them
+            for piece in stream(report, name, WHOLE if is_whole else ()):
                 output.write(piece)
         if any(name == "github" for name, _ in self._sinks):
             _summarise(report)

@@ -25,7 +25,7 @@ EXPLAINED_BY: dict[str, tuple[str, ...]] = {
     "address-family-not-supported": _ALL,
     "route-blackhole": _ALL,
     "route-prohibited": _ALL,
-    "blocked-by-firewall": _ALL,
+    "blocked-by-firewall": (*_ALL, "loss"),
     "refused": _ALL,
     "no-buffer-space": _ALL,
     "send-failed": _ALL,
@@ -56,7 +56,8 @@ EXPLAINED_BY: dict[str, tuple[str, ...]] = {
     "delay": _SHAPING,
     # Names.
     "localhost-v6-dead": _ALL,
-    "hosts-no-localhost": ("hosts-missing", "hosts-unreadable", "nss-no-files"),
+    "hosts-no-localhost": ("hosts-missing", "hosts-unreadable", "nss-no-files", "hosts-foreign"),
+    "hosts-foreign": ("hosts-missing", "hosts-unreadable", "nss-no-files"),
     "localhost-unresolved": ("hosts-missing", "hosts-unreadable", "nss-no-files", "hosts-no-localhost"),
     "resolv-loopback-dead": _ALL,
     "hostname-unresolved": ("hosts-missing", "hosts-unreadable", "nss-no-files", "hosts-no-localhost"),
@@ -67,6 +68,7 @@ EXPLAINED_BY: dict[str, tuple[str, ...]] = {
     "accept-queue-full": ("service-stopped", "files-exhausted"),
     "never-accepted": ("accept-queue-full", "service-stopped", "files-exhausted"),
     "stuck-receiver": ("service-stopped",),
+    "udp-drops": ("service-stopped",),
     # The service that was asked about.
     "service-timeout": (*_ALL, "accept-queue-full", "service-stopped", "files-exhausted", "never-accepted", "loss"),
     "service-silent": ("service-stopped", "files-exhausted", "accept-queue-full", "never-accepted"),

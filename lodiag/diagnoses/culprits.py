@@ -20,6 +20,7 @@ HARM = re.compile(r"\b(drop|reject|dup to|queue|redirect|dnat)\b")
 _INTERFACE = re.compile(r"\b(iif|iifname|oif|oifname) (!= )?\"?([^\" ]+)\"?")
 _PROTO = re.compile(r"\b(tcp|udp|icmp|icmpv6)\b")
 _PORT = re.compile(r"\bdport (?:!= )?(\{[^}]*\}|\S+)")
+ANY_PORT = -1
 ASK_ROOT = "Who may read the rules sees which one it is: run this as root, or nft list ruleset, or iptables-save."
 
 
@@ -40,7 +41,10 @@ def blame(survey: Survey, hooks: Sequence[str], family: str, proto: str, port: i
         chains = survey.ruleset
     except MethodRefusedError as refusal:
         return Blame((told("rules", None, str(refusal)),), None, ASK_ROOT, "likely")
-    suspects = [*_find_suspects(chains, hooks, _Packet(family, proto, port, survey.lo_name))]
+    packet = _Packet(family, proto, port, survey.lo_name)
+    suspects = [*_find_suspects(chains, hooks, packet)]
+    if not suspects and port is None:  # a canary has whatever port was free
+        suspects = [*_find_suspects(chains, hooks, packet._replace(port=ANY_PORT))]
     if not suspects:
         hint = "No rule of nftables does it: look at iptables-save, tc filter show, and at BPF programs of the cgroup."
         return Blame((told("rules of nftables at fault", 0, "nft"),), None, hint, "likely")
@@ -127,7 +131,8 @@ def _may_match(rule: FilterRule, packet: _Packet) -> bool:
     ports = _PORT.findall(rule.text)
     if not ports:
         return True
-    return packet.port is not None and any(_names_port(text, packet.port) for text in ports)
+    port = packet.port
+    return port == ANY_PORT or (port is not None and any(_names_port(text, port) for text in ports))
 
 
 def _names_port(text: str, port: int) -> bool:

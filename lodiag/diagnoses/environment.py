@@ -56,18 +56,20 @@ def look_at_sockets(survey: Survey) -> Seen:
     """Find that this process may not make sockets that the kernel has."""
     refused = survey.refused
     found = []
-    if "ipv6" in refused and survey.system.has_ipv6():
+    for family, word in WORDS.items():
+        if family not in refused or (family == "ipv6" and not survey.system.has_ipv6()):
+            continue
         found.append(
             find(
                 "seccomp",
                 "warn",
-                "AF_INET6",
-                f"this process may not make sockets of IPv6 ({refused['ipv6']}), though the kernel speaks it",
-                (told("socket(AF_INET6)", refused["ipv6"], "socket(2)"), *_tell_seccomp(survey)),
-                impact="::1 cannot be reached from here; other processes may reach it.",
+                f"sockets of {word}",
+                f"this process may not make sockets of {word} ({refused[family]}), though the kernel speaks it",
+                (told(f"socket of {word}", refused[family], "socket(2)"), *_tell_seccomp(survey)),
+                impact=f"{ADDRESSES[family]} cannot be reached from here; other processes may reach it.",
                 hint="A sandbox, such as RestrictAddressFamilies= of a systemd unit, filters its system calls.",
                 confidence="likely",
-                families={"ipv6"},
+                families={family},
                 see=("seccomp(2)",),
             )
         )

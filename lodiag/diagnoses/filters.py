@@ -34,13 +34,13 @@ def _judge(survey: Survey, family: str) -> Iterator[Found]:
     has_way = route is None or route.type == "local"
     if tcp == "EPERM":
         yield _make(survey, family, "xfrm-policy", "an IPsec policy refuses connections to oneself", ())
-    elif udp == "EPERM":
+    elif udp == "EPERM" and not survey.train(family).arrived:
         yield _make(survey, family, "fw-output", "a packet filter does not let out what is sent to oneself", OUTPUT)
     elif tcp == "ECONNREFUSED" and udp in {None, "timeout"}:
         yield _make(survey, family, "fw-reset", "a packet filter refuses connections to a listener", (*INPUT, *OUTPUT))
     elif has_way and (tcp in REJECTIONS or udp in REJECTIONS | {"ECONNREFUSED"}) and not _is_barred(survey, family):
         yield _make(survey, family, "fw-reject", "a packet filter rejects what is sent to oneself", (*INPUT, *OUTPUT))
-    elif "timeout" in (tcp, udp) and not _passes_now_and_then(survey, family):
+    elif udp != "EPERM" and "timeout" in (tcp, udp) and not _passes_now_and_then(survey, family):
         yield _judge_silence(survey, family)
 
 

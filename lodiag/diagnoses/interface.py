@@ -10,7 +10,7 @@ from lodiag.survey import has_loopback
 from lodiag.targets import is_loopback
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from lodiag.model import Evidence
     from lodiag.model.net import Link, LinkAddress, Qdisc
@@ -318,6 +318,8 @@ def _judge_alias(survey: Survey, lo: Link, alias: LinkAddress) -> Iterator[Found
         and ip_network(f"{other.local}/{_bits(other)}", strict=False).overlaps(network)
     ]
     if _bits(alias) == whole or alias.family == "inet6":  # only IPv4 makes a whole prefix local
+        if near:
+            yield _judge_shadow(survey, lo, alias, near)
         return
     shown = ", ".join(f"{other.local}/{other.prefixlen}" for other in near)
     yield find(
@@ -343,6 +345,25 @@ def _judge_alias(survey: Survey, lo: Link, alias: LinkAddress) -> Iterator[Found
     )
 
 
+def _judge_shadow(survey: Survey, lo: Link, alias: LinkAddress, near: Sequence[LinkAddress]) -> Found:
+    """Tell that an address is one of a network next door: it may be meant, as by load balancers (LVS), or a mistake."""
+    text = f"{alias.local}/{_bits(alias)}"
+    others = " ".join(f"{other.local}/{_bits(other)}" for other in near)
+    return find(
+        "alias-shadows-neighbour",
+        "info",
+        text,
+        f"{text} on {lo.ifname} is an address of a network that another interface is in",
+        (told("address", text, f"rtnetlink, {lo.ifname}"), told("addresses of that interface", others, "rtnetlink")),
+        impact="If a neighbour has that address, it cannot be reached: this machine answers in its stead.",
+        hint="For the virtual address of a load balancer it is meant so.",
+        confidence="possible",
+        families={"ipv6" if alias.family == "inet6" else "ipv4"},
+        fix=survey.system.prescribe("alias-del", dev=lo.ifname, prefix=text),
+        see=("ip-address(8)",),
+    )
+
+
 DIAGNOSES = (
     Diagnosis(GROUP, "link", "is the loopback interface up", ("lo-down",), look_at_link),
     Diagnosis(GROUP, "mtu", "is its mtu large enough for IPv6", ("lo-mtu",), look_at_mtu),
@@ -350,5 +371,11 @@ DIAGNOSES = (
     Diagnosis(GROUP, "ipv6", "has it ::1", ("addr6-missing", "ipv6-disabled", "ipv6-absent"), look_at_ipv6),
     Diagnosis(GROUP, "qdisc", "is its traffic shaped", ("lo-qdisc", "lo-queue"), look_at_qdisc),
     Diagnosis(GROUP, "xdp", "does a program see its packets first", ("xdp-program",), look_at_xdp),
-    Diagnosis(GROUP, "aliases", "do its addresses hide other machines", ("alias-swallows-subnet",), look_at_aliases),
+    Diagnosis(
+        GROUP,
+        "aliases",
+        "do its addresses hide other machines",
+        ("alias-swallows-subnet", "alias-shadows-neighbour"),
+        look_at_aliases,
+    ),
 )

@@ -155,9 +155,17 @@ def _judge_rule(survey: Survey, family: str, rule: Rule, way: _Way) -> Found:
         impact=f"{WORDS[family]}{'' if way.proto is None else f' {way.proto.upper()}'}{port} does not work over the "
         "loopback.",
         families={family} if is_wide or way.port is None else {f"{family} {way.proto} {way.port}"},
-        fix=survey.system.prescribe("rule-del", six=" -6" if family == "ipv6" else "", rule=text),
+        fix=_mend_rule(survey, family, rule),
         see=("ip-rule(8)",),
     )
+
+
+def _mend_rule(survey: Survey, family: str, rule: Rule) -> Repair | None:
+    """Take away a rule that ends the search; before one that asks another table, have the local one asked first."""
+    six = " -6" if family == "ipv6" else ""
+    if rule.action in ENDINGS:
+        return survey.system.prescribe("rule-del", six=six, rule=write_rule(rule))
+    return survey.system.prescribe("rule-missing", six=six)
 
 
 def write_rule(rule: Rule) -> str:
@@ -224,9 +232,16 @@ def _judge_local4(survey: Survey, dev: str, known: set[str]) -> Iterator[Found]:
         ),
         impact=f"{'All but 127.0.0.1' if is_one_here else 'All'} of 127.0.0.0/8 cannot be reached.",
         families={"ipv4"},
-        fix=survey.system.prescribe(cause, dev=dev),
+        fix=survey.system.join_repairs((*_clear(survey, missing), survey.system.prescribe(cause, dev=dev))),
         see=("ip-route(8)",),
     )
+
+
+def _clear(survey: Survey, missing: Sequence[str]) -> Iterator[Repair | None]:
+    """Take away routes of other types that stand where local ones are missing."""
+    for route in survey.routes or ():
+        if route.table == "local" and route.type in ENDINGS and route.dst in missing:
+            yield survey.system.prescribe("route-leak", route=write_route(route))
 
 
 def _judge_local6(survey: Survey, dev: str, known: set[str]) -> Iterator[Found]:

@@ -99,6 +99,8 @@ def _end(item: WhoSocket) -> str:
 def _judge_error(seen: _View, knock: Knock) -> Iterator[Found]:
     family = family_of(knock.address)
     listener = seen.takes(knock.address)
+    if seen.survey.canary["tcp", family].error is not None:
+        return  # nothing is answered there, whichever service is asked
     if knock.error == "ECONNREFUSED":
         if listener is not None:
             yield _blame_filter(seen, knock, "fw-reset", f"a packet filter refuses what {_end(listener)} listens for")
@@ -109,7 +111,7 @@ def _judge_error(seen: _View, knock: Knock) -> Iterator[Found]:
             yield _judge_full(seen, knock, listener)
         else:
             yield _blame_filter(seen, knock, "fw-input", f"a packet filter drops what is sent to {seen.service.name}")
-    elif seen.survey.canary["tcp", family].error is None:
+    else:
         route = seen.survey.route(knock.address, "tcp", knock.port)
         if route is None or route.type == "local":
             yield _blame_filter(

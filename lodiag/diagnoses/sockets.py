@@ -40,7 +40,7 @@ def _adopt(finding: Finding) -> Found:
     pids = [int(item.value) for item in finding.evidence if item.name == "pid" and isinstance(item.value, int)]
     adopted = Diagnosed(
         code=finding.code,
-        severity=finding.severity,
+        severity="info" if finding.code in TOLD_BY_SERVICE else finding.severity,
         subject=finding.subject,
         message=finding.message,
         evidence=finding.evidence,

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 GROUP = "timing"
 DELAY_MS = 5.0
 """The quickest of a train takes some hundredths of a millisecond, on a machine that is busy, too."""
+LEAST_HEAD, REST = 2, 0.25
+"""Of a train whose rate is limited, the head that passes, and the share of the rest that time lets pass as well."""
+REFUSED_IN_PART = {"EPERM", "ENOBUFS"}
+"""What send(2) says where a filter drops what is sent, or a queue is full: of some, it is a loss."""
 LEAST_REORDERED = 3
 """A process that moves from one processor to another may once overtake itself."""
 HOOKS = ("input", "prerouting", "ingress", "output", "postrouting", "egress")
@@ -28,7 +32,7 @@ HOOKS = ("input", "prerouting", "ingress", "output", "postrouting", "egress")
 def look(family: str, survey: Survey) -> Seen:
     """Find what is lost, doubled, out of order, damaged or late in a train of datagrams."""
     met = survey.canary["udp", family]
-    if met.error not in {None, "timeout", "ENOBUFS"}:
+    if met.error not in {None, "timeout", *REFUSED_IN_PART}:
         reason = f"no datagram can be sent to {met.address}: {met.error}"
         raise SkipError(reason)
     train = survey.train(family)
@@ -43,7 +47,10 @@ def look(family: str, survey: Survey) -> Seen:
 def _judge(survey: Survey, train: Train, least_ms: float) -> Iterator[Found]:
     first_seen = list(dict.fromkeys(train.arrived))
     evidence = [told("sent", train.sent, "train"), told("arrived", len(first_seen), "train")]
-    lost = train.sent - len(first_seen) - train.damaged
+    unsent = [error for error in train.refused if error in REFUSED_IN_PART]
+    lost = train.sent - len(first_seen) - train.damaged + len(unsent)
+    if unsent:
+        evidence.append(told("refused", f"{len(unsent)} ({' '.join(dict.fromkeys(unsent))})", "train"))
     checksums = survey.passed(train.family).get("udp checksum errors", 0) if lost else 0
     if train.damaged or (lost and checksums):
         evidence.append(told("damaged", train.damaged, "train"))
@@ -69,9 +76,11 @@ def _judge(survey: Survey, train: Train, least_ms: float) -> Iterator[Found]:
 
 
 def _is_prefix(arrived: Sequence[int], sent: int) -> bool:
-    """Whether what arrived is the head of the train: chance does not lose so."""
-    count = len(arrived)
-    return 0 < count <= sent * 3 // 4 and sorted(arrived) == list(range(count))
+    """Whether what arrived is the head of the train, and little of the rest: chance does not lose so."""
+    seen = set(arrived)
+    head = next(number for number in range(sent + 1) if number not in seen)
+    rest = sent - head
+    return head >= LEAST_HEAD and rest >= sent * REST and len(seen) - head <= rest * REST
 
 
 def _make(  # noqa: PLR0913 - what a finding is made of
@@ -109,7 +118,7 @@ def look_at_connects(family: str, survey: Survey) -> Seen:
         told("connections at once", len(met), "connect(2)"),
         told("connected", sum(good), "connect(2)"),
     )
-    if survey.canary["udp", family].error == "timeout" or len(set(survey.train(family).arrived)) < WAGONS:
+    if survey.canary["udp", family].error is not None or len(set(survey.train(family).arrived)) < WAGONS:
         return Seen(f"{measured}, as datagrams are lost too")
     if good != sorted(good, reverse=True):
         found = _make(survey, family, "loss", "connections to oneself are made now and then", evidence, proto="tcp")

@@ -23,6 +23,9 @@ GRAPHS = ("mermaid", "dot")
 PIECE = 65_536
 """Characters written at once: as many as a pipe holds."""
 
+WHOLE = ("record",)
+"""Columns that stand for all records, where a report is otherwise shown by groups of them."""
+
 COLUMNED = ("table", "markdown")
 """Formats in which the columns of a table of sockets can be chosen; the others have all."""
 

@@ -26,7 +26,7 @@ class Examining:
         return canary.sing(timeout_s)
 
     def send_train(self, family: str) -> Train:
-        """Send some ten datagrams to an own socket; ``OSError`` if there is no way to."""
+        """Send some ten datagrams to an own socket."""
         from lodiag.system import train
 
         return train.send_train(family)

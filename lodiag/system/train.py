@@ -8,7 +8,7 @@ import socket
 from time import perf_counter_ns
 from typing import NamedTuple
 
-from lodiag.system.canary import FAMILIES, Met, TcpAttempt, name_errno, run
+from lodiag.system.canary import FAMILIES, Met, TcpAttempt, bind_anywhere, name_errno, run
 
 WAGONS = 40
 """Of 200 each one is lost by a rule that drops one of a hundred in two runs of three; nobody waits for so many."""
@@ -36,10 +36,17 @@ class Train(NamedTuple):
 
 
 def send_train(family: str) -> Train:
-    """Send the datagrams and wait for them; ``OSError`` if no socket can be had."""
+    """Send the datagrams and wait for them; where there is no way to send any, all is refused."""
+    try:
+        return _make_train(family)
+    except OSError as error:
+        return Train(family, 0, (name_errno(error),), (), 0, ())
+
+
+def _make_train(family: str) -> Train:
     kind, address = FAMILIES[family]
     with socket.socket(kind, socket.SOCK_DGRAM) as receiver, socket.socket(kind, socket.SOCK_DGRAM) as sender:
-        receiver.bind((address, 0))
+        bind_anywhere(receiver, address)
         receiver.settimeout(0)
         sender.settimeout(0)
         sender.connect(receiver.getsockname())
