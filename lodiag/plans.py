@@ -89,8 +89,7 @@ def plan_add(place: Place, address: str, bits: int | None, label: str | None) ->
             message = f"{place.link.ifname} has {write_address(found[0])} already, under the label {found[0].label}"
             raise ConfigError(message, f"To change that: lodiag iface del {write_address(found[0])}, then add it.")
         return Plan(addresses=(address,))
-    if ":" in address:
-        _require_ipv6(place)
+    _require_room(place, address)
     return Plan([place.change("add", address=wanted)], [place.change("del", address=wanted)], addresses=(address,))
 
 
@@ -202,14 +201,18 @@ def _require_label(place: Place, label: str, *, is_six: bool) -> None:
         )
 
 
-def _require_ipv6(place: Place) -> None:
+def _require_room(place: Place, address: str) -> None:
+    """Raise ``ConfigError`` if the interface cannot have addresses of that family."""
     name, mtu = place.link.ifname, place.link.mtu or MOST_MTU
-    if not place.has_ipv6:
+    is_six = ":" in address
+    if is_six and not place.has_ipv6:
         message = f"IPv6 is disabled on {name}"
         raise ConfigError(message, "lodiag iface shows the kernel parameter that disables it.")
-    if mtu < LEAST_IPV6_MTU:
-        message = f"{name} has an mtu of {mtu}, and IPv6 needs {LEAST_IPV6_MTU}"
-        raise ConfigError(message, f"lodiag iface mtu {MOST_MTU} --yes also gives it ::1 again.")
+    least = LEAST_IPV6_MTU if is_six else LEAST_IPV4_MTU
+    if mtu < least:
+        message = f"{name} has an mtu of {mtu}, and IPv{6 if is_six else 4} needs {least}"
+        again = "::1" if is_six else "127.0.0.1/8"
+        raise ConfigError(message, f"lodiag iface mtu {MOST_MTU} --yes also gives it {again} again.")
 
 
 def is_of_prefix(address: LinkAddress, first: LinkAddress) -> bool:

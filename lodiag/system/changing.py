@@ -110,6 +110,7 @@ def _spell_address(address: LinkAddress, change: Change) -> list[str]:
         words += ["label", str(address.label)]
     if address.scope == "host" and not address.local.startswith("127.") and address.family == "inet":
         words += ["scope", "host"]
+    words += ["noprefixroute"] if address.noprefixroute else []
     for name, value in (("valid_lft", address.valid_life_time), ("preferred_lft", address.preferred_life_time)):
         words += [name, str(value)] if value not in {None, FOREVER_S} else []
     return words
