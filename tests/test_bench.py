@@ -181,7 +181,7 @@ def test_a_loopback_that_is_down() -> None:
 
 def test_a_loopback_that_swallows_tcp() -> None:
     setup = rules("output", "meta l4proto tcp drop")
-    report = parse(run_in_world(setup, "bench", *TINY, "--quick", "-4", "--json"))
+    report = parse(run_in_world(setup, "bench", "rr", *TINY, "--quick", "-4", "--json"))
     errors = {(record["proto"], record["error"]) for record in report["records"]}
     assert errors == {("tcp", "timeout"), ("udp", None), ("unix", None)}
     assert find_codes(report) == {"timeout"}
@@ -196,7 +196,7 @@ def test_without_ipv6() -> None:
 
 
 def test_as_nobody() -> None:
-    done = run_as_nobody("bench", *TINY, "--quick", "--json")
+    done = run_as_nobody("bench", "rr", *TINY, "--quick", "--json")
     assert done.returncode == 0, done.stderr
     assert {record["error"] for record in parse(done)["records"] if record["family"] != "ipv6"} == {None}
 

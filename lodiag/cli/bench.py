@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-t",
         "--time",
         type=number(float, " of seconds"),
-        help="seconds to measure each test over each path (default: 0.25 to 0.6)",
+        help="seconds to measure each test over each path (default: 0.2 to 0.5)",
         metavar="SECONDS",
     )
     parser.add_argument("-n", "--bytes", type=size, help="bytes to send in each of the slices, instead of for a time")
