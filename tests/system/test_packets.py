@@ -181,3 +181,4 @@ def test_damage_is_told_from_a_stranger() -> None:
     assert not resembles(bytes(b ^ 0xFF for b in ours), ours)
     assert not resembles(ours[:-1], ours)
     assert resembles(b"", b"")
+    assert not resembles(make_payload(b"another!", 1, len(ours)), ours), "of a run with the same identifier"
