@@ -12,7 +12,7 @@ from lodiag.diagnoses import Seen, SkipError
 from lodiag.diagnoses.catalogue import CODES, DIAGNOSES, GROUPS
 from lodiag.diagnoses.causes import fold, unite
 from lodiag.errors import ConfigError
-from lodiag.model import SEVERITIES
+from lodiag.model import SEVERITIES, Missing
 from lodiag.model.doctor import OUTCOMES, DiagnosisGroup, DiagnosisRecord, DoctorSummary
 from lodiag.report import ReportMaker
 from lodiag.rtt import to_ms
@@ -85,6 +85,11 @@ def diagnose(
         summary=_summarise(records, findings, survey, repairs),
         records=records,
         findings=findings,
+        missing=[
+            Missing(what=f"what {record.group} {record.diagnosis} looks at", count=None, why=record.why or "it failed")
+            for record in records
+            if record.outcome == "error"
+        ],
     )
 
 
@@ -210,6 +215,8 @@ def _tell_verdict(findings: Sequence[Diagnosed], outcomes: dict[str, int], servi
     subject = service or "the loopback"
     blind = f" ({outcomes['skipped']} diagnoses could not look)" if outcomes["skipped"] else ""
     blind += f" ({outcomes['error']} failed themselves)" if outcomes["error"] else ""
+    if not bad and outcomes["error"]:
+        return f"nothing was found to be wrong with {subject}, but not all was looked at{blind}"
     if not bad:
         return f"nothing is wrong with {subject}: {sum(outcomes.values())} diagnoses{blind}"
     more = f", and {len(bad) - 1} more" if len(bad) > 1 else ""
@@ -238,4 +245,4 @@ def _tell(records: Sequence[DiagnosisRecord]) -> str:
     unseen = [f"{record.diagnosis}: {record.why}" for record in records if record.outcome in {"error", "skipped"}]
     chosen = found or measured[:MOST_TOLD] or unseen
     shown = "; ".join(chosen)
-    return shown if len(shown) <= MOST_TOLD_LENGTH else f"{shown[: MOST_TOLD_LENGTH - 1].rstrip()}…"
+    return shown if len(shown) <= MOST_TOLD_LENGTH else f"{shown[: MOST_TOLD_LENGTH - 3].rstrip()}..."

@@ -91,7 +91,20 @@ class Survey:
 
     def train(self, family: str) -> Train:
         """What became of a train of datagrams."""
-        return self.once(("train", family), lambda: self.system.send_train(family))
+        return self._counted(family)[0]
+
+    def passed(self, family: str) -> Mapping[str, int]:
+        """By how much the kernel's counters of packets went up while that train was sent."""
+        return self._counted(family)[1]
+
+    def _counted(self, family: str) -> tuple[Train, Mapping[str, int]]:
+        def measure() -> tuple[Train, Mapping[str, int]]:
+            before = self.system.count_packets(self.lo_name)
+            train = self.system.send_train(family)
+            after = self.system.count_packets(self.lo_name)
+            return train, {kind: count - before.get(kind, 0) for kind, count in after.items()}
+
+        return self.once(("train", family), measure)
 
     def connects(self, family: str) -> tuple[Met, ...]:
         """What connections met that were opened at once."""
@@ -118,18 +131,6 @@ class Survey:
             for met in found
             if met.family == family and met.proto in {"icmp", "icmp-error"}
         )
-
-    def passed(self, family: str) -> Mapping[str, int]:
-        """By how much the kernel's counters of packets went up while a train was sent."""
-
-        def count() -> dict[str, int]:
-            name = self.lo_name
-            before = self.system.count_packets(name)
-            self.train(family)
-            after = self.system.count_packets(name)
-            return {kind: after[kind] - before.get(kind, 0) for kind in after}
-
-        return self.once(("passed", family), count)
 
     # --- the interface, routes and rules ------------------------------------------------------------------------
 

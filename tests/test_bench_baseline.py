@@ -244,4 +244,5 @@ def test_a_process_that_uses_the_processor_is_named() -> None:
 def test_who_ended_meanwhile_is_told_by_its_parent() -> None:
     before = Census({1: Time("init", 0, 5, 0), 8: Time("make", 1, 10, 100), 9: Time("cc", 8, 30, 0)}, 0, 0, 0, 100)
     after = Census({1: Time("init", 0, 5, 0), 8: Time("make", 1, 11, 190), 2: Time("kthreadd", 0, 9, 0)}, 0, 0, 0, 100)
-    assert list_strangers(before, after, frozenset()) == [(8, "make", 1 + 60)]
+    assert list_strangers(before, after, frozenset()) == [(8, "make", 1)]  # no processor had so much time
+    assert list_strangers(before, after._replace(all_ticks=200), frozenset()) == [(8, "make", 1 + 60)]

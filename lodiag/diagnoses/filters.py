@@ -63,20 +63,25 @@ def _judge_silence(survey: Survey, family: str) -> Found:
     where, hooks = _locate(passed, family)
     protos = [proto for proto in ("tcp", "udp") if survey.meets(family, proto) == ("timeout",)]
     what = "what is sent to oneself" if len(protos) > 1 else f"what is sent to oneself by {protos[0].upper()}"
-    counters = tuple(told(kind, count, "kernel counters, over a train") for kind, count in passed.items() if count)
-    return _make(survey, family, "fw-input", f"a packet filter drops {what}{where}", hooks, counters=counters)
+    place = (told("dropped", where, "kernel counters"),) if where else ()
+    counters = place + tuple(
+        told(f"{family} {kind}", passed[f"{family} {kind}"], "kernel counters, over a train")
+        for kind in ("out", "in", "delivered")
+        if f"{family} {kind}" in passed
+    )
+    return _make(survey, family, "fw-input", f"a packet filter drops {what}", hooks, counters=counters)
 
 
 def _locate(passed: Mapping[str, int], family: str) -> tuple[str, tuple[str, ...]]:
     """Tell by the counters how far a train came; those of a busy machine tell nothing."""
-    sent, received = passed.get("sent", 0), passed.get(f"{family} in", 0)
+    sent, received = passed.get(f"{family} out", 0), passed.get(f"{family} in", 0)
     delivered = passed.get(f"{family} delivered", 0)
     if not sent:
         return "", (*INPUT, *OUTPUT)
     if received < sent * HALF:
-        return " before it comes to IP", (*INPUT, *OUTPUT)
+        return "before it comes to IP", (*INPUT, *OUTPUT)
     if delivered < received * HALF:
-        return " on its way in", INPUT
+        return "on its way in", INPUT
     return "", (*INPUT, *OUTPUT)
 
 

@@ -78,7 +78,7 @@ def look_at_range(survey: Survey) -> Seen:
 
 def _judge_overlap(survey: Survey, first: int, last: int, exposed: list[int], reserved: Iterable[int]) -> Found:
     setting = survey.settings["reserved-ports"]
-    shown = ", ".join(map(str, exposed[:MOST_SHOWN])) + (" …" if len(exposed) > MOST_SHOWN else "")
+    shown = ", ".join(map(str, exposed[:MOST_SHOWN])) + (" ..." if len(exposed) > MOST_SHOWN else "")
     ports = ",".join(map(str, sorted({*exposed, *reserved})))
     return find(
         "ports-overlap",

@@ -79,8 +79,10 @@ def list_strangers(before: Census, after: Census, own: frozenset[int]) -> list[t
     """Processes that are neither ``own`` nor the kernel's, with the ticks that each used between the two, most first.
 
     What began in between counts from its beginning. What also ended in between is its parent's, if that has waited for
-    it: so are the tests of a test runner, of which none lives long.
+    it: so are the tests of a test runner, of which none lives long. What is more than all processors had is an older
+    time that a process inherited from one that was not its own child before.
     """
+    most = (after.all_ticks or 0) - (before.all_ticks or 0)
     ended = Counter[int]()
     for pid, then in before.times.items():
         if pid not in after.times:
@@ -88,7 +90,8 @@ def list_strangers(before: Census, after: Census, own: frozenset[int]) -> list[t
     found = []
     for pid, now in after.times.items():
         was = before.times.get(pid) or Time(now.name, now.parent, 0, 0)
-        used = now.ticks - was.ticks + max(now.inherited - was.inherited - ended[pid], 0)
+        inherited = max(now.inherited - was.inherited - ended[pid], 0)
+        used = now.ticks - was.ticks + (inherited if inherited <= most else 0)
         if used > 0 and pid not in own and now.parent not in own and KTHREADD not in {pid, now.parent}:
             found.append((pid, now.name, used))
     return sorted(found, key=lambda item: -item[2])

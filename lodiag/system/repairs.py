@@ -150,7 +150,9 @@ _RECIPES = {
     "nsswitch": _Recipe((f"new=$(sed 's/^hosts:.*/hosts: files dns/' /etc/nsswitch.conf) && {_REWRITE}nsswitch.conf",)),
     "nsswitch-new": _Recipe(("echo 'hosts: files dns' >>/etc/nsswitch.conf",)),
     "resolv": _Recipe(("ln -sf /run/systemd/resolve/resolv.conf /etc/resolv.conf",)),
-    "no-proxy": _Recipe(("export no_proxy={hosts} NO_PROXY={hosts}",), ("unset no_proxy NO_PROXY",), needs_root=False),
+    "no-proxy": _Recipe(
+        ('export no_proxy="${no_proxy:+$no_proxy,}{hosts}"', 'export NO_PROXY="$no_proxy"'), needs_root=False
+    ),
     "continue": _Recipe(("kill -CONT {pid}",), ("kill -STOP {pid}",), needs_root=False),
     "more-files": _Recipe(("prlimit --pid {pid} --nofile={wanted}:",), ("prlimit --pid {pid} --nofile={limit}:",)),
     "alias-narrow": _Recipe(
