@@ -21,7 +21,8 @@ from typing import Any, NamedTuple
 CLONE_NEWNS, CLONE_NEWNET, CLONE_NEWPID = 0x00020000, 0x40000000, 0x20000000
 NOBODY = 65534
 AT_ONCE = 8
-LIMIT_S = 30
+LIMIT_S, PATIENCE_S = 90, 20
+"""Of a world, and of a diagnosis in it: on a machine that is busy, many worlds at once take their time."""
 UP = "ip link set lo up"
 LATE = "ip rule del pref 0\nip rule add pref 100 lookup local"
 ETH = """
@@ -572,7 +573,7 @@ def diagnose_here(world: World) -> dict[str, Any]:
     from lodiag.model import to_plain
     from lodiag.render import render
 
-    report = diagnose(service=world.service)
+    report = diagnose(service=world.service, deadline_s=PATIENCE_S)
     text = render(report, "table", ("diagnosis",))
     plain: dict[str, Any] = to_plain(report)
     plain["text"] = text

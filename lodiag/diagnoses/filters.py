@@ -63,12 +63,13 @@ def _judge_silence(survey: Survey, family: str) -> Found:
     where, hooks = _locate(passed, family)
     protos = [proto for proto in ("tcp", "udp") if survey.meets(family, proto) == ("timeout",)]
     what = "what is sent to oneself" if len(protos) > 1 else f"what is sent to oneself by {protos[0].upper()}"
-    counters = tuple(
+    place = (told("dropped", where, "kernel counters"),) if where else ()
+    counters = place + tuple(
         told(f"{family} {kind}", passed[f"{family} {kind}"], "kernel counters, over a train")
         for kind in ("out", "in", "delivered")
         if f"{family} {kind}" in passed
     )
-    return _make(survey, family, "fw-input", f"a packet filter drops {what}{where}", hooks, counters=counters)
+    return _make(survey, family, "fw-input", f"a packet filter drops {what}", hooks, counters=counters)
 
 
 def _locate(passed: Mapping[str, int], family: str) -> tuple[str, tuple[str, ...]]:
@@ -78,9 +79,9 @@ def _locate(passed: Mapping[str, int], family: str) -> tuple[str, tuple[str, ...
     if not sent:
         return "", (*INPUT, *OUTPUT)
     if received < sent * HALF:
-        return " before it comes to IP", (*INPUT, *OUTPUT)
+        return "before it comes to IP", (*INPUT, *OUTPUT)
     if delivered < received * HALF:
-        return " on its way in", INPUT
+        return "on its way in", INPUT
     return "", (*INPUT, *OUTPUT)
 
 
