@@ -281,9 +281,6 @@ nft 'add rule inet fault o oifname "lo" accept'
     "all ports reserved": World(
         f"{UP}\necho 32768-60999 >/proc/sys/net/ipv4/ip_local_reserved_ports", ("ephemeral-low",)
     ),
-    "few files": World(
-        UP, ("files-exhausted",), sandbox="import resource; resource.setrlimit(7, (9, 9))", is_mended=False
-    ),
     "healthy, small mtu without IPv6": World(f"{V6_OFF}\n{HOSTS4}\nip link set lo mtu 1000"),
     # The packet filter. Who may not read it is told no command.
     "input drop": World(chain("input", 'iif "lo" drop'), ("fw-input",)),

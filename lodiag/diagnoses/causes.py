@@ -59,7 +59,14 @@ EXPLAINED_BY: dict[str, tuple[str, ...]] = {
     "localhost-v6-dead": _ALL,
     "hosts-no-localhost": ("hosts-missing", "hosts-unreadable", "nss-no-files", "hosts-foreign"),
     "hosts-foreign": ("hosts-missing", "hosts-unreadable", "nss-no-files"),
-    "localhost-unresolved": ("hosts-missing", "hosts-unreadable", "nss-no-files", "hosts-no-localhost"),
+    "hosts-unreadable": ("files-exhausted",),
+    "localhost-unresolved": (
+        "files-exhausted",
+        "hosts-missing",
+        "hosts-unreadable",
+        "nss-no-files",
+        "hosts-no-localhost",
+    ),
     "resolv-loopback-dead": _ALL,
     "hostname-unresolved": ("hosts-missing", "hosts-unreadable", "nss-no-files", "hosts-no-localhost"),
     # Sockets.

@@ -144,13 +144,13 @@ def look_at_conntrack(survey: Survey) -> Seen:
 
 def look_at_files(survey: Survey) -> Seen:
     """Find that the whole system runs out of open files."""
+    own = [met for met in survey.canary.values() if met.error == "EMFILE"]
+    if own:
+        return Seen("this process may open no more", (_judge_own_files(own),))
     words = (survey.setting("files") or "").split()
     if len(words) != 3:  # noqa: PLR2004 - used, free, most (proc_sys_fs(5))
         reason = "this system does not tell it"
         raise SkipError(reason)
-    own = [met for met in survey.canary.values() if met.error == "EMFILE"]
-    if own:
-        return Seen("this process may open no more", (_judge_own_files(own),))
     used, most = int(words[0]), int(words[2])
     if used < most * ALMOST:
         return Seen(f"{used} open files")
