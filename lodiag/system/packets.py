@@ -101,7 +101,8 @@ def resembles(payload: bytes, expected: bytes) -> bool:
 
 
 def _agree(some: bytes, others: bytes) -> bool:
-    return 2 * sum(map(eq, some, others)) >= len(others)
+    equal: int = sum(map(eq, some, others))
+    return 2 * equal >= len(others)
 
 
 def strip_ipv4_header(packet: bytes) -> tuple[int | None, bytes]:
