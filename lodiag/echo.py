@@ -57,6 +57,7 @@ class EchoStream:
         self.clock: str | None = None
         self.refused: list[Refusal] = []
         self.error: str | None = None
+        self._send_error: str | None = None
         self._errno: str | None = None
         self.received = 0
         self._options, self._instant = options, instant
@@ -152,6 +153,7 @@ class EchoStream:
         self._attempts += 1
         self._not_sent += 1
         self.error, self._errno = error.code, error.errno_name
+        self._send_error = error.code
         self._fates[seq & 0xFFFF] = _REFUSED
         self._schedule(now_ns)
         self._oddities.note_failure(seq, now_ns)
@@ -309,7 +311,7 @@ class EchoStream:
             lesser_clock=self._clocks.total() - self._clocks[self.clock or "user"],
             **name_times(self._rtts, self._user_rtts),
             jitter_ms=self._jitter.value_ms,
-            error=self.error,
+            error=self._send_error or self.error,
             errno=self._errno,
             **self._oddities.describe(can_locate=self.clock == "kernel"),
             refused=tuple(self.refused),

@@ -39,7 +39,7 @@ class FloodStream(EchoStream):
                     source=self._options.source,
                     size_bytes=self._options.size_bytes,
                 )
-            except MethodRefusedError:
+            except (MethodRefusedError, SendError):  # one by one it may be opened, and tells what each probe meets
                 pass
             else:
                 self.clock = "kernel"

@@ -122,15 +122,20 @@ class Survey:
 
         return self.once(("rejected", family), count)
 
-    def is_icmp_silent(self, family: str) -> bool:
-        """Whether a second try meets silence as well: a reply may be left out when the kernel has sent many."""
+    def is_icmp_silent(self, family: str, proto: str) -> bool:
+        """Whether a second try meets silence as well: an error may be left out when the kernel has sent many."""
         _ = self.conns  # likewise
-        found = self.once("second canary", lambda: self.system.sing(CANARY_S))
-        return all(
-            met.error == "timeout" or met.stage in {"socket", "send"}
-            for met in found
-            if met.family == family and met.proto in {"icmp", "icmp-error"}
-        )
+        kind = f"{family} errors left out"
+
+        def try_again() -> tuple[tuple[Met, ...], Mapping[str, int]]:
+            return self.system.sing(CANARY_S), self.system.count_packets(self.lo_name)
+
+        before = self.once("counters before the second canary", lambda: self.system.count_packets(self.lo_name))
+        found, after = self.once("second canary", try_again)
+        if proto == "icmp-error" and after.get(kind, 0) != before.get(kind, 0):
+            return False
+        again = next(met for met in found if (met.proto, met.family) == (proto, family))
+        return again.error == "timeout" or again.stage == "send"
 
     # --- the interface, routes and rules ------------------------------------------------------------------------
 
@@ -186,10 +191,12 @@ class Survey:
         """What queues packets."""
         return self.once("qdiscs", self.system.list_qdiscs) or ()
 
-    def route(self, address: str, proto: str | None = None, port: int | None = None) -> RouteAnswer | None:
+    def route(
+        self, address: str, proto: str | None = None, port: int | None = None, source: str | None = None
+    ) -> RouteAnswer | None:
         """Find the way that a packet would take."""
-        key = ("route", address, proto, port)
-        return self.once(key, lambda: self.system.look_up_route(address, proto=proto, port=port))
+        key = ("route", address, proto, port, source)
+        return self.once(key, lambda: self.system.look_up_route(address, source, proto=proto, port=port))
 
     # --- settings, the filter, confinement ----------------------------------------------------------------------
 

@@ -127,6 +127,15 @@ def test_a_flood_that_may_not_be_sent_is_told_so() -> None:
     assert (record["sent"], record["not_sent"], record["error"]) == (0, 3, "blocked-by-firewall")
 
 
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_a_flood_that_finds_the_interface_down_says_what_it_did_not_send(address: str) -> None:
+    report = parse(run_in_world(":", *FLOOD, "-c", "3", address))
+
+    (record,) = report["records"]
+    assert (record["sent"], record["not_sent"]) == (0, 3)
+    assert [finding["code"] for finding in report["findings"]] == ["interface-down"]
+
+
 def test_what_comes_out_of_order_is_taken_apart() -> None:
     try:
         probe = System().open_burst_probe("icmp-raw", "ipv4", "127.0.0.1", source=None, size_bytes=56)

@@ -137,6 +137,13 @@ def test_a_long_wait_for_the_processor_is_told(after_s: float, told: bool) -> No
         assert [item.value for item in finding.evidence[1:]] == ["0.003 ms", "4.000 ms"]
 
 
+def test_two_waits_are_no_median() -> None:
+    """One stall delays what is sent to many addresses meanwhile, each once or twice."""
+    _, report = ping_clocked(answer_as(0.000003, 0.004), "kernel", count=2)
+
+    assert codes(report) == {}
+
+
 def test_one_wait_of_a_hundred_is_no_finding() -> None:
     _, report = ping_clocked(
         lambda p, seq: p.answer(seq, after_s=0.1 if seq == 7 else 0.0001, kernel_s=0.000003), "kernel", count=100

@@ -51,6 +51,17 @@ def fail_at(*lost: int, unsent: tuple[int, ...] = ()) -> Callable[[FakeProbe, in
     return behave
 
 
+def test_some_refused_and_some_lost_are_told_each_as_what_they_are() -> None:
+    """And not as silence, whichever comes last: others are answered."""
+    record, report = ping(fail_at(4, 8, unsent=(1, 5)), count=8)
+
+    assert (record.received, record.lost, record.not_sent, record.error) == (4, 2, 2, "blocked-by-firewall")
+    assert codes(report) == {"blocked-by-firewall": "fail", "loss": "warn"}
+    refused, lost = report.findings
+    assert "2 of 8 probes" in refused.message
+    assert "2 of 6 probes" in lost.message
+
+
 def test_losses_in_a_row_are_outages_whatever_they_are_of() -> None:
     record, _ = ping(fail_at(2, 4, 5, 7, unsent=(6, 9, 10)), count=12, interval_s=0.1, timeout_s=0.35)
 

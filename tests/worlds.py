@@ -232,6 +232,15 @@ nft 'add rule inet fault o oifname "lo" accept'
         f"{UP}\nip route del local 127.0.0.0/8 table local\nip route add prohibit 127.0.0.0/8 table local",
         ("route-local",),
     ),
+    "throw instead of local": World(
+        f"{UP}\nip route flush table local\nip route add throw 127.0.0.0/8 table local\n"
+        "ip -6 route replace local ::1 dev lo table local",
+        ("route-local",),
+    ),
+    "rule for a source": World(f"{UP}\nip rule add pref 50 from 127.0.0.0/8 prohibit\n{LATE}", ("rule-order",)),
+    "rule for all but another": World(
+        f"{UP}\nip rule add pref 50 not to 10.0.0.0/8 blackhole\n{LATE}", ("rule-order",)
+    ),
     "local rule behind main": World(
         f"{UP}\n{ETH}\nip route add default via 10.77.0.2 dev eth0\nip rule del pref 0\n"
         "ip rule add pref 40000 lookup local",
@@ -263,6 +272,16 @@ nft 'add rule inet fault o oifname "lo" accept'
         ("leaves-loopback",),
     ),
     "localnet": World(f"{UP}\n{ETH}\necho 1 >/proc/sys/net/ipv4/conf/all/route_localnet", ("route-localnet",)),
+    "localnet of an interface": World(
+        f"{UP}\n{ETH}\necho 1 >/proc/sys/net/ipv4/conf/eth0/route_localnet", ("route-localnet",)
+    ),
+    "two ports for clients": World(
+        f"{UP}\necho 40000 40001 >/proc/sys/net/ipv4/ip_local_port_range", ("ephemeral-low",)
+    ),
+    "all ports reserved": World(
+        f"{UP}\necho 32768-60999 >/proc/sys/net/ipv4/ip_local_reserved_ports", ("ephemeral-low",)
+    ),
+    "healthy, small mtu without IPv6": World(f"{V6_OFF}\n{HOSTS4}\nip link set lo mtu 1000"),
     # The packet filter. Who may not read it is told no command.
     "input drop": World(chain("input", 'iif "lo" drop'), ("fw-input",)),
     "prerouting drop": World(chain("prerouting", 'iif "lo" drop'), ("fw-input",)),
@@ -281,6 +300,14 @@ nft 'add rule inet fault o oifname "lo" accept'
     "output drop of IPv4": World(chain("output", 'oif "lo" drop', family="ip"), ("fw-output",)),
     "tcp reset": World(chain("input", "tcp flags & (syn | ack) == syn reject with tcp reset"), ("fw-reset",)),
     "admin-prohibited": World(chain("input", "meta l4proto tcp reject with icmpx admin-prohibited"), ("fw-reject",)),
+    "drop of echo requests": World(
+        f"{UP}\necho 0 65535 >/proc/sys/net/ipv4/ping_group_range\n"
+        + chain("input", "icmp type echo-request drop", family="ip"),
+        ("fw-icmp",),
+    ),
+    "drop of ICMP errors": World(chain("input", "icmp type destination-unreachable drop", family="ip"), ("fw-icmp",)),
+    "drop by a map": World(chain("input", 'iif vmap { "lo" : drop }'), ("fw-input",)),
+    "drop by a set": World(chain("input", 'iifname { "lo", "eth9" } drop'), ("fw-input",)),
     "icmp drop": World(chain("input", "meta l4proto { icmp, ipv6-icmp } drop"), ("fw-icmp",)),
     "syn limit": World(chain("input", "tcp flags syn limit rate over 2/second drop"), ("fw-limit",)),
     "random loss": World(chain("input", "numgen random mod 100 < 30 drop"), ("loss",)),
@@ -346,9 +373,7 @@ nft 'add rule inet fault o oifname "lo" accept'
         ("hosts-unreadable",),
         users=("nobody",),
     ),
-    "stub is dead": World(
-        f"{UP}\n{file('/etc/resolv.conf', 'nameserver 127.0.0.53')}", ("resolv-loopback-dead",), is_mended=False
-    ),
+    "stub is dead": World(f"{UP}\n{file('/etc/resolv.conf', 'nameserver 127.0.0.53')}", ("resolv-loopback-dead",)),
     # The environment.
     "proxy": World(UP, ("proxy",), environ=(("http_proxy", "http://user:secret@192.0.2.1:3128"),), is_mended=False),
     "no IPv6 sockets": World(UP, ("seccomp",), sandbox=SECCOMP + "refuse(10)", is_mended=False),

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from lodiag.model.conns import ConnRecord
     from lodiag.system import System
+    from lodiag.system.facts import Socket
 
 TARGET = "port"
 KEYS = {
@@ -78,11 +79,19 @@ def _find(settings: Mapping[str, Any], system: System) -> Sequence[ConnRecord]:
     rows = [
         row
         for row in system.list_sockets(None, question).sockets
-        if row.proto == proto and row.local[1] == number and row.state in LISTENING and family in {"any", row.family}
+        if row.proto == proto
+        and row.local[1] == number
+        and row.state in LISTENING
+        and (family in {"any", row.family} or (family == "ipv4" and _takes_ipv4(row)))
     ]
     rows = leave_out_bound_elsewhere(rows, system)
     describer = Describer(system, ConnsOptions())
     return [*ConnTable(rows, describer.find_owners(rows), describer)]
+
+
+def _takes_ipv4(row: Socket) -> bool:
+    """Whether a socket of IPv6 has the port of IPv4, too: it has by default, and so where the source does not tell."""
+    return (row.local[0] == "::" and not row.v6only) or "." in row.local[0]
 
 
 def _judge(found: Sequence[ConnRecord], settings: Mapping[str, Any]) -> Iterator[tuple[str, str, bool]]:

@@ -20,6 +20,7 @@ CODES = {
     "ENETDOWN": "network-unreachable",
     "EHOSTUNREACH": "host-unreachable",
     "EADDRINUSE": "no-free-port",
+    "EAGAIN": "no-free-port",
     "EADDRNOTAVAIL": "address-not-available",
     "EAFNOSUPPORT": "address-family-not-supported",
     "EPERM": "blocked-by-firewall",

@@ -21,7 +21,7 @@ EXPLAINED_BY: dict[str, tuple[str, ...]] = {
     # What the canary met.
     "network-unreachable": _ALL,
     "host-unreachable": _ALL,
-    "address-not-available": _ALL,
+    "address-not-available": (*_ALL, "ephemeral-exhausted", "ephemeral-low"),
     "address-family-not-supported": _ALL,
     "route-blackhole": _ALL,
     "route-prohibited": _ALL,
@@ -34,6 +34,7 @@ EXPLAINED_BY: dict[str, tuple[str, ...]] = {
     "lsm": (*_NO_WAY, *_ROUTES, "fw-reject"),
     "timeout": (*_ALL, "loss", "fw-limit"),
     # Causes that have causes of their own.
+    "ephemeral-low": ("ephemeral-exhausted",),
     "addr4-missing": ("lo-down", "lo-mtu"),
     "addr6-missing": ("lo-down", "lo-mtu", "ipv6-disabled", "ipv6-absent", "seccomp"),
     "addr4-narrow": ("lo-down", "lo-mtu"),
@@ -58,7 +59,14 @@ EXPLAINED_BY: dict[str, tuple[str, ...]] = {
     "localhost-v6-dead": _ALL,
     "hosts-no-localhost": ("hosts-missing", "hosts-unreadable", "nss-no-files", "hosts-foreign"),
     "hosts-foreign": ("hosts-missing", "hosts-unreadable", "nss-no-files"),
-    "localhost-unresolved": ("hosts-missing", "hosts-unreadable", "nss-no-files", "hosts-no-localhost"),
+    "hosts-unreadable": ("files-exhausted",),
+    "localhost-unresolved": (
+        "files-exhausted",
+        "hosts-missing",
+        "hosts-unreadable",
+        "nss-no-files",
+        "hosts-no-localhost",
+    ),
     "resolv-loopback-dead": _ALL,
     "hostname-unresolved": ("hosts-missing", "hosts-unreadable", "nss-no-files", "hosts-no-localhost"),
     # Sockets.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 TABLE_FAMILIES = {"ip": {"ipv4"}, "ip6": {"ipv6"}, "inet": {"ipv4", "ipv6"}, "netdev": {"ipv4", "ipv6"}}
 HARM = re.compile(r"\b(drop|reject|dup to|queue|redirect|dnat)\b")
-_INTERFACE = re.compile(r"\b(iif|iifname|oif|oifname) (!= )?\"?([^\" ]+)\"?")
+_INTERFACE = re.compile(r"\b(iif|iifname|oif|oifname) (!= )?(?!vmap\b|[{@.])\"?([^\" ]+)\"?")
 _PROTO = re.compile(r"\b(tcp|udp|icmp|icmpv6)\b")
 _PORT = re.compile(r"\bdport (?:!= )?(\{[^}]*\}|\S+)")
 ANY_PORT = -1

@@ -15,6 +15,15 @@ if TYPE_CHECKING:
 
 GROUP = "icmp"
 DENIED = {"EACCES", "EPERM"}
+_STOPPED = {
+    ("icmp", "icmp-error"): "echo requests and errors of ICMP do",
+    ("icmp",): "echo requests of ICMP, or their replies, do",
+    ("icmp-error",): "errors of ICMP do",
+}
+_IMPACTS = {
+    "icmp": "ping fails.",
+    "icmp-error": "What is sent to a closed UDP port is met by silence instead of a refusal.",
+}
 
 
 def look_at_echo(survey: Survey) -> Seen:
@@ -45,15 +54,21 @@ def _judge(survey: Survey, family: str) -> Iterator[Found]:
             see=("icmp(7)",),
         )
     is_silent = (met.error == "timeout" and not is_ignored) or (met.error == "EPERM" and met.stage == "send")
-    if survey.answers(family) and (is_silent or error.error == "timeout") and survey.is_icmp_silent(family):
+    suspected = {"icmp": is_silent, "icmp-error": error.error == "timeout"}
+    silent = [
+        proto
+        for proto, is_so in suspected.items()
+        if is_so and survey.answers(family) and survey.is_icmp_silent(family, proto)
+    ]
+    if silent:
         blamed = blame(survey, ("input", "prerouting", "output", "postrouting", "ingress"), family, "icmp")
         yield find(
             "fw-icmp",
             "warn",
             ADDRESSES[family],
-            f"ICMP does not pass at {ADDRESSES[family]}, though TCP and UDP do: a packet filter stops it",
+            f"{_STOPPED[tuple(silent)]} not pass at {ADDRESSES[family]}, though TCP and UDP do: a filter stops them",
             (tell_met(met), tell_met(error), *blamed.evidence),
-            impact="ping fails, and what is sent to a closed UDP port is met by silence instead of a refusal.",
+            impact=" ".join(_IMPACTS[proto] for proto in silent),
             hint=blamed.hint,
             confidence=blamed.confidence,
             families={family},

@@ -95,7 +95,7 @@ def look_at_mtu(survey: Survey) -> Seen:
     cause = "mtu-both" if lost_four else "mtu-without-ipv6" if off else "mtu"
     found = find(
         "lo-mtu",
-        "fail",
+        "info" if off and not lost_four else "fail",
         lo.ifname,
         f"the mtu of {lo.ifname} is {lo.mtu}: below {LEAST_IPV6_MTU} the kernel takes IPv6 off an interface",
         (told("mtu", lo.mtu, f"rtnetlink, {lo.ifname}"), *_tell_addresses(survey)),

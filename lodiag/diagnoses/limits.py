@@ -7,15 +7,20 @@ from typing import TYPE_CHECKING
 from lodiag.diagnoses import Diagnosis, Found, Seen, SkipError, find, tell, told
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from lodiag.survey import Survey
+    from lodiag.system.canary import Met
 
 PORTS, LIMITS = "ports", "limits"
 USUAL_FIRST_FREE = 1024
 """First port that needs no privilege (Documentation/networking/ip-sysctl.rst)."""
 USUAL_FIRST_CLIENT = 32768
 """First port that Linux gives to clients, likewise."""
+FEW_PORTS = 64
+"""Fewer than a client with a few connections to one service needs; Linux gives 28232 if it is not told otherwise."""
+LACKS = {"EADDRNOTAVAIL", "EADDRINUSE", "EAGAIN"}
+"""What bind(2) and connect(2) say where no port is left; UDP's connect says EAGAIN."""
 ALMOST = 0.95
 MOST_SHOWN = 5
 
@@ -63,9 +68,12 @@ def look_at_range(survey: Survey) -> Seen:
         raise SkipError(reason)
     first, last = map(int, words)
     measured = f"clients get ports {first} to {last}"
+    reserved = read_ports(survey.setting("reserved-ports"))
+    count = len(set(range(first, last + 1)) - reserved)
+    if count < FEW_PORTS:
+        return Seen(measured, (_judge_few(survey, count, last + 1 - first),))
     if first >= USUAL_FIRST_CLIENT:
         return Seen(measured)
-    reserved = read_ports(survey.setting("reserved-ports"))
     exposed = sorted(
         port
         for port in survey.listening_ports()
@@ -74,6 +82,24 @@ def look_at_range(survey: Survey) -> Seen:
     if not exposed:
         return Seen(measured)
     return Seen(measured, (_judge_overlap(survey, first, last, exposed, reserved),))
+
+
+def _judge_few(survey: Survey, count: int, span: int) -> Found:
+    """Judge that clients have almost no ports; a lack of them is met as an error of bind or connect."""
+    setting, reserved = survey.settings["port-range"], survey.settings["reserved-ports"]
+    is_met = any(met.error in LACKS and met.stage in {"bind", "connect"} for met in survey.canary.values())
+    of_role = "port-range" if span < FEW_PORTS else "no-reserved-ports"
+    blamed = setting if span < FEW_PORTS else reserved
+    return find(
+        "ephemeral-low",
+        "fail" if is_met else "warn",
+        setting.name,
+        f"clients have {count} ports only, from which they connect to each service",
+        (tell(setting), tell(reserved), told("ports for clients", count, "kernel parameters")),
+        impact="Who connects, or asks for any free port, fails with EADDRNOTAVAIL, EADDRINUSE or EAGAIN.",
+        fix=survey.system.prescribe(of_role, parameter=blamed.name, value=blamed.value),
+        see=("ip(7)", "RFC 6056 2.2"),
+    )
 
 
 def _judge_overlap(survey: Survey, first: int, last: int, exposed: list[int], reserved: Iterable[int]) -> Found:
@@ -118,6 +144,9 @@ def look_at_conntrack(survey: Survey) -> Seen:
 
 def look_at_files(survey: Survey) -> Seen:
     """Find that the whole system runs out of open files."""
+    own = [met for met in survey.canary.values() if met.error == "EMFILE"]
+    if own:
+        return Seen("this process may open no more", (_judge_own_files(own),))
     words = (survey.setting("files") or "").split()
     if len(words) != 3:  # noqa: PLR2004 - used, free, most (proc_sys_fs(5))
         reason = "this system does not tell it"
@@ -137,9 +166,24 @@ def look_at_files(survey: Survey) -> Seen:
     return Seen(f"{used} of {most} open files", (found,))
 
 
+def _judge_own_files(met: Sequence[Met]) -> Found:
+    return find(
+        "files-exhausted",
+        "fail",
+        "this process",
+        "this process may not open as many files as a diagnosis needs: others that were started like it may neither",
+        tuple(told(f"{item.proto} {item.address}", item.error, f"{item.stage}(2)") for item in met[:3]),
+        impact="Programs that are started here fail with EMFILE when they open sockets.",
+        hint="The limit is that of the shell or unit that started it: ulimit -n 1024, LimitNOFILE=.",
+        see=("getrlimit(2)",),
+    )
+
+
 DIAGNOSES = (
     Diagnosis(PORTS, "privilege", "which ports may be bound by anybody", ("privileged",), look_at_privilege),
-    Diagnosis(PORTS, "range", "are ports of services given to clients", ("ports-overlap",), look_at_range),
+    Diagnosis(
+        PORTS, "range", "are ports of services given to clients", ("ports-overlap", "ephemeral-low"), look_at_range
+    ),
     Diagnosis(LIMITS, "conntrack", "is there room for tracked connections", ("conntrack-full",), look_at_conntrack),
-    Diagnosis(LIMITS, "files", "may files be opened", ("system-files-exhausted",), look_at_files),
+    Diagnosis(LIMITS, "files", "may files be opened", ("system-files-exhausted", "files-exhausted"), look_at_files),
 )

@@ -9,7 +9,7 @@ from lodiag.diagnoses import Diagnosis, Found, Seen, SkipError, find, told
 from lodiag.targets import is_loopback
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from lodiag.model import Evidence
     from lodiag.model.doctor import Repair
@@ -261,12 +261,21 @@ def look_at_servers(survey: Survey) -> Seen:
         f"the name server {' and '.join(dead)} of {RESOLV} does not answer",
         tuple(told(f"{address}:53", error, "a question for localhost by UDP") for address, error in dead.items()),
         impact="Names that are not in the hosts file cannot be resolved." if is_last else None,
-        hint="A stub such as systemd-resolved is not running, or runs in another network namespace.",
+        hint="A stub such as systemd-resolved is not running, or runs in another network namespace. Start it, or "
+        f"name a server that answers in {RESOLV}.",
         families={"ipv6" if ":" in address else "ipv4" for address in dead},
-        fix=survey.system.prescribe("resolv"),
+        fix=_replace_servers(survey, dead),
         see=("resolv.conf(5)", "systemd-resolved(8)"),
     )
     return Seen(f"{' '.join(dead)} is dead", (found,))
+
+
+def _replace_servers(survey: Survey, dead: Iterable[str]) -> Repair | None:
+    """Have the name servers that the stub would ask be asked, where they are known; else have dead ones left out."""
+    if survey.system.has_stub_servers():
+        return survey.system.prescribe("resolv")
+    lines = "; ".join(rf"s/^nameserver[[:space:]]*{address.replace('.', '[.]')}[[:space:]]*$/# &/" for address in dead)
+    return survey.system.prescribe("resolv-out", numbers=lines)
 
 
 def look_at_addrconfig(survey: Survey) -> Seen:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from lodiag.model.doctor import Repair
     from lodiag.model.net import Route, RouteAnswer, Rule
     from lodiag.survey import Survey
+    from lodiag.system.facts import Setting
 
 GROUP = "routes"
 PREFIX = "127.0.0.0/8"
@@ -80,10 +81,12 @@ def _find_lost_ways(survey: Survey, family: str, rules: Sequence[Rule]) -> Itera
     address = ADDRESSES[family]
     asked: list[tuple[str | None, int | None]] = [(None, None), *((proto, None) for proto in PROTOS[family])]
     asked += [("tcp", port) for port in _choose_ports(survey, rules)]
+    sources = [None, address] if any(rule.src != "all" for rule in rules) else [None]
     for proto, port in asked:
-        answer = survey.route(address, proto, port)
-        if answer is not None and answer.type != "local":
-            yield _Way(address, proto, port, answer)
+        for source in sources:
+            answer = survey.route(address, proto, port, source)
+            if answer is not None and answer.type != "local":
+                yield _Way(address, proto, port, answer)
 
 
 def _choose_ports(survey: Survey, rules: Sequence[Rule]) -> list[int]:
@@ -111,14 +114,16 @@ def _find_culprit(way: _Way, rules: Sequence[Rule]) -> Rule | None:
 
 def _takes(rule: Rule, way: _Way) -> bool:
     """Whether a rule takes a packet of this machine to itself, as far as can be known."""
-    if rule.fwmark or rule.oif or rule.l3mdev or rule.iif not in {None, "lo"}:
+    if rule.oif or rule.l3mdev or rule.iif not in {None, "lo"}:
         return False
-    has_dst = rule.dst is None or _is_within(way.address, rule.dst, rule.dstlen)
-    if has_dst == rule.inverted:
-        return False
-    if rule.ipproto is not None and rule.ipproto != way.proto:
-        return False
-    return rule.dport is None or (way.port is not None and rule.dport[0] <= way.port <= rule.dport[1])
+    has_all = (
+        not rule.fwmark
+        and (rule.src == "all" or _is_within(way.address, rule.src, rule.srclen))
+        and (rule.dst is None or _is_within(way.address, rule.dst, rule.dstlen))
+        and (rule.ipproto is None or rule.ipproto == way.proto)
+        and (rule.dport is None or (way.port is not None and rule.dport[0] <= way.port <= rule.dport[1]))
+    )
+    return has_all != rule.inverted
 
 
 def _is_within(address: str, base: str, length: int | None) -> bool:
@@ -240,7 +245,7 @@ def _judge_local4(survey: Survey, dev: str, known: set[str]) -> Iterator[Found]:
 def _clear(survey: Survey, missing: Sequence[str]) -> Iterator[Repair | None]:
     """Take away routes of other types that stand where local ones are missing."""
     for route in survey.routes or ():
-        if route.table == "local" and route.type in ENDINGS and route.dst in missing:
+        if route.table == "local" and route.type in {*ENDINGS, "throw"} and route.dst in missing:
             yield survey.system.prescribe("route-leak", route=write_route(route))
 
 
@@ -341,13 +346,21 @@ def look_at_localnet(survey: Survey) -> Seen:
         reason = "this system does not tell it"
         raise SkipError(reason)
     others = [link.ifname for link in survey.links or () if link.is_up and not link.is_loopback]
-    if setting.value != "1" or not others:
+    by_setting: dict[Setting, list[str]] = {}
+    for opening in (survey.system.find_openings() or ()) if others else ():
+        by_setting.setdefault(opening.setting, []).append(opening.interface)
+    if not by_setting:
         return Seen(f"{setting.name} {setting.value}")
-    found = find(
+    found = (_judge_opening(survey, opened, names, others) for opened, names in by_setting.items())
+    return Seen(f"let in by {' '.join(name for names in by_setting.values() for name in names)}", tuple(found))
+
+
+def _judge_opening(survey: Survey, setting: Setting, names: Sequence[str], others: Sequence[str]) -> Found:
+    return find(
         "route-localnet",
         "warn",
         setting.name,
-        f"{setting.name} is 1: packets for 127.0.0.0/8 from other machines are let in by {', '.join(others[:3])}",
+        f"{setting.name} is 1: packets for 127.0.0.0/8 from other machines are let in by {', '.join(names[:3])}",
         (tell(setting), told("interfaces that are up", " ".join(others), "rtnetlink")),
         impact="Services that are bound to 127.0.0.1 alone may be reached from the neighbourhood.",
         hint="Kubernetes' kube-proxy sets it, and filters such packets; without such a filter it is a hole.",
@@ -355,7 +368,6 @@ def look_at_localnet(survey: Survey) -> Seen:
         fix=survey.system.prescribe("localnet", parameter=setting.name, value=setting.value),
         see=("CVE-2020-8558",),
     )
-    return Seen(f"{setting.name} 1", (found,))
 
 
 DIAGNOSES = (

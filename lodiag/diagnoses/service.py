@@ -111,12 +111,29 @@ def _judge_error(seen: _View, knock: Knock) -> Iterator[Found]:
             yield _judge_full(seen, knock, listener)
         else:
             yield _blame_filter(seen, knock, "fw-input", f"a packet filter drops what is sent to {seen.service.name}")
+    elif knock.error in {"EADDRNOTAVAIL", "EADDRINUSE"}:
+        yield _judge_lack(seen, knock)
     else:
         route = seen.survey.route(knock.address, "tcp", knock.port)
         if route is None or route.type == "local":
             yield _blame_filter(
                 seen, knock, "fw-reject", f"a packet filter rejects what is sent to {seen.service.name}"
             )
+
+
+def _judge_lack(seen: _View, knock: Knock) -> Found:
+    """Judge that no port is left to connect from; the socket table tells who has them."""
+    return find(
+        "no-free-port",
+        "fail",
+        f"{knock.address} port {knock.port}",
+        f"no port is free from which {knock.address} port {knock.port} could be connected to",
+        (_tell_knock(knock), tell(seen.survey.settings["port-range"])),
+        impact=f"{seen.service.name} cannot be asked.",
+        hint="See who has the ports: lodiag conns --stats",
+        families={family_of(knock.address)},
+        see=("ip(7)",),
+    )
 
 
 def _blame_filter(seen: _View, knock: Knock, code: str, what: str) -> Found:
@@ -404,7 +421,7 @@ DIAGNOSES = (
         (
             *("nobody-answers", "wrong-family", "order-v6-first", "bound-elsewhere", "bound-to-device"),
             *("bound-nonlocal", "other-namespace", "port-held", "self-connection", "time-wait-blocks-bind"),
-            *("accept-queue-full", "fw-reset", "fw-input", "fw-reject"),
+            *("accept-queue-full", "fw-reset", "fw-input", "fw-reject", "no-free-port"),
         ),
         look_at_answer,
     ),

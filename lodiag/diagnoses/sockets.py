@@ -51,7 +51,8 @@ def _adopt(finding: Finding) -> Found:
         explains=(),
         impact=None,
     )
-    families = BOTH if finding.subject.startswith(("localhost", "tcp", "udp")) else FAMILIES[_family_of(finding)]
+    is_wide = finding.subject.startswith(("localhost", "tcp", "udp")) or finding.code.startswith("ephemeral-")
+    families = BOTH if is_wide else FAMILIES[_family_of(finding)]
     return Found(adopted, families, frozenset(pids))
 
 

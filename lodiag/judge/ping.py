@@ -25,6 +25,9 @@ LEAST_LOSS_STEP = 1e-9
 MOST_OUTAGES_SHOWN = 3
 """Of which a finding gives the times; the record has more."""
 
+LEAST_DELAYED = 3
+"""Replies of which the median is no single wait: what is sent to many addresses at once waits at once."""
+
 LONG_DELAY_MS = 1.0
 """Ten times what this process takes for a probe after a pause, with cold caches: 0.1 ms on a slow virtual machine."""
 
@@ -48,12 +51,8 @@ def judge_ping(
         finding = judge_silence(silence, surroundings, "warn" if others_answered else "fail")
         place = hint_at(record) if finding.code == "timeout" else None
         yield finding if place is None else replace(finding, hint=f"{place} {finding.hint}")
-    elif record.not_sent:
-        yield make_finding(record.error or "send-failed", "fail", record.address, _met(record))
-    elif record.lost:
-        message = f"{record.lost} of {record.sent} probes to {record.address} were lost"
-        finding = _plain("loss", "warn", record, message, f"On a loopback none should be. {_where(record)}")
-        yield replace(finding, evidence=_met(record))
+    else:
+        yield from _judge_losses(record)
     yield from _judge_oddities(record)
     yield from judge_replies(record, surroundings.settings)
     yield from judge_delays(record)
@@ -61,6 +60,18 @@ def judge_ping(
     yield from _judge_clock(record)
     if record.method == "udp" and record.refused:
         yield _judge_refusal(record, surroundings)
+
+
+def _judge_losses(record: PingRecord) -> Iterator[Finding]:
+    """Judge what was refused, and what was lost, of an address that answers other probes."""
+    if record.not_sent:
+        finding = make_finding(record.error or "send-failed", "fail", record.address, _met(record))
+        part = f"this met {record.not_sent} of {record.sent + record.not_sent} probes"
+        yield replace(finding, message=f"{finding.message}; {part}")
+    if record.lost:
+        message = f"{record.lost} of {record.sent} probes to {record.address} were lost"
+        finding = _plain("loss", "warn", record, message, f"On a loopback none should be. {_where(record)}")
+        yield replace(finding, evidence=_met(record))
 
 
 def name_silence(record: PingRecord, around: Surroundings) -> PingRecord:
@@ -113,7 +124,9 @@ def _judge_clock(record: PingRecord) -> Iterator[Finding]:
         hint = "Their stamps were missing, or the wall clock was set: their times include what this process took."
         yield _plain("lesser-clock", "info", record, message, hint)
     kernel_ms, user_ms = record.rtt_p50_ms, record.rtt_user_p50_ms
-    if kernel_ms is not None and user_ms is not None and user_ms - kernel_ms > LONG_DELAY_MS:
+    if record.timed < LEAST_DELAYED or kernel_ms is None or user_ms is None:
+        return
+    if user_ms - kernel_ms > LONG_DELAY_MS:
         delay_ms = user_ms - kernel_ms
         message = f"{record.address} answers in {kernel_ms:.3f} ms, which this process learns {delay_ms:.3f} ms later"
         hint = "The machine is busy, or this process may use little of it: what waits for the loopback waits as long."

@@ -99,7 +99,10 @@ class PingRecord:
     rtt_user_p50_ms: float | None = metric("Median round trip by the clock of this process.")
     rtt_user_p99_ms: float | None = metric("99th percentile round trip by the clock of this process.")
     jitter_ms: float | None = metric("Mean absolute difference of the round trips of consecutive probes.")
-    error: str | None = fact("Code of the last thing that kept a probe from being sent or answered; null if none.")
+    error: str | None = fact(
+        "Code of the last refusal to send a probe; if all were sent, of the last thing that kept one from being "
+        "answered; null if none."
+    )
     errno: str | None = fact("The system's own word for why a probe could not be sent; null if all could.")
     icmp_type: int | None = fact("Type of the last ICMP error; null if none came.")
     icmp_code: int | None = fact("Code of the last ICMP error.")

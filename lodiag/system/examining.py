@@ -93,6 +93,12 @@ class Examining:
 
         return resolving.read_name_servers()
 
+    def has_stub_servers(self) -> bool:
+        """Whether the name servers are known that a stub on the loopback asks."""
+        from lodiag.system import resolving
+
+        return resolving.has_stub_servers()
+
     def ask_name_server(self, address: str) -> str | None:
         """Ask a name server for localhost; ``None`` if it answers, or what it met instead."""
         from lodiag.system import resolving

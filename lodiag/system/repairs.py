@@ -18,6 +18,7 @@ _DROP_IN = "/etc/sysctl.d/90-loopback.conf"
 _REWRITE = "printf '%s\\n' \"$new\" >/etc/"
 """In a container such files are mounted: they can be written, but not replaced as sed -i does."""
 _HANDLE = "nft -a list chain {family} {table} {chain} | sed -n 's/.*\"lodiag\".*handle //p'"
+_STUB = "/run/systemd/resolve/resolv.conf"
 _LOCAL4 = "proto kernel scope host src 127.0.0.1"
 
 
@@ -123,6 +124,7 @@ _RECIPES = {
     "first-free-port": _sysctl("1024", automatic=False),
     "first-free-port-lower": _sysctl("{port}", automatic=False),
     "port-range": _sysctl("'32768 60999'", automatic=False),
+    "no-reserved-ports": _sysctl("''", automatic=False),
     "reserve-ports": _sysctl("{ports}", automatic=False),
     "localnet": _sysctl("0", automatic=False),
     "conntrack": _Recipe(
@@ -149,7 +151,8 @@ _RECIPES = {
     "hosts-new": _Recipe(("rm -f /etc/hosts", "printf '127.0.0.1\\tlocalhost\\n::1\\tlocalhost\\n' >/etc/hosts")),
     "nsswitch": _Recipe((f"new=$(sed 's/^hosts:.*/hosts: files dns/' /etc/nsswitch.conf) && {_REWRITE}nsswitch.conf",)),
     "nsswitch-new": _Recipe(("echo 'hosts: files dns' >>/etc/nsswitch.conf",)),
-    "resolv": _Recipe(("ln -sf /run/systemd/resolve/resolv.conf /etc/resolv.conf",)),
+    "resolv": _Recipe((f"ln -sf {_STUB} /etc/resolv.conf || cat {_STUB} >/etc/resolv.conf",)),
+    "resolv-out": _Recipe((f"new=$(sed '{{numbers}}' /etc/resolv.conf) && {_REWRITE}resolv.conf",)),
     "no-proxy": _Recipe(
         ('export no_proxy="${no_proxy:+$no_proxy,}{hosts}"', 'export NO_PROXY="$no_proxy"'), needs_root=False
     ),

@@ -19,6 +19,7 @@ HOSTS, NSSWITCH, RESOLV = "/etc/hosts", "/etc/nsswitch.conf", "/etc/resolv.conf"
 LOOKUP_S = 1.5
 """A resolver that has not answered by then is waiting for a name server: for files it takes less than 1 ms."""
 
+STUB_SERVERS = "/run/systemd/resolve/resolv.conf"
 DNS_PORT = 53
 _QUERY = b"\x6c\x6f\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x09localhost\x00\x00\x01\x00\x01"
 """A question for the address of localhost (RFC 1035 4.1), which a name server answers itself (RFC 6761 6.3)."""
@@ -91,6 +92,11 @@ def read_name_servers() -> tuple[str, ...]:
         return ()
     found = [line.split()[1:2] for line in text.splitlines() if line.split()[:1] == ["nameserver"]]
     return tuple(address for words in found for address in words)[:3]
+
+
+def has_stub_servers() -> bool:
+    """Whether systemd-resolved has written down the name servers that its stub asks (systemd-resolved.service(8))."""
+    return os.path.exists(STUB_SERVERS)  # noqa: PTH110 - a Path costs a millisecond
 
 
 def ask_name_server(address: str) -> str | None:

@@ -103,7 +103,8 @@ def find_refused_families() -> dict[str, str]:
         try:
             socket.socket(family, kind).close()
         except OSError as error:
-            refused[name] = errno.errorcode.get(error.errno or 0, str(error))
+            if error.errno not in {errno.EMFILE, errno.ENFILE}:  # a lack is no refusal
+                refused[name] = errno.errorcode.get(error.errno or 0, str(error))
     return refused
 
 
