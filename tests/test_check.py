@@ -487,6 +487,7 @@ def test_what_needs_a_failed_check_is_skipped(tmp_path: Path, port: int, closed:
     report = run_checks(file=str(file))
     last, middle, first = report.records
     assert (last.status, middle.status) == ("skipped", "skipped")
+    assert (last.attempts, last.elapsed_ms) == (0, None)
     assert (last.success, last.attempts) == (None, 0)
     assert first.status == ("fail" if severity == "error" else "warn")
     assert report.exit_status == (severity == "error")
