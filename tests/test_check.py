@@ -259,6 +259,7 @@ def test_an_attempt_that_hangs_is_given_up() -> None:
     with mute() as port:
         record = check(f"http://127.0.0.1:{port}/", "timeout=100ms")
     assert (record.status, record.attempts) == ("fail", 1)
+    assert record.elapsed_ms is not None
     assert record.elapsed_ms < 5000
 
 
@@ -287,6 +288,14 @@ def test_listen_tells_who_holds_it(port: int) -> None:
     assert f"[{os.getpid()}]" in wrong.message
     assert check(f"listen:{port}", f"user={System().name_user(os.geteuid())}").status == "ok"
     assert check(f"listen:{port}", "unit=no-such.service").status == "fail"
+
+
+def test_listen_of_a_socket_of_ipv6_that_is_bound_to_ipv4() -> None:
+    with socket.socket(socket.AF_INET6) as server:
+        server.bind(("::ffff:127.0.0.1", 0))
+        server.listen()
+        assert check(f"listen:{port_of(server)}", "family=ipv4", "exposed=false").status == "ok"
+        assert check(f"listen:{port_of(server)}", "family=ipv6").status == "fail"
 
 
 @pytest.mark.parametrize(("v6only", "status"), [(0, "ok"), (1, "fail")])
@@ -433,6 +442,7 @@ def test_a_wait_that_is_over_tells_what_was(closed: int) -> None:
     record = check(f"tcp:127.0.0.1:{closed}", wait_s=0.3, interval_s=0.1)
     assert (record.status, record.success) == ("timeout", False)
     assert record.attempts >= 2
+    assert record.elapsed_ms is not None
     assert record.elapsed_ms >= 250
     for words in (f"{record.attempts} attempts", f"ECONNREFUSED x{record.attempts}", "last: ", f"127.0.0.1:{closed}"):
         assert words in record.message

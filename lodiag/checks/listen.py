@@ -44,7 +44,7 @@ def attempt(settings: Mapping[str, Any], left_s: float, system: System) -> Outco
     where = ", ".join(dict.fromkeys(join(record.local.address, number) for record in found))
     if settings.get("state") == "free":
         if not found:
-            return Outcome("ok", f"nothing has {proto} port {number}", observed="free", expected="free")
+            return Outcome("ok", f"nothing listens on {proto} port {number}", observed="free", expected="free")
         message = f"{where} is taken by {_name_owners(found)}"
         return Outcome("fail", message, error="taken", observed=where, expected="free")
     if not found:
@@ -82,16 +82,19 @@ def _find(settings: Mapping[str, Any], system: System) -> Sequence[ConnRecord]:
         if row.proto == proto
         and row.local[1] == number
         and row.state in LISTENING
-        and (family in {"any", row.family} or (family == "ipv4" and _takes_ipv4(row)))
+        and (family == "any" or _takes(row, family))
     ]
     rows = leave_out_bound_elsewhere(rows, system)
     describer = Describer(system, ConnsOptions())
     return [*ConnTable(rows, describer.find_owners(rows), describer)]
 
 
-def _takes_ipv4(row: Socket) -> bool:
-    """Whether a socket of IPv6 has the port of IPv4, too: it has by default, and so where the source does not tell."""
-    return (row.local[0] == "::" and not row.v6only) or "." in row.local[0]
+def _takes(row: Socket, family: str) -> bool:
+    """Whether a socket has the port of a family; one of IPv6 has that of IPv4, too, unless the source denies it."""
+    is_ipv4 = "." in row.local[0]  # also of a socket of IPv6 that is bound to ::ffff:127.0.0.1
+    if family == "ipv6":
+        return row.family == "ipv6" and not is_ipv4
+    return is_ipv4 or (row.local[0] == "::" and not row.v6only)
 
 
 def _judge(found: Sequence[ConnRecord], settings: Mapping[str, Any]) -> Iterator[tuple[str, str, bool]]:
