@@ -12,6 +12,7 @@ from lodiag.targets import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from ipaddress import IPv4Network, IPv6Network
 
     from lodiag.model.net import Link, Route
 
@@ -217,15 +218,18 @@ def _require_room(place: Place, address: str) -> None:
 
 def is_of_prefix(address: LinkAddress, first: LinkAddress) -> bool:
     """Whether an address is of the same prefix as another, of the same length."""
-    networks = [ip_interface(f"{a.local}/{a.prefixlen}").network for a in (address, first)]
-    return networks[0] == networks[1]
+    return _network_of(address) == _network_of(first)
+
+
+def _network_of(address: LinkAddress) -> IPv4Network | IPv6Network:
+    return ip_interface(f"{address.address or address.local}/{address.prefixlen}").network
 
 
 def covers(address: LinkAddress, wanted: str) -> bool:
     """Whether an address on a loopback of Linux makes another local, by its prefix."""
     if (":" in wanted) != (":" in address.local) or address.prefixlen is None:
         return False
-    return ip_interface(wanted).ip in ip_interface(f"{address.local}/{address.prefixlen}").network
+    return ip_interface(wanted).ip in _network_of(address)
 
 
 def _remaining(place: Place, victim: LinkAddress) -> tuple[str, ...]:
@@ -241,7 +245,8 @@ def standard_of(addresses: Iterable[LinkAddress]) -> tuple[str, ...]:
 def write_address(address: LinkAddress) -> str:
     """Write an address with its prefix, and a lifetime that ends."""
     ends = "" if address.valid_life_time in {None, FOREVER_S} else f" for {address.valid_life_time} s"
-    return f"{address.local}/{address.prefixlen}{ends}"
+    peer = f"{address.local} peer " if address.address else ""
+    return f"{peer}{address.address or address.local}/{address.prefixlen}{ends}"
 
 
 def write_route(route: Route) -> str:

@@ -122,7 +122,11 @@ CHANGES = {
     "del ::1 --yes": FURNISHED,
     "add 127.0.0.7": FURNISHED,
     "add 127.0.0.7/8 --label lo:x": FURNISHED,
-    "down --force": f"{FURNISHED}\nip -6 address add fd02::1/64 dev lo noprefixroute",
+    "del 127.0.0.9": f"{LO_UP}\nip address add 127.0.0.9 peer 127.8.0.1/24 broadcast 127.8.0.255 dev lo",
+    "down --force": f"""{FURNISHED}
+ip -6 address add fd02::1/64 dev lo noprefixroute
+ip -6 address add fd03::1 peer fd03::2/128 dev lo
+ip -6 address add fd04::1/64 dev lo metric 7""",
     "mtu 1500": FURNISHED,
     "mtu 1000 --yes": FURNISHED,
     "mtu 65536 --yes": f"{LO_UP}\nip link set lo mtu 1000",
