@@ -54,7 +54,7 @@ def test_a_service_that_ends_meanwhile_is_reported() -> None:
     """It passes for a while, and then no more: the history tells both, and in which order."""
     with serve("redis", "127.0.0.1") as (port, pid):
         word = f"tcp:127.0.0.1:{port}"
-        run_ = CheckRun(word, changes=[f"{word}.stable=1000"], wait_s=1.5, interval_s=0.005)
+        run_ = CheckRun(word, changes=[f"{word}.stable=1000"], wait_s=3.0, interval_s=0.005)
         thread = threading.Thread(target=run_.run)
         thread.start()
         wait_until(lambda: run_.report().records[0].attempts > 3)
