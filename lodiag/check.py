@@ -130,7 +130,7 @@ def _describe(run: Run, now_ns: int, *, strict: bool) -> CheckRecord:
         success=success,
         message=_tell(run, now_ns),
         attempts=run.attempts,
-        elapsed_ms=to_ms(run.elapsed_ns(now_ns)),
+        elapsed_ms=None if run.began_ns is None else to_ms(run.elapsed_ns(now_ns)),
         addresses=tuple(
             CheckAddress(
                 address=answer.address,

@@ -12,6 +12,7 @@ from lodiag.targets import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from ipaddress import IPv4Network, IPv6Network
 
     from lodiag.model.net import Link, Route
 
@@ -89,8 +90,7 @@ def plan_add(place: Place, address: str, bits: int | None, label: str | None) ->
             message = f"{place.link.ifname} has {write_address(found[0])} already, under the label {found[0].label}"
             raise ConfigError(message, f"To change that: lodiag iface del {write_address(found[0])}, then add it.")
         return Plan(addresses=(address,))
-    if ":" in address:
-        _require_ipv6(place)
+    _require_room(place, address)
     return Plan([place.change("add", address=wanted)], [place.change("del", address=wanted)], addresses=(address,))
 
 
@@ -202,27 +202,34 @@ def _require_label(place: Place, label: str, *, is_six: bool) -> None:
         )
 
 
-def _require_ipv6(place: Place) -> None:
+def _require_room(place: Place, address: str) -> None:
+    """Raise ``ConfigError`` if the interface cannot have addresses of that family."""
     name, mtu = place.link.ifname, place.link.mtu or MOST_MTU
-    if not place.has_ipv6:
+    is_six = ":" in address
+    if is_six and not place.has_ipv6:
         message = f"IPv6 is disabled on {name}"
         raise ConfigError(message, "lodiag iface shows the kernel parameter that disables it.")
-    if mtu < LEAST_IPV6_MTU:
-        message = f"{name} has an mtu of {mtu}, and IPv6 needs {LEAST_IPV6_MTU}"
-        raise ConfigError(message, f"lodiag iface mtu {MOST_MTU} --yes also gives it ::1 again.")
+    least = LEAST_IPV6_MTU if is_six else LEAST_IPV4_MTU
+    if mtu < least:
+        message = f"{name} has an mtu of {mtu}, and IPv{6 if is_six else 4} needs {least}"
+        again = "::1" if is_six else "127.0.0.1/8"
+        raise ConfigError(message, f"lodiag iface mtu {MOST_MTU} --yes also gives it {again} again.")
 
 
 def is_of_prefix(address: LinkAddress, first: LinkAddress) -> bool:
     """Whether an address is of the same prefix as another, of the same length."""
-    networks = [ip_interface(f"{a.local}/{a.prefixlen}").network for a in (address, first)]
-    return networks[0] == networks[1]
+    return _network_of(address) == _network_of(first)
+
+
+def _network_of(address: LinkAddress) -> IPv4Network | IPv6Network:
+    return ip_interface(f"{address.address or address.local}/{address.prefixlen}").network
 
 
 def covers(address: LinkAddress, wanted: str) -> bool:
     """Whether an address on a loopback of Linux makes another local, by its prefix."""
     if (":" in wanted) != (":" in address.local) or address.prefixlen is None:
         return False
-    return ip_interface(wanted).ip in ip_interface(f"{address.local}/{address.prefixlen}").network
+    return ip_interface(wanted).ip in _network_of(address)
 
 
 def _remaining(place: Place, victim: LinkAddress) -> tuple[str, ...]:
@@ -238,7 +245,8 @@ def standard_of(addresses: Iterable[LinkAddress]) -> tuple[str, ...]:
 def write_address(address: LinkAddress) -> str:
     """Write an address with its prefix, and a lifetime that ends."""
     ends = "" if address.valid_life_time in {None, FOREVER_S} else f" for {address.valid_life_time} s"
-    return f"{address.local}/{address.prefixlen}{ends}"
+    peer = f"{address.local} peer " if address.address else ""
+    return f"{peer}{address.address or address.local}/{address.prefixlen}{ends}"
 
 
 def write_route(route: Route) -> str:

@@ -134,7 +134,7 @@ def parse_alias(text: str) -> tuple[str, int | None]:
     if literal is None or (slash and not (bits.isascii() and bits.isdecimal() and len(bits) <= _MOST_DIGITS)):
         message = f"{str(text)[:40]!r} is not an address, or an address and the bits of its prefix"
         raise TargetError(message, "Give it as in 127.0.0.2, 127.0.0.2/8 or ::1.")
-    _require_loopback(address, literal)
+    _require_loopback(address, literal, "lodiag gives interfaces 127.0.0.0/8 and ::1 only; nothing was changed.")
     return literal, int(bits) if slash else None
 
 
@@ -159,15 +159,14 @@ def _parse_literal(text: str) -> str | None:
         return None
 
 
-def _require_loopback(subject: str, literal: str) -> None:
+def _require_loopback(subject: str, literal: str, hint: str = _HINT) -> None:
     address = ip_address(literal)
-    hint = _HINT
     if isinstance(address, IPv6Address):
         if address.scope_id is not None:
             good, why = False, "has a zone, which ::1 does not need"
         elif address.ipv4_mapped is not None:
             good, why = False, "is an IPv4-mapped address, which leaves the loopback by the IPv6 default route"
-            hint = f"Give {address.ipv4_mapped} itself. {_HINT}"
+            hint = f"Give {address.ipv4_mapped} itself. {hint}"
         else:
             good, why = literal == "::1", "is not on the loopback"
     elif address == BROADCAST:

@@ -123,21 +123,29 @@ def serving(pages: Pages, context: ssl.SSLContext | None = None) -> Iterator[tup
 @contextmanager
 def mute() -> Iterator[int]:
     """Accept connections on a port, and send nothing, ever."""
+    with lasting(b"") as port:
+        yield port
+
+
+@contextmanager
+def lasting(greeting: bytes, server: socket.socket | None = None) -> Iterator[int]:
+    """Accept connections on a port, send a greeting to each, and nothing more, ever."""
     kept: list[socket.socket] = []
-    with socket.create_server(("127.0.0.1", 0)) as server:
+    with server or socket.create_server(("127.0.0.1", 0)) as opened:
 
         def accept() -> None:
             while True:
                 try:
-                    kept.append(server.accept()[0])
+                    kept.append(opened.accept()[0])
+                    kept[-1].sendall(greeting)
                 except OSError:
                     return
 
         threading.Thread(target=accept, daemon=True).start()
         try:
-            yield server.getsockname()[1]
+            yield opened.getsockname()[1]
         finally:
-            server.shutdown(socket.SHUT_RDWR)
+            opened.shutdown(socket.SHUT_RDWR)
             for sock in kept:
                 sock.close()
 

@@ -13,7 +13,18 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from endpoints import CERTIFICATE, answering, has_threads, listening, mute, port_of, reserved, serving, wait_until
+from endpoints import (
+    CERTIFICATE,
+    answering,
+    has_threads,
+    lasting,
+    listening,
+    mute,
+    port_of,
+    reserved,
+    serving,
+    wait_until,
+)
 from running import LO_UP, environment, parse, require_loopback, rules, run_in_world, run_lodiag
 
 from lodiag import ConfigError, run_checks
@@ -26,11 +37,12 @@ from lodiag.render import verdict
 from lodiag.system import System
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from contextlib import ExitStack
     from pathlib import Path
 
     from lodiag.model.check import CheckRecord
+    from lodiag.system.facts import Holder
 
 
 def check(word: str, *changes: str, **options: Any) -> CheckRecord:
@@ -67,6 +79,26 @@ def test_tcp(port: int, closed: int) -> None:
 def test_tcp_may_be_expected_to_refuse(port: int, closed: int) -> None:
     assert check(f"tcp:127.0.0.1:{closed}", "state=refused").status == "ok"
     assert check(f"tcp:127.0.0.1:{port}", "state=refused").status == "fail"
+
+
+class NoOwners(System):
+    """A machine on which this user may see no owner of a socket."""
+
+    def find_holders(
+        self,
+        inodes: Collection[int],  # noqa: ARG002 - of any
+        pids: Collection[int] | None = None,  # noqa: ARG002 - likewise
+    ) -> dict[int, tuple[Holder, ...]]:
+        """Find none."""
+        return {}
+
+
+class TwoOfIpv4(System):
+    """A machine on which a name has two addresses, of which IPv4 alone is needed."""
+
+    def resolve(self, name: str, family: str | None) -> tuple[str, ...]:
+        """Give both."""
+        return ("127.0.0.1", "127.0.0.2") if name == "both" else super().resolve(name, family)
 
 
 class TwoAddresses(System):
@@ -125,6 +157,7 @@ PAGES = {
     "/away": (302, {"Location": "http://192.0.2.1/"}, b""),
     "/odd": (302, {"Location": "ftp://127.0.0.1/"}, b""),
     "/round": (302, {"Location": "/round"}, b""),
+    "/ill": (302, {"Location": "http://[::1"}, b""),
 }
 
 
@@ -136,15 +169,16 @@ PAGES = {
         ("/ok", ['body="fine"'], "fail", "body without 'fine'"),
         ("/ok", ['body_regex="^ok"'], "fail", "body unlike"),
         ("/ok", ["method=HEAD"], "ok", ""),
-        ("/ok", ["status=204"], "fail", "status 200"),
+        ("/ok", ["status=204"], "fail", "answered 200, not 204"),
         ("/made", [], "ok", "answered 204"),
-        ("/broken", [], "fail", "answered 503"),
+        ("/broken", [], "fail", "answered 503, not 200 to 299"),
         ("/broken", ["status=[200, 503]"], "ok", ""),
         ("/moved", [], "ok", "answered 200"),
         ("/moved", ["status=302"], "ok", "answered 302"),
         ("/away", [], "fail", "off the loopback: refused"),
         ("/odd", [], "fail", "is no URL of HTTP: refused"),
         ("/round", [], "fail", "redirects more than"),
+        ("/ill", [], "fail", "redirects to 'http://[::1', which is no URL of HTTP: refused"),
         ("/none", [], "fail", "answered 404"),
     ],
 )
@@ -153,6 +187,23 @@ def test_http(path: str, changes: list[str], status: str, words: str) -> None:
         record = check(f"http://127.0.0.1:{port}{path}", *changes)
     assert record.status == status, record.message
     assert words in record.message
+
+
+def test_http_of_a_body_that_does_not_end() -> None:
+    """The status is enough, as of a stream of events, unless something is sought in the body."""
+    with lasting(b"HTTP/1.1 200 OK\r\n\r\ndata: 1\n\n") as port:
+        assert check(f"http://127.0.0.1:{port}/").message.startswith(f"127.0.0.1:{port} answered 200")
+        assert check(f"http://127.0.0.1:{port}/", "body=no", "timeout=200ms").status == "fail"
+
+
+def test_http_of_an_address_that_hangs_leaves_time_for_the_next(opened: ExitStack) -> None:
+    require_loopback("127.0.0.2")
+    port = opened.enter_context(mute())
+    server = opened.enter_context(socket.create_server(("127.0.0.2", port)))
+    opened.enter_context(lasting(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", server))
+    record = check(f"http://both:{port}/", system=TwoOfIpv4())
+    assert [answer.error for answer in record.addresses] == ["ETIMEDOUT", None], record.message
+    assert record.status == "warn"
 
 
 def test_http_never_asks_a_proxy(closed: int) -> None:
@@ -208,6 +259,7 @@ def test_an_attempt_that_hangs_is_given_up() -> None:
     with mute() as port:
         record = check(f"http://127.0.0.1:{port}/", "timeout=100ms")
     assert (record.status, record.attempts) == ("fail", 1)
+    assert record.elapsed_ms is not None
     assert record.elapsed_ms < 5000
 
 
@@ -236,6 +288,27 @@ def test_listen_tells_who_holds_it(port: int) -> None:
     assert f"[{os.getpid()}]" in wrong.message
     assert check(f"listen:{port}", f"user={System().name_user(os.geteuid())}").status == "ok"
     assert check(f"listen:{port}", "unit=no-such.service").status == "fail"
+
+
+def test_listen_of_a_socket_of_ipv6_that_is_bound_to_ipv4() -> None:
+    with socket.socket(socket.AF_INET6) as server:
+        server.bind(("::ffff:127.0.0.1", 0))
+        server.listen()
+        assert check(f"listen:{port_of(server)}", "family=ipv4", "exposed=false").status == "ok"
+        assert check(f"listen:{port_of(server)}", "family=ipv6").status == "fail"
+
+
+@pytest.mark.parametrize(("v6only", "status"), [(0, "ok"), (1, "fail")])
+def test_listen_counts_a_dual_stack_socket_for_ipv4(v6only: int, status: str) -> None:
+    require_loopback("::1")
+    with socket.socket(socket.AF_INET6) as server:
+        server.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, v6only)
+        server.bind(("::", 0))
+        server.listen()
+        port = port_of(server)
+        assert check(f"listen:{port}", "family=ipv6").status == "ok"
+        assert check(f"listen:{port}", "family=ipv4").status == status
+        assert check(f"free:{port}", "family=ipv4").status == {"ok": "fail", "fail": "ok"}[status]
 
 
 def test_free(port: int, closed: int) -> None:
@@ -269,6 +342,25 @@ def test_conns_counts(tmp_path: Path, port: int) -> None:
 )
 def test_resolve(changes: list[str], status: str) -> None:
     assert check("resolve:localhost", *changes, system=TwoAddresses()).status == status
+
+
+@pytest.mark.parametrize(
+    ("limits", "status"), [("max=0", "error"), ("min=1", "error"), ("max=9", "ok"), ("min=3", "fail")]
+)
+def test_conns_of_owners_that_may_not_be_seen(limits: str, status: str, tmp_path: Path, port: int) -> None:
+    file = tmp_path / "c.toml"
+    file.write_text(
+        f'[[check]]\nid="own"\ntype="conns"\nfilter={{process="no-such-process", lport={port}}}\ncount={{{limits}}}\n'
+    )
+    record = run_checks(file=str(file), system=NoOwners()).records[0]
+    assert (record.status, record.observed) == (status, "0"), record.message
+    assert ("may not be seen" in record.message) == (status == "error")
+
+
+def test_doctor_that_could_not_look_at_all_does_not_pass() -> None:
+    """The diagnoses of timing send packets for longer than a millisecond."""
+    outcome = load_kind("doctor").attempt({"groups": ("timing",)}, 0.0, System())
+    assert (outcome.status, outcome.error) == ("error", "not all looked at"), outcome.message
 
 
 def test_resolve_of_a_name_that_is_none() -> None:
@@ -350,6 +442,7 @@ def test_a_wait_that_is_over_tells_what_was(closed: int) -> None:
     record = check(f"tcp:127.0.0.1:{closed}", wait_s=0.3, interval_s=0.1)
     assert (record.status, record.success) == ("timeout", False)
     assert record.attempts >= 2
+    assert record.elapsed_ms is not None
     assert record.elapsed_ms >= 250
     for words in (f"{record.attempts} attempts", f"ECONNREFUSED x{record.attempts}", "last: ", f"127.0.0.1:{closed}"):
         assert words in record.message
@@ -404,6 +497,7 @@ def test_what_needs_a_failed_check_is_skipped(tmp_path: Path, port: int, closed:
     report = run_checks(file=str(file))
     last, middle, first = report.records
     assert (last.status, middle.status) == ("skipped", "skipped")
+    assert (last.attempts, last.elapsed_ms) == (0, None)
     assert (last.success, last.attempts) == (None, 0)
     assert first.status == ("fail" if severity == "error" else "warn")
     assert report.exit_status == (severity == "error")

@@ -101,6 +101,7 @@ def error_of(text: str, *changes: str, words: tuple[str, ...] = ()) -> str:
             "filter has no key 'prot'; did you mean 'proto'",
         ),
         ('[[check]]\nid="c"\ntype="conns"\n', "line 1: a check of type conns needs count"),
+        ('[[check]]\nid="c"\ntype="conns"\ncount={min=5, max=1}\n', "line 4: count has a min over its max"),
         (
             '[[check]]\nid="l"\ntype="listen"\nport=1\nstate="free"\nexposed=false\n',
             "exposed has no meaning with state",

@@ -113,6 +113,12 @@ def test_an_alias_is_read(text: str, found: tuple[str, int | None]) -> None:
     assert parse_alias(text) == found
 
 
+def test_what_is_not_on_the_loopback_is_no_alias() -> None:
+    with pytest.raises(TargetError) as refusal:
+        parse_alias("10.0.0.1/8")
+    assert "nothing was changed" in str(refusal.value.hint)
+
+
 @pytest.mark.parametrize(
     "text", ["", "/8", "127.0.0.1/", "127.0.0.1/8/8", "127.0.0.1/٨", "::1%lo", "127.0.0.1/1234", "-1"]
 )

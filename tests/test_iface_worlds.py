@@ -122,7 +122,11 @@ CHANGES = {
     "del ::1 --yes": FURNISHED,
     "add 127.0.0.7": FURNISHED,
     "add 127.0.0.7/8 --label lo:x": FURNISHED,
-    "down --force": FURNISHED,
+    "del 127.0.0.9": f"{LO_UP}\nip address add 127.0.0.9 peer 127.8.0.1/24 broadcast 127.8.0.255 dev lo",
+    "down --force": f"""{FURNISHED}
+ip -6 address add fd02::1/64 dev lo noprefixroute
+ip -6 address add fd03::1 peer fd03::2/128 dev lo
+ip -6 address add fd04::1/64 dev lo metric 7""",
     "mtu 1500": FURNISHED,
     "mtu 1000 --yes": FURNISHED,
     "mtu 65536 --yes": f"{LO_UP}\nip link set lo mtu 1000",
@@ -221,6 +225,19 @@ def test_an_address_that_cannot_be_is_refused_with_the_reason() -> None:
     assert setting["value"] == "1"
 
 
+def test_an_mtu_too_small_for_ipv4_is_named_and_its_fix_brings_it_back() -> None:
+    body = """
+refused = lodiag("add", "127.0.0.1")
+_, report, _ = lodiag()
+shell(report["findings"][0]["fix"]["commands"])
+found = [refused, report["findings"][0]["code"], lodiag()]
+"""
+    refused, code, (_, mended, _) = run_steps(f"{LO_UP}\nip link set lo mtu 60", body)
+    assert (refused[0], "an mtu of 60, and IPv4 needs 68" in refused[2]) == (2, True)
+    assert code == "no-ipv4-loopback"
+    assert "127.0.0.1/8" in addresses(mended)
+
+
 def test_taking_it_down_is_refused_without_force_and_lists_what_is_lost() -> None:
     refused, dry, forced, again = run_all(FURNISHED, "down", "down --dry-run", "down --force", "down")
     assert (refused[0], dry[0], forced[0], again[0]) == (2, 0, 0, 0)
@@ -232,6 +249,8 @@ def test_taking_it_down_is_refused_without_force_and_lists_what_is_lost() -> Non
     assert set(dry[1]["summary"]["change"]["loses"]) == lost
     assert (dry[1]["summary"]["change"]["outcome"], dry[1]["records"][0]["flags"][1]) == ("planned", "UP")
     assert set(forced[1]["summary"]["change"]["loses"]) == lost
+    told = [{(e["name"], e["source"]) for e in r["findings"][0]["evidence"]} for r in (dry[1], forced[1])]
+    assert told == [{("would go", "plan")}, {("gone", "read back")}]
     assert forced[1]["summary"]["change"]["packets"][0]["error"] == "timeout"
     assert again[1]["summary"]["change"]["outcome"] == "unchanged"
 

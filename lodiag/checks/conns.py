@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lodiag.checks.keys import BOUNDS, choice, describe_bounds, is_within, shorten, table, text, texts, whole
+from lodiag.checks.keys import bounds, choice, describe_bounds, is_within, shorten, table, text, texts, whole
 from lodiag.checks.outcome import Outcome
 from lodiag.model import FAMILIES, PROTOS
 from lodiag.options import LAST_PID, LAST_PORT
@@ -59,7 +59,7 @@ _NAMES = {"state": "states", "lport": "local_port", "rport": "remote_port", "loc
 
 TARGET = None
 REQUIRED = ("count",)
-KEYS = {"filter": table(_FILTERS), "count": BOUNDS}
+KEYS = {"filter": table(_FILTERS), "count": bounds}
 
 
 def attempt(settings: Mapping[str, Any], left_s: float, system: System) -> Outcome:
@@ -72,11 +72,17 @@ def attempt(settings: Mapping[str, Any], left_s: float, system: System) -> Outco
     with_process = "pid" in wanted or "process" in wanted or "user" in wanted
     report = list_connections(**filters, with_process=with_process, system=system)
     words = " ".join(f"{name} {', '.join(v) if isinstance(v, tuple) else v}" for name, v in wanted.items())
-    count, bounds = len(report.records), settings["count"]
+    count, limits = len(report.records), settings["count"]
     message = f"{count} {'socket' if count == 1 else 'sockets'}{' of ' if words else ''}{words}"
-    expected = describe_bounds(bounds)
-    if is_within(count, bounds):
+    expected = describe_bounds(limits)
+    hidden = sum(item.count or 0 for item in report.missing if item.what == "owners")
+    most = count + (hidden if "pid" in wanted or "process" in wanted else 0)
+    if is_within(count, limits) and is_within(most, limits):
         return Outcome("ok", message, observed=str(count), expected=expected)
+    if most > count and count <= limits.get("max", count) and most >= limits.get("min", 0):
+        message = f"{message}, and {most - count} of which the owner may not be seen by this user"
+        hint = "Run it as root, or as the user of the service."
+        return Outcome("error", message, error="owner unseen", observed=str(count), expected=expected, hint=hint)
     return Outcome(
         "fail",
         f"{message}, not {expected}",

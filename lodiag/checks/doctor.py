@@ -49,6 +49,9 @@ def attempt(settings: Mapping[str, Any], left_s: float, system: System) -> Outco
     bad = [finding for finding in report.findings if finding.severity in worst]
     odd = [finding for finding in report.findings if finding.severity == "warn"]
     codes = ", ".join(dict.fromkeys(finding.code for finding in bad or odd)) or "nothing"
+    if not bad and report.summary.errors:
+        hint = "Give it more time: timeout. lodiag doctor -v tells what it could not look at."
+        return Outcome("error", report.summary.verdict, error="not all looked at", expected="nothing", hint=hint)
     if not bad:
         message = odd[0].message if odd else report.summary.verdict
         return Outcome("warn" if odd else "ok", message, observed=codes, expected="nothing")

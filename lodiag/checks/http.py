@@ -10,6 +10,7 @@ import errno
 import http.client
 import re
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import SplitResult, urljoin, urlsplit
 
@@ -29,6 +30,8 @@ MOST_REDIRECTS = 5
 MOST_BYTES = 1_048_576
 """Bytes of a body that are looked at; what is sought stands near its beginning."""
 _PIECE = 65_536
+LINGER_S = 0.05
+"""How long a body is read of which nothing is asked."""
 _MOVED = frozenset({301, 302, 303, 307, 308})
 
 
@@ -125,10 +128,16 @@ def attempt(settings: Mapping[str, Any], left_s: float, system: System) -> Outco
     if not ends:
         return unresolved(target, family)
     until_s = time.monotonic() + left_s
-    answers = [_ask(address, settings, until_s) for address in ends]
-    wanted = " or ".join(map(str, settings["status"])) if "status" in settings else "200 to 299"
+    answers = []
+    for at, address in enumerate(ends):  # one that hangs must leave the others their share of the time
+        now_s = time.monotonic()
+        answers.append(_ask(address, settings, now_s + (until_s - now_s) / (len(ends) - at)))
     hint = f"lodiag who {target.port} tells who has the port, and curl -v shows the whole exchange."
-    return combine(answers, family, expected=f"status {wanted}{_describe(settings)}", hint=hint)
+    return combine(answers, family, expected=f"status {_name_statuses(settings)}{_describe(settings)}", hint=hint)
+
+
+def _name_statuses(settings: Mapping[str, Any]) -> str:
+    return " or ".join(map(str, settings["status"])) if "status" in settings else "200 to 299"
 
 
 def _describe(settings: Mapping[str, Any]) -> str:
@@ -153,7 +162,8 @@ def _ask(address: str, settings: Mapping[str, Any], until_s: float) -> Answer:
         return Answer(address, port, "no HTTP", words=f"does not speak HTTP: {type(error).__name__}")
     took_ms = (time.perf_counter() - began_s) * 1000
     wrong = next(_judge(status, body, settings), None)
-    return Answer(address, port, wrong, took_ms, f"answered {status}{f', {wrong}' if wrong else ''}")
+    told = f"not {_name_statuses(settings)}" if wrong == f"status {status}" else wrong
+    return Answer(address, port, wrong, took_ms, f"answered {status}{f', {told}' if told else ''}")
 
 
 def _judge(status: int, body: bytes, settings: Mapping[str, Any]) -> Iterator[str]:
@@ -173,8 +183,9 @@ def _follow(address: str, asked: Url, settings: Mapping[str, Any], until_s: floa
         status, location, body = _request(address, here, settings, until_s)
         if status not in _MOVED or status in settings.get("status", ()) or location is None:
             return status, body
-        there = urljoin(here.parts.geturl(), location)
+        there = location
         try:
+            there = urljoin(here.parts.geturl(), location)
             here = url(there, asked.reading)
         except ValueError as error:
             why = "is off the loopback" if isinstance(error, OffLoopbackError) else "is no URL of HTTP"
@@ -202,13 +213,25 @@ def _request(address: str, asked: Url, settings: Mapping[str, Any], until_s: flo
         sock = connection.sock
         connection.request(settings.get("method", "GET"), path, headers=given)
         answer = connection.getresponse()
-        body = b""
-        while len(body) < MOST_BYTES and (piece := answer.read1(_PIECE)):
-            body += piece
-            sock.settimeout(_left(until_s))
+        if "body" in settings or "body_regex" in settings:
+            body = _read_body(answer, sock, until_s)
+        else:  # to leave at once would be a broken connection to the service; but a stream of events has no end
+            with suppress(TimeoutError):
+                _read_body(answer, sock, min(until_s, time.monotonic() + LINGER_S))
+            body = b""
         return answer.status, answer.getheader("Location"), body
     finally:
         connection.close()
+
+
+def _read_body(answer: http.client.HTTPResponse, sock: socket.socket, until_s: float) -> bytes:
+    body = b""
+    while len(body) < MOST_BYTES and not answer.isclosed():
+        sock.settimeout(_left(until_s))
+        if not (piece := answer.read1(_PIECE)):
+            break
+        body += piece
+    return body
 
 
 def _secure(sock: socket.socket, host: str, *, verify: bool) -> socket.socket:

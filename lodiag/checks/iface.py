@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lodiag.checks.keys import BOUNDS, boolean, describe_bounds, is_within, shorten, texts
+from lodiag.checks.keys import boolean, bounds, describe_bounds, is_within, shorten, texts
 from lodiag.checks.outcome import Outcome
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def addresses(value: Any, reading: Reading) -> tuple[str, ...]:  # noqa: ANN401 
 
 
 TARGET = None
-KEYS = {"up": boolean, "addresses": addresses, "mtu": BOUNDS}
+KEYS = {"up": boolean, "addresses": addresses, "mtu": bounds}
 
 
 def attempt(settings: Mapping[str, Any], left_s: float, system: System) -> Outcome:

@@ -195,19 +195,27 @@ def table(keys: Mapping[str, Reader]) -> Reader:
     return read
 
 
-BOUNDS = table({"min": whole(0, 2**63 - 1), "max": whole(0, 2**63 - 1)})
-"""A number's least and most."""
+_BOUNDS = table({"min": whole(0, 2**63 - 1), "max": whole(0, 2**63 - 1)})
 
 
-def is_within(value: int, bounds: Mapping[str, int]) -> bool:
+def bounds(value: Any, reading: Reading) -> dict[str, int]:  # noqa: ANN401 - as TOML has it
+    """Read a number's least and most."""
+    found = _BOUNDS(value, reading)
+    if found.get("min", 0) > found.get("max", found.get("min", 0)):
+        message = f"has a min over its max: {shorten(value)}"
+        raise ValueError(message)
+    return dict(found)
+
+
+def is_within(value: int, limits: Mapping[str, int]) -> bool:
     """Whether a number is neither too small nor too large."""
-    return bounds.get("min", value) <= value <= bounds.get("max", value)
+    return limits.get("min", value) <= value <= limits.get("max", value)
 
 
-def describe_bounds(bounds: Mapping[str, int]) -> str:
+def describe_bounds(limits: Mapping[str, int]) -> str:
     """Write bounds."""
     words = {"min": "at least", "max": "at most"}
-    return " and ".join(f"{words[name]} {bounds[name]}" for name in ("min", "max") if name in bounds)
+    return " and ".join(f"{words[name]} {limits[name]}" for name in ("min", "max") if name in limits)
 
 
 def shorten(value: Any) -> str:  # noqa: ANN401 - as TOML has it

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from lodiag.model.conns import ConnRecord
     from lodiag.system import System
+    from lodiag.system.facts import Socket
 
 TARGET = "port"
 KEYS = {
@@ -43,7 +44,7 @@ def attempt(settings: Mapping[str, Any], left_s: float, system: System) -> Outco
     where = ", ".join(dict.fromkeys(join(record.local.address, number) for record in found))
     if settings.get("state") == "free":
         if not found:
-            return Outcome("ok", f"nothing has {proto} port {number}", observed="free", expected="free")
+            return Outcome("ok", f"nothing listens on {proto} port {number}", observed="free", expected="free")
         message = f"{where} is taken by {_name_owners(found)}"
         return Outcome("fail", message, error="taken", observed=where, expected="free")
     if not found:
@@ -78,11 +79,22 @@ def _find(settings: Mapping[str, Any], system: System) -> Sequence[ConnRecord]:
     rows = [
         row
         for row in system.list_sockets(None, question).sockets
-        if row.proto == proto and row.local[1] == number and row.state in LISTENING and family in {"any", row.family}
+        if row.proto == proto
+        and row.local[1] == number
+        and row.state in LISTENING
+        and (family == "any" or _takes(row, family))
     ]
     rows = leave_out_bound_elsewhere(rows, system)
     describer = Describer(system, ConnsOptions())
     return [*ConnTable(rows, describer.find_owners(rows), describer)]
+
+
+def _takes(row: Socket, family: str) -> bool:
+    """Whether a socket has the port of a family; one of IPv6 has that of IPv4, too, unless the source denies it."""
+    is_ipv4 = "." in row.local[0]  # also of a socket of IPv6 that is bound to ::ffff:127.0.0.1
+    if family == "ipv6":
+        return row.family == "ipv6" and not is_ipv4
+    return is_ipv4 or (row.local[0] == "::" and not row.v6only)
 
 
 def _judge(found: Sequence[ConnRecord], settings: Mapping[str, Any]) -> Iterator[tuple[str, str, bool]]:

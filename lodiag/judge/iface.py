@@ -29,14 +29,14 @@ def judge_interfaces(records: Sequence[IfaceRecord], settings: Mapping[str, Sett
     facts = (
         Evidence(name="interface", value=first.ifname, source="interface flags"),
         Evidence(name="addresses", value=" ".join(addresses) or "none", source="interface addresses"),
+        Evidence(name="mtu", value=first.mtu, source="interface"),
     )
     if not any(address.startswith("127.") for address in addresses):
         yield make_finding("no-ipv4-loopback", "fail", "127.0.0.1", facts)
     disabled = settings.get("ipv6-disabled")
     if "::1" not in addresses and disabled is not None and disabled.value is not None:
-        mtu = Evidence(name="mtu", value=first.mtu, source="interface")
         severity = "info" if disabled.value == "1" else "warn"
-        yield make_finding("no-ipv6-loopback", severity, "::1", (*facts, mtu, tell(disabled)))
+        yield make_finding("no-ipv6-loopback", severity, "::1", (*facts, tell(disabled)))
 
 
 class Reach(NamedTuple):
@@ -61,7 +61,8 @@ def judge_change(change: IfaceChange, *, unkept: Sequence[str], reach: Reach) ->
         yield _make(change, code="change-not-kept", severity="fail", message=message, hint=hint, evidence=facts)
     yield from _judge_packets(change)
     if change.loses:
-        facts = [Evidence(name="gone", value=item, source="read back") for item in change.loses]
+        how = ("would go", "plan") if change.outcome == "planned" else ("gone", "read back")
+        facts = [Evidence(name=how[0], value=item, source=how[1]) for item in change.loses]
         others = f" and {len(facts) - 1} more" if len(facts) > 1 else ""
         message = f"{change.loses[0]}{others}, which nobody named, goes with it and does not come back by itself"
         hint = "The commands of the undo put it back."

@@ -61,7 +61,9 @@ ADVICE = {
         ("RFC 4291 2.5.3",),
     ),
     "no-ipv4-loopback": Advice(
-        "no loopback interface has an address in 127.0.0.0/8", "Give it 127.0.0.1/8.", ("RFC 1122 3.2.1.3",)
+        "no loopback interface has an address in 127.0.0.0/8",
+        "Give it 127.0.0.1/8; with an mtu below the 68 bytes that IPv4 needs it can have none.",
+        ("RFC 1122 3.2.1.3",),
     ),
     "network-unreachable": Advice("no route leads to {subject}", LOOK_AT_ROUTES),
     "host-unreachable": Advice("the route to {subject} is of type unreachable", LOOK_AT_ROUTES),
@@ -115,7 +117,7 @@ ADVICE = {
     ),
     "mtu-black-hole": Advice(
         "large packets to {subject} vanish without a word, small ones pass: connections hang once they carry much",
-        f"Somebody drops the ICMP errors that tell of a smaller mtu. {LOOK_AT_RULES}",
+        f"Somebody drops large packets, or the ICMP errors that tell of a smaller mtu. {LOOK_AT_RULES}",
         ("RFC 2923 2.1", "RFC 4821"),
     ),
     "smaller-path-mtu": Advice(
@@ -172,9 +174,9 @@ def _judge_interfaces(silence: Silence, around: Surroundings) -> tuple[str, str,
     facts = [
         Evidence(name="interface", value=first.name, source="interface flags"),
         Evidence(name="addresses", value=" ".join(addresses) or "none", source="interface addresses"),
+        Evidence(name="mtu", value=first.mtu_bytes, source="interface"),
     ]
     if silence.family == "ipv6":
-        facts.append(Evidence(name="mtu", value=first.mtu_bytes, source="interface"))
         disabled = around.settings.get("ipv6-disabled")
         facts += [tell(disabled)] if disabled else []
     return f"no-{silence.family}-loopback", silence.address, tuple(facts)

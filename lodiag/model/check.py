@@ -45,7 +45,7 @@ class CheckRecord:
     success: bool | None = metric("Whether it passed; null if it was not tried to the end.")
     message: str = fact("What was found, in a sentence.")
     attempts: int = metric("How often it was tried.")
-    elapsed_ms: float = metric("Time from its first attempt to its result.")
+    elapsed_ms: float | None = metric("Time from its first attempt to its result; null if it was not tried.")
     addresses: tuple[CheckAddress, ...] = detail("What each address answered, in the last attempt.")
     observed: str | None = fact("What was found, as a value; null if nothing was.")
     expected: str | None = fact("What should have been found.")

@@ -96,6 +96,11 @@ class LinkAddress(NamedTuple):
     noprefixroute: Annotated[bool | None, "Whether it came without a route for its prefix."]
     valid_life_time: Annotated[int | None, "Seconds until it ends; 4294967295 is never."]
     preferred_life_time: Annotated[int | None, "Seconds until it is deprecated; 4294967295 is never."]
+    address: Annotated[str | None, "Address at the other end, which the prefix is of; null if it is of this one."] = (
+        None
+    )
+    broadcast: Annotated[str | None, "Broadcast address of the prefix; of IPv4 only."] = None
+    metric: Annotated[int | None, "Metric of the route for its prefix; null for the usual one."] = None
 
 
 class Route(NamedTuple):

@@ -85,7 +85,7 @@ def _list_addresses(records: Sequence[IfaceRecord]) -> _Rows:
     rows = [
         [
             text(r.ifname),
-            address.local if address.prefixlen is None else f"{address.local}/{address.prefixlen}",
+            _with_prefix(address),
             address.kind,
             text(address.scope),
             text(address.label),
@@ -95,6 +95,12 @@ def _list_addresses(records: Sequence[IfaceRecord]) -> _Rows:
         for address in r.addr_info
     ]
     return ["interface", "address", "kind", "scope", "label", "lifetime"], rows
+
+
+def _with_prefix(address: IfaceAddress) -> str:
+    """Write an address as ip(8) does."""
+    bits = "" if address.prefixlen is None else f"/{address.prefixlen}"
+    return f"{address.local} peer {address.address}{bits}" if address.address else f"{address.local}{bits}"
 
 
 def _lifetime(address: IfaceAddress) -> str:

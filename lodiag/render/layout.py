@@ -268,7 +268,10 @@ def _bench(report: Report[Any, Any]) -> list[Table]:
 
 
 def _check(report: Report[CheckRecord, Any]) -> list[Table]:
-    rows = [[text(r.status), text(r.id), text(r.message), f"{r.elapsed_ms:.1f}"] for r in report.records]
+    rows = [
+        [text(r.status), text(r.id), text(r.message), "-" if r.elapsed_ms is None else f"{r.elapsed_ms:.1f}"]
+        for r in report.records
+    ]
     return [Table(["status", "check", "result", "ms"], rows, frozenset({"ms"}))]
 
 

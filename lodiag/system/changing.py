@@ -103,13 +103,17 @@ def _spell_ip(change: Change) -> list[str] | None:
 def _spell_address(address: LinkAddress, change: Change) -> list[str]:
     verb = "del" if change.verb == "del" else "add" if change.verb == "add" else "replace"
     words = [*_ip_of(":" in address.local), "address", verb]
-    words += [f"{address.local}/{address.prefixlen}", "dev", change.ifname]
+    words += [*([address.local, "peer"] if address.address else [])]
+    words += [f"{address.address or address.local}/{address.prefixlen}", "dev", change.ifname]
     if verb == "del":
         return words
     if address.label not in {None, change.ifname}:
         words += ["label", str(address.label)]
     if address.scope == "host" and not address.local.startswith("127.") and address.family == "inet":
         words += ["scope", "host"]
+    words += ["broadcast", address.broadcast] if address.broadcast else []
+    words += ["metric", str(address.metric)] if address.metric else []
+    words += ["noprefixroute"] if address.noprefixroute else []
     for name, value in (("valid_lft", address.valid_life_time), ("preferred_lft", address.preferred_life_time)):
         words += [name, str(value)] if value not in {None, FOREVER_S} else []
     return words

@@ -31,6 +31,10 @@ _FIXES: dict[str, dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
             ("sysctl -w {parameter}=0",),
             ("sysctl -w {parameter}={value}",),
         ),
+        "mtu-far-too-small": (
+            ("ip link set {interface} mtu 65536", "ip address add 127.0.0.1/8 dev {interface}"),
+            ("ip link set {interface} mtu {mtu}",),
+        ),
         "mtu-too-small": (
             ("ip link set {interface} mtu 65536", "ip -6 address add ::1/128 dev {interface}"),
             ("ip link set {interface} mtu {mtu}",),
@@ -69,7 +73,7 @@ and that one's ``{value}``. What would speak of something that was not read is l
 DEFAULT_RANGE = range(32768, 61000)
 """Ports that Linux gives to clients if it is not told otherwise (Documentation/networking/ip-sysctl.rst)."""
 
-LEAST_IPV6_MTU = 1280
+LEAST_IPV4_MTU, LEAST_IPV6_MTU = 68, 1280
 """RFC 8200 section 5; Linux takes IPv6 off an interface whose mtu is smaller."""
 
 _RULES: _Commands = {
@@ -220,10 +224,8 @@ def _find_fix(code: str, facts: Mapping[str, Any]) -> Fix | None:
 
 def _name_cause(code: str, facts: Mapping[str, Any]) -> str:
     """Tell apart the causes of one finding that need different commands."""
-    if code == "no-ipv6-loopback":
-        if facts["value"] == "1":
-            return "ipv6-disabled"
-        return "mtu-too-small" if (facts["mtu"] or LEAST_IPV6_MTU) < LEAST_IPV6_MTU else code
+    if code in {"no-ipv4-loopback", "no-ipv6-loopback"}:
+        return _name_missing(code, facts)
     if code in {"ephemeral-exhausted", "ephemeral-low"}:
         if facts["parameter"] == "net.ipv4.ip_local_port_range":
             return "narrow-range" if len(_read_range(facts["value"])) < len(DEFAULT_RANGE) else code
@@ -233,6 +235,15 @@ def _name_cause(code: str, facts: Mapping[str, Any]) -> str:
         is_given = facts["port"] in _read_range(facts.get("net.ipv4.ip_local_port_range"))
         return "port-given-to-clients" if is_given else code
     return code
+
+
+def _name_missing(code: str, facts: Mapping[str, Any]) -> str:
+    mtu = facts["mtu"] or LEAST_IPV6_MTU
+    if code == "no-ipv4-loopback":
+        return "mtu-far-too-small" if mtu < LEAST_IPV4_MTU else code
+    if facts["value"] == "1":
+        return "ipv6-disabled"
+    return "mtu-too-small" if mtu < LEAST_IPV6_MTU else code
 
 
 def _read_range(text: str | None) -> range:

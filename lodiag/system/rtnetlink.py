@@ -40,7 +40,7 @@ ADDRESS = struct.Struct("=BBBBI")
 IFLA_ADDRESS, IFLA_BROADCAST, IFLA_IFNAME, IFLA_MTU, IFLA_QDISC = 1, 2, 3, 4, 6
 IFLA_TXQLEN, IFLA_OPERSTATE, IFLA_STATS64, IFLA_GROUP, IFLA_CARRIER_CHANGES, IFLA_XDP = 13, 16, 23, 27, 35, 43
 IFLA_XDP_ATTACHED = 2
-IFA_ADDRESS, IFA_LOCAL, IFA_LABEL, IFA_CACHEINFO, IFA_FLAGS = 1, 2, 3, 6, 8
+IFA_ADDRESS, IFA_LOCAL, IFA_LABEL, IFA_BROADCAST, IFA_CACHEINFO, IFA_FLAGS, IFA_RT_PRIORITY = 1, 2, 3, 4, 6, 8, 9
 
 IFF_UP, IFF_RUNNING = 0x1, 0x40
 IFF_LOOPBACK = 0x8
@@ -126,7 +126,10 @@ def _encode_address(address: LinkAddress, further: Sequence[tuple[int, bytes]]) 
     family = AF_INET6 if ":" in address.local else AF_INET
     packed = inet_pton(family, address.local)
     scope = next((number for number, name in SCOPES.items() if name == address.scope), 0)
-    attributes = [(IFA_LOCAL, packed), (IFA_ADDRESS, packed), *further]
+    ends = {IFA_ADDRESS: address.address or address.local, IFA_BROADCAST: address.broadcast}
+    attributes = [(IFA_LOCAL, packed), *((kind, inet_pton(family, end)) for kind, end in ends.items() if end), *further]
+    if address.metric is not None:
+        attributes.append((IFA_RT_PRIORITY, _U32.pack(address.metric)))
     if address.noprefixroute:
         attributes.append((IFA_FLAGS, _U32.pack(IFA_F_NOPREFIXROUTE)))
     if address.label is not None:
@@ -186,6 +189,7 @@ def decode_address(payload: bytes) -> LinkAddress | None:
     local = read_address(family, told.get(IFA_LOCAL, told.get(IFA_ADDRESS)))
     if local is None:
         return None
+    peer = read_address(family, told.get(IFA_ADDRESS))
     wide = number(told.get(IFA_FLAGS))
     flags = flags if wide is None else wide
     lifetimes = told.get(IFA_CACHEINFO, b"")
@@ -205,6 +209,9 @@ def decode_address(payload: bytes) -> LinkAddress | None:
         noprefixroute=bool(flags & IFA_F_NOPREFIXROUTE),
         valid_life_time=valid,
         preferred_life_time=preferred,
+        address=None if peer == local else peer,
+        broadcast=read_address(family, told.get(IFA_BROADCAST)),
+        metric=number(told.get(IFA_RT_PRIORITY)),
     )
 
 
