@@ -237,6 +237,7 @@ nft 'add rule inet fault o oifname "lo" accept'
         "ip -6 route replace local ::1 dev lo table local",
         ("route-local",),
     ),
+    "rule that leads past local": World(f"{UP}\nip rule add pref 50 goto 32766\n{LATE}", ("rule-order",)),
     "rule for a source": World(f"{UP}\nip rule add pref 50 from 127.0.0.0/8 prohibit\n{LATE}", ("rule-order",)),
     "rule for all but another": World(
         f"{UP}\nip rule add pref 50 not to 10.0.0.0/8 blackhole\n{LATE}", ("rule-order",)
@@ -310,6 +311,14 @@ nft 'add rule inet fault o oifname "lo" accept'
     "drop by a set": World(chain("input", 'iifname { "lo", "eth9" } drop'), ("fw-input",)),
     "icmp drop": World(chain("input", "meta l4proto { icmp, ipv6-icmp } drop"), ("fw-icmp",)),
     "syn limit": World(chain("input", "tcp flags syn limit rate over 2/second drop"), ("fw-limit",)),
+    "few at once": World(
+        nft(
+            "add table inet fault; add set inet fault s { type ipv4_addr; flags dynamic; }; "
+            "add chain inet fault c { type filter hook input priority 0; }",
+            "add rule inet fault c tcp flags syn add @s { ip saddr ct count over 3 } reject with tcp reset",
+        ),
+        ("fw-limit",),
+    ),
     "random loss": World(chain("input", "numgen random mod 100 < 30 drop"), ("loss",)),
     "random loss of what is sent": World(chain("output", "numgen random mod 100 < 30 drop"), ("loss",)),
     "limit on UDP": World(

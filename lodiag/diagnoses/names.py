@@ -78,7 +78,7 @@ def look_at_file(survey: Survey) -> Seen:
 
 
 def _add_lines(survey: Survey) -> Repair | None:
-    has_six = survey.canary["udp", "ipv6"].error is None
+    has_six = survey.canary["udp", "ipv6"].error is None and survey.service is None  # which may not listen at ::1
     six = "::1\\tlocalhost\\n" if has_six else ""
     return _add(survey, f"127.0.0.1\\tlocalhost\\n{six}")
 

@@ -107,7 +107,7 @@ def _find_culprit(way: _Way, rules: Sequence[Rule]) -> Rule | None:
     for rule in rules:
         if _asks_local(rule):
             return None
-        if _takes(rule, way) and (rule.action in ENDINGS or rule.action == "lookup"):
+        if _takes(rule, way) and rule.action in {*ENDINGS, "lookup", "goto"}:
             return rule
     return None
 
@@ -166,7 +166,7 @@ def _judge_rule(survey: Survey, family: str, rule: Rule, way: _Way) -> Found:
 
 
 def _mend_rule(survey: Survey, family: str, rule: Rule) -> Repair | None:
-    """Take away a rule that ends the search; before one that asks another table, have the local one asked first."""
+    """Take away a rule that ends the search; before one that leads elsewhere, have the local table asked first."""
     six = " -6" if family == "ipv6" else ""
     if rule.action in ENDINGS:
         return survey.system.prescribe("rule-del", six=six, rule=write_rule(rule))
@@ -187,7 +187,8 @@ def write_rule(rule: Rule) -> str:
         if span is not None:
             is_one = span[0] == span[1] and name != "uidrange"
             words += [name, str(span[0]) if is_one else f"{span[0]}-{span[1]}"]
-    return " ".join(words + (["lookup", rule.table] if rule.table is not None else [rule.action]))
+    goto = [rule.action, *([str(rule.goto)] if rule.goto else [])]
+    return " ".join(words + (["lookup", rule.table] if rule.table is not None else goto))
 
 
 def _tell_answer(answer: RouteAnswer | None) -> tuple[Evidence, ...]:

@@ -112,7 +112,7 @@ def look_at_connects(family: str, survey: Survey) -> Seen:
     good = [item.error is None for item in met]
     measured = f"{sum(good)}/{len(met)} connected"
     errors = {item.error for item in met if item.error is not None}
-    if all(good) or errors != {"timeout"} or (not any(good) and first.error is not None):
+    if all(good) or errors - {"timeout", "ECONNREFUSED"} or (not any(good) and first.error is not None):
         return Seen(measured)
     evidence = (
         told("connections at once", len(met), "connect(2)"),

@@ -157,7 +157,10 @@ _RECIPES = {
         ('export no_proxy="${no_proxy:+$no_proxy,}{hosts}"', 'export NO_PROXY="$no_proxy"'), needs_root=False
     ),
     "continue": _Recipe(("kill -CONT {pid}",), ("kill -STOP {pid}",), needs_root=False),
-    "more-files": _Recipe(("prlimit --pid {pid} --nofile={wanted}:",), ("prlimit --pid {pid} --nofile={limit}:",)),
+    "more-files": _Recipe(
+        ("prlimit --pid {pid} --nofile={wanted}: || prlimit --pid {pid} --nofile={wanted}",),
+        ("prlimit --pid {pid} --nofile={limit}:",),
+    ),
     "alias-narrow": _Recipe(
         ("ip addr del {prefix} dev {dev}", "ip addr add {address}/{whole} dev {dev}"),
         ("ip addr del {address}/{whole} dev {dev}", "ip addr add {prefix} dev {dev}"),
