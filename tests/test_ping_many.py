@@ -57,6 +57,17 @@ def test_three_thousand_addresses_answer_with_64_descriptors(method: str) -> Non
     assert not [finding for finding in report.findings if finding.severity == "fail"]
 
 
+def test_of_many_it_is_told_whose_replies_come_from_another() -> None:
+    """Though that one is probed as well, and with the same numbers."""
+    rewriting = rules("prerouting", "icmp type echo-reply ip saddr set 127.0.0.7")
+    report = parse(run_in_world(rewriting, "ping", "-c", "2", "-i", ".01", "-W", "5", "--json", "127.0.0.0/26"))
+
+    found = {r["address"]: (r["received"], r["strays"], r["duplicates"], r["corrupted"]) for r in report["records"]}
+    assert found.pop("127.0.0.7") == (2, 0, 0, 0)
+    assert set(found.values()) == {(0, 2, 0, 0)}
+    assert [finding["code"] for finding in report["findings"]] == ["reply-from-elsewhere"]
+
+
 def test_a_prefix_stands_for_its_addresses() -> None:
     records = run_json("ping", "-c", "1", "-W", "5", "--json", "127.0.0.7/28")["records"]
 

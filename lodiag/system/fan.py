@@ -1,6 +1,7 @@
 """One socket for probes to thousands of addresses of 127.0.0.0/8, where a socket for each would run out of descriptors.
 
-What arrives is told apart by the address that it comes from, or, for an error, that the probe went to.
+What arrives is told apart by the number that a probe carries, by the address that it comes from where that is damaged
+or was cut off, and, for an error, by the address that the probe went to.
 """
 
 from __future__ import annotations
@@ -12,13 +13,20 @@ from typing import TYPE_CHECKING
 
 from lodiag.system import errqueue
 from lodiag.system.icmp import IcmpProbe
-from lodiag.system.packets import ECHO_HEADER, ECHO_REPLY, decode_echo, make_payload
+from lodiag.system.packets import (
+    ECHO_HEADER,
+    ECHO_REPLY,
+    PAYLOAD_KEY,
+    decode_echo,
+    make_payload,
+    strip_ipv4_header,
+)
 from lodiag.system.probe import Answer, SendError, unwrap_seq
 from lodiag.system.sockopts import set_ttl
 from lodiag.system.udp import UdpProbe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from lodiag.system.stamping import Stamper
     from lodiag.system.stamps import ControlMessages
@@ -29,13 +37,16 @@ FAMILY = "ipv4"
 MESSAGES_AT_ONCE = 256
 RECEIVE_BUFFER_BYTES = 1 << 22
 
+INDEX_SHIFT = 32
+"""A number has that of the address above that of the probe: there are no more than 1e9 of these."""
+
 
 class NumberedStamper:
     """The stamps of one address' probes among those of a socket that all share."""
 
     def __init__(self, stamper: Stamper, index: int) -> None:
         """Number the probes so that those of no two addresses are alike."""
-        self._stamper, self._base = stamper, index << 32
+        self._stamper, self._base = stamper, index << INDEX_SHIFT
 
     @property
     def queues(self) -> bool:
@@ -77,20 +88,25 @@ class FanIcmpProbe(IcmpProbe):
     def __init__(self, carrier: IcmpProbe, address: str, index: int) -> None:
         """Have all that the carrier has, but an address and numbers of its own."""
         vars(self).update(vars(carrier))
-        self._address, self._last_seq = address, 0
+        self.address = self._address = address
+        self._last_seq = 0
         self._stamper = NumberedStamper(carrier._stamper, index)  # type: ignore[assignment] # noqa: SLF001 - of one kind
+        self._base = index << INDEX_SHIFT
         self.inbox: deque[Answer] = deque()
+
+    def _payload(self, seq: int) -> bytes:
+        return make_payload(self._key, self._base + seq, self._size)
 
     def receive(self) -> Answer | None:
         """Return the next answer that was sorted out for this address."""
         return self.inbox.popleft() if self.inbox else None
 
-    def take_message(self, packet: bytes, received_ns: int, ancillary: ControlMessages) -> Answer | None:
-        """Judge what came from this address."""
+    def take_message(self, packet: bytes, source: str, received_ns: int, ancillary: ControlMessages) -> Answer | None:
+        """Judge what came from this address, or has a number of its probes."""
         message = decode_echo(FAMILY, packet, errqueue.find_ttl(ancillary))
         if message is None or message.ident != self._ident or message.icmp_type != ECHO_REPLY[FAMILY]:
             return None
-        return self._to_answer(message, self._address, received_ns, ancillary)
+        return self._to_answer(message, source, received_ns, ancillary)
 
     def take_error(self, caught: errqueue.Caught) -> Answer | None:
         """Judge an error about what was sent to this address, by this socket or, to a raw one, by another."""
@@ -112,7 +128,8 @@ class FanUdpProbe(UdpProbe):
     def __init__(self, carrier: UdpProbe, address: str, index: int) -> None:
         """Have all that the carrier has, but an address and numbers of its own."""
         vars(self).update(vars(carrier))
-        self._address, self._last_seq = address, 0
+        self.address = self._address = address
+        self._last_seq = 0
         self._stamper = NumberedStamper(carrier._stamper, index)  # type: ignore[assignment] # noqa: SLF001 - of one kind
         self.inbox: deque[Answer] = deque()
 
@@ -134,7 +151,7 @@ class FanUdpProbe(UdpProbe):
         """Return the next answer that was sorted out for this address."""
         return self.inbox.popleft() if self.inbox else None
 
-    def take_message(self, packet: bytes, received_ns: int, _: ControlMessages) -> Answer | None:
+    def take_message(self, packet: bytes, _source: str, received_ns: int, _: ControlMessages) -> Answer | None:
         """Take in what a service says that listens there after all."""
         return Answer(seq=self._last_seq, received_ns=received_ns, address=self._address, size_bytes=len(packet))
 
@@ -160,6 +177,7 @@ class Fan:
         self._has_queue = errqueue.enable(self._sock, FAMILY)
         self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
         self._probes: dict[str, FanIcmpProbe | FanUdpProbe] = {}
+        self._numbered: list[FanIcmpProbe | FanUdpProbe] = []
 
     def has(self, address: str) -> bool:
         """Whether it has probes to this address: two of them could not be told apart."""
@@ -170,6 +188,7 @@ class Fan:
         kind = FanUdpProbe if isinstance(self._carrier, UdpProbe) else FanIcmpProbe
         probe = kind(self._carrier, address, len(self._probes))  # type: ignore[arg-type] # the kind is the carrier's
         self._probes[address] = probe
+        self._numbered.append(probe)
         return probe
 
     def sort(self) -> Iterable[str]:
@@ -183,12 +202,25 @@ class Fan:
             except OSError:  # the notice of an entry in the error queue
                 continue
             received_ns = perf_counter_ns()
-            probe = self._probes.get(source[0])
-            if probe is not None:
-                self._deliver(probe, source[0], probe.take_message(packet, received_ns, ancillary), found)
+            for probe in self._find_probes(packet, source[0]):
+                answer = probe.take_message(packet, source[0], received_ns, ancillary)
+                if answer is not None:
+                    self._deliver(probe, answer, found)
+                    break
         if self._has_queue:
             self._sort_errors(found)
         return found
+
+    def _find_probes(self, packet: bytes, source: str) -> Iterator[FanIcmpProbe | FanUdpProbe]:
+        """Yield those to which a message may belong, the likeliest first."""
+        sender = self._probes.get(source)
+        if isinstance(self._carrier, IcmpProbe):
+            payload = strip_ipv4_header(packet)[1][ECHO_HEADER.size :]
+            index = PAYLOAD_KEY.unpack_from(payload)[1] >> INDEX_SHIFT if len(payload) >= PAYLOAD_KEY.size else None
+            if index is not None and index < len(self._numbered) and self._numbered[index] is not sender:
+                yield self._numbered[index]
+        if sender is not None:
+            yield sender
 
     def _sort_errors(self, found: dict[str, None]) -> None:
         aside, stamper = self._carrier._aside, self._carrier._stamper  # noqa: SLF001 - what they share
@@ -197,15 +229,13 @@ class Fan:
             if caught is None:
                 return
             probe = self._probes.get(caught.target or "")
-            if probe is not None and caught.target is not None:
-                self._deliver(probe, caught.target, probe.take_error(caught), found)
+            answer = None if probe is None else probe.take_error(caught)
+            if probe is not None and answer is not None:
+                self._deliver(probe, answer, found)
 
-    def _deliver(
-        self, probe: FanIcmpProbe | FanUdpProbe, address: str, answer: Answer | None, found: dict[str, None]
-    ) -> None:
-        if answer is not None:
-            probe.inbox.append(answer)
-            found[address] = None
+    def _deliver(self, probe: FanIcmpProbe | FanUdpProbe, answer: Answer, found: dict[str, None]) -> None:
+        probe.inbox.append(answer)
+        found[probe.address] = None
 
     def waits_for(self) -> Iterable[tuple[socket.socket, bool]]:
         """Wait for the one socket to be readable."""

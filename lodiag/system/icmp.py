@@ -157,7 +157,7 @@ class IcmpProbe:
             return self._to_error(seq, error, message.ttl, received_ns, index) if ours else None
         is_whole = message.payload == expected
         if source != self._address:
-            if not is_whole or len(expected) < KEYED:
+            if not (is_whole and message.checksum_good) or len(expected) < KEYED:
                 return None
             error, index = QueuedError(message.icmp_type, message.icmp_code, source), errqueue.find_interface(ancillary)
             return replace(self._to_error(seq, error, message.ttl, received_ns, index), error="reply-from-elsewhere")
