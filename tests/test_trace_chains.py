@@ -127,7 +127,8 @@ def test_a_tunnel(hops: str) -> None:
     expected = [(hop, None if address == "-" else address) for hop, address in enumerate(hops.split(","), 1)]
     assert status_of(done) == (1, [LEAVES])
     assert hops_of(report) == expected
-    assert {record["interface"] for record in report["records"]} - {None} == {"tun0"}
+    # On a busy machine the kernel was seen not to tell by which interface one of these errors came.
+    assert {record["interface"] for record in report["records"]} <= {"tun0", None}
     assert {record["sent"] for record in report["records"] if record["address"] is None} <= {4}  # asked once more
 
 
