@@ -645,7 +645,8 @@ def test_a_service_at_another_address_only(opened: ExitStack, who: Who) -> None:
     assert f"answers at 127.0.1.1:{port_of(server)} only" in one(report, "only-at-another-address")["message"]
     report = who(f"127.0.0.1:{port_of(server)}", "-t")
     assert who.status == 1
-    assert codes(report) == {"nobody-answers", "only-at-another-address"}
+    waiting = {"time-wait-blocks-bind"}  # a connection of another program may have ended at this port
+    assert codes(report) - waiting == {"nobody-answers", "only-at-another-address"}
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the queue is Linux's")
