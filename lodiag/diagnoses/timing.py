@@ -6,7 +6,7 @@ from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from lodiag.diagnoses import ADDRESSES, Diagnosis, Found, Seen, SkipError, find, told
+from lodiag.diagnoses import ADDRESSES, BOTH, Diagnosis, Found, Seen, SkipError, find, told
 from lodiag.diagnoses.culprits import blame
 from lodiag.system.train import WAGONS
 
@@ -57,7 +57,7 @@ def _judge(survey: Survey, train: Train, least_ms: float) -> Iterator[Found]:
         evidence.append(told("checksum errors", checksums, "kernel counters"))
         yield _make(survey, train.family, "corrupted", "packets to oneself are damaged on the way", evidence)
         lost -= checksums
-    if lost > 0 and _is_prefix(first_seen, train.sent):
+    if lost > 0 and _is_limited(survey, train):
         what = "only the first packets of a burst to oneself arrive: their rate is limited"
         yield _make(survey, train.family, "fw-limit", what, evidence)
     elif lost > 0:
@@ -73,6 +73,21 @@ def _judge(survey: Survey, train: Train, least_ms: float) -> Iterator[Found]:
     if least_ms >= DELAY_MS:
         evidence.append(told("shortest way", f"{least_ms:g} ms", "train"))
         yield _make(survey, train.family, "delay", "packets to oneself take milliseconds", evidence)
+
+
+def _is_limited(survey: Survey, train: Train) -> bool:
+    """Whether a rate is limited: only the head of the train arrived, or of the other one, and all but the end of this.
+
+    A rule of both families lets so many packets through in all, and the second train may lose no more than its last.
+    """
+    seen = list(dict.fromkeys(train.arrived))
+    if _is_prefix(seen, train.sent):
+        return True
+    (other,) = BOTH - {train.family}
+    if sorted(seen) != list(range(len(seen))) or survey.canary["udp", other].error is not None:
+        return False
+    second = survey.train(other)
+    return _is_prefix(list(dict.fromkeys(second.arrived)), second.sent)
 
 
 def _is_prefix(arrived: Sequence[int], sent: int) -> bool:

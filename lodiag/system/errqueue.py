@@ -6,6 +6,7 @@ Where the mechanism is absent, ``enable`` says so and the caller does without. C
 
 from __future__ import annotations
 
+import errno
 import socket
 import sys
 from contextlib import suppress
@@ -115,6 +116,35 @@ def read(sock: socket.socket, family: str, stamper: Stamper | None = None, seq: 
                     index, address = find_interface(ancillary), target[0] if target else None
                     return Caught(quoted, error, ttl, received_ns, arrived_ns, index, address)
     return None
+
+
+OF_EARLIER = {errno.ECONNREFUSED, errno.EHOSTUNREACH}
+"""As what a port that is closed, and a TTL that is used up, are told to a later send (Linux's net/ipv4/icmp.c)."""
+
+
+TRIES = 8
+"""Errors that come one after the other in the microseconds of as many calls are those of a flood of answers."""
+
+
+def send(sock: socket.socket, packet: bytes, address: tuple[str, int] | None = None) -> None:
+    """Send a packet, though ICMP errors about earlier ones may come just now: a call that tells of one sends nothing.
+
+    What keeps this packet itself from being sent is told each time.
+    """
+    for left in reversed(range(TRIES)):
+        try:
+            return _send(sock, packet, address)
+        except OSError as error:
+            if not left or error.errno not in OF_EARLIER:
+                raise
+    return None
+
+
+def _send(sock: socket.socket, packet: bytes, address: tuple[str, int] | None) -> None:
+    if address is None:
+        sock.send(packet)
+    else:
+        sock.sendto(packet, address)
 
 
 def clear_pending(sock: socket.socket) -> None:

@@ -141,7 +141,7 @@ class FanUdpProbe(UdpProbe):
         errqueue.clear_pending(self._sock)
         sent_ns = self._stamper.note_send(seq)
         try:
-            self._sock.sendto(make_payload(self._key, seq, self._size), (self._address, self.port))
+            errqueue.send(self._sock, make_payload(self._key, seq, self._size), (self._address, self.port))
         except OSError as error:
             self._read_stamps()
             raise SendError(error, self._stamper.retract_send(seq)) from error

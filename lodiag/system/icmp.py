@@ -99,7 +99,7 @@ class IcmpProbe:
             errqueue.clear_pending(self._sock)
         sent_ns = self._stamper.note_send(seq)
         try:
-            self._sock.sendto(packet, (self._address, 0))
+            errqueue.send(self._sock, packet, (self._address, 0))
         except OSError as error:
             self._read_stamps()
             raise SendError(error, self._stamper.retract_send(seq)) from error

@@ -61,17 +61,23 @@ def encode_attributes(attributes: Iterable[tuple[int, bytes]]) -> bytes:
     return b"".join(parts)
 
 
+def read_header(datagram: bytes | memoryview, offset: int) -> tuple[int, int, int]:
+    """Size, type and flags of the message at ``offset``; ``NetlinkError`` if it is not whole."""
+    left = len(datagram) - offset
+    if left >= NLMSG_HEADER.size:
+        size, kind, flags, _, _ = NLMSG_HEADER.unpack_from(datagram, offset)
+        if NLMSG_HEADER.size <= size <= left:
+            return size, kind, flags
+    raise NetlinkError(0, "a reply was cut short")
+
+
 def decode(datagram: bytes | memoryview) -> Reply:
     """Take a datagram apart; ``NetlinkError`` if it is, or ends in, a refusal, or is not whole."""
     messages: list[Message] = []
     is_torn = False
     offset, end = 0, len(datagram)
     while offset < end:
-        if end - offset < NLMSG_HEADER.size:
-            raise NetlinkError(0, "a reply was cut short")
-        size, kind, flags, _, _ = NLMSG_HEADER.unpack_from(datagram, offset)
-        if not NLMSG_HEADER.size <= size <= end - offset:
-            raise NetlinkError(0, "a reply was cut short")
+        size, kind, flags = read_header(datagram, offset)
         is_torn |= bool(flags & NLM_F_DUMP_INTR)
         payload = bytes(datagram[offset + NLMSG_HEADER.size : offset + size])
         if kind in {NLMSG_ERROR, NLMSG_DONE}:

@@ -64,7 +64,7 @@ class SizeProbe:
         errqueue.clear_pending(self._sock)
         sent_ns = perf_counter_ns()
         try:
-            self._sock.send(bytes(packet_bytes - HEADER_BYTES[self._family]))
+            errqueue.send(self._sock, bytes(packet_bytes - HEADER_BYTES[self._family]))
         except OSError as error:
             if error.errno != errno.EMSGSIZE:
                 raise SendError(error) from error

@@ -21,9 +21,9 @@ from lodiag.system.nlmsg import (
     NLMSG_DONE,
     NLMSG_ERROR,
     NLMSG_HEADER,
-    NetlinkError,
     decode_attributes,
     encode,
+    read_header,
     require_success,
 )
 
@@ -223,11 +223,7 @@ def decode_reply(proto: str, datagram: memoryview) -> Reply:
     is_torn = False
     offset, end = 0, len(datagram)
     while offset < end:
-        if end - offset < NLMSG_HEADER.size:
-            raise NetlinkError(0, "a reply was cut short")
-        size, kind, flags, _, _ = NLMSG_HEADER.unpack_from(datagram, offset)
-        if not NLMSG_HEADER.size <= size <= end - offset:
-            raise NetlinkError(0, "a reply was cut short")
+        size, kind, flags = read_header(datagram, offset)
         is_torn |= bool(flags & NLM_F_DUMP_INTR)
         if kind == SOCK_DIAG_BY_FAMILY and size >= SHORTEST:
             offset += _decode_run(proto, datagram[offset:], sockets)

@@ -78,7 +78,7 @@ class UdpProbe:
                 self._sock.connect((self._address, self.port))
                 self._connected = True
             sent_ns = self._stamper.note_send(seq)
-            self._sock.send(payload)
+            errqueue.send(self._sock, payload)
         except OSError as error:
             self._read_stamps()
             raise SendError(error, self._stamper.retract_send(seq)) from error
@@ -96,19 +96,26 @@ class UdpProbe:
 
     def receive(self) -> Answer | None:
         """Return the next answer: an ICMP error, or a datagram where something does listen."""
-        if not self._connected:
-            return None
-        if self._has_queue:
-            caught = self._aside.popleft() if self._aside else errqueue.read(self._sock, self._family, self._stamper)
-            if caught is not None:
-                return self._from_queue(caught)
+        if self._aside:
+            return self._from_queue(self._aside.popleft())
+        return (self._receive_queued() or self._receive_datagram()) if self._connected else None
+
+    def _receive_datagram(self) -> Answer | None:
         try:
             size = len(self._sock.recv(65_536))
-        except ConnectionRefusedError:
-            return Answer(seq=self._last_seq, received_ns=perf_counter_ns(), address=self._address)
-        except OSError:  # nothing there
+        except BlockingIOError:  # nothing there
             return None
+        except OSError as error:  # the notice of an ICMP error, which has come meanwhile if there is a queue
+            if self._has_queue:
+                return self._receive_queued()
+            if not isinstance(error, ConnectionRefusedError):
+                return None
+            return Answer(seq=self._last_seq, received_ns=perf_counter_ns(), address=self._address)
         return Answer(seq=self._last_seq, received_ns=perf_counter_ns(), address=self._address, size_bytes=size)
+
+    def _receive_queued(self) -> Answer | None:
+        caught = errqueue.read(self._sock, self._family, self._stamper) if self._has_queue else None
+        return None if caught is None else self._from_queue(caught)
 
     def _from_queue(self, caught: errqueue.Caught) -> Answer:
         seq, intact = self._last_seq, True
