@@ -11,10 +11,6 @@ from lodiag.limits import suggest
 
 HOME = Path(__file__).parent / "diagnoses" / "pages"
 ALIASES = {
-    "interface-down": "lo-down",
-    "no-ipv4-loopback": "addr4-missing",
-    "no-ipv6-loopback": "addr6-missing",
-    "icmp-not-permitted": "icmp-denied",
     "ports-exhausted": "ephemeral-exhausted",
     "backlog": "accept-queue-full",
     "in-use": "port-held",
@@ -23,7 +19,7 @@ ALIASES = {
     "sandbox-no-netadmin": "lo-down",
     "v6-slow-fallback": "order-v6-first",
 }
-"""Other names of codes: those that other commands have, and those that people look for."""
+"""Other names of codes, which people look for."""
 
 
 def load_pages() -> dict[str, str]:

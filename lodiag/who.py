@@ -226,7 +226,7 @@ def _find_silence(address: str, interfaces: Sequence[Interface] | None, system: 
     if not interfaces:
         return None
     if not any(interface.is_up for interface in interfaces):
-        return "interface-down"
+        return "lo-down"
     own = [address for interface in interfaces for address in interface.addresses]
     has_family = any(is_loopback(a) and family_of(a) == family_of(address) for a in own)
     return None if has_family and system.has_address(address) else "no-address"

@@ -635,7 +635,7 @@ WHO = make_report(
             method="table",
             socket=make_who_socket(proto="udp", state="unconnected", v6only=None, accept_queue=None, backlog=None),
         ),
-        make_who_record(proto="udp", address="127.0.0.9", answered=False, status="interface-down", socket=None),
+        make_who_record(proto="udp", address="127.0.0.9", answered=False, status="lo-down", socket=None),
     ),
     (make_finding(code="port-held", severity="warn", fix=None),),
     complete=False,

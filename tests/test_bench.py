@@ -173,7 +173,7 @@ def test_an_end_that_is_killed_is_told() -> None:
 
 def test_a_loopback_that_is_down() -> None:
     report = parse(run_in_world("true", "bench", *TINY, "--quick", "--json"))
-    assert find_codes(report) == {"interface-down"}
+    assert find_codes(report) == {"lo-down"}
     errors = {record["error"] for record in report["records"] if record["proto"] != "unix"}
     assert None not in errors
     assert all(record["error"] is None for record in report["records"] if record["proto"] == "unix")
@@ -192,7 +192,7 @@ def test_without_ipv6() -> None:
     done = run_in_world(setup, "bench", "rr", *TINY, "--quick", "--json")
     report = parse(done)
     assert done.returncode == 0
-    assert {f["severity"] for f in report["findings"] if f["code"] == "no-ipv6-loopback"} == {"warn"}
+    assert {f["severity"] for f in report["findings"] if f["code"] == "addr6-missing"} == {"warn"}
 
 
 def test_as_nobody() -> None:

@@ -133,7 +133,7 @@ def test_a_flood_that_finds_the_interface_down_says_what_it_did_not_send(address
 
     (record,) = report["records"]
     assert (record["sent"], record["not_sent"]) == (0, 3)
-    assert [finding["code"] for finding in report["findings"]] == ["interface-down"]
+    assert [finding["code"] for finding in report["findings"]] == ["lo-down"]
 
 
 def test_what_comes_out_of_order_is_taken_apart() -> None:

@@ -748,7 +748,7 @@ def test_a_fix_takes_back_no_more_than_was_read(value: str | None) -> None:
     system.sysctls = {"net.ipv4.ping_group_range": value} if value else {}
     (finding,) = ping_address("127.0.0.1", count=1, system=system).findings
 
-    assert finding.code == "icmp-not-permitted"
+    assert finding.code == "icmp-denied"
     assert finding.fix is None or finding.fix.undo == ("sysctl -w net.ipv4.ping_group_range='1 0'",)
     assert (finding.fix is None) == (value is None or sys.platform != "linux")
 

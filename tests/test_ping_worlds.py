@@ -73,14 +73,14 @@ WORLDS = {
 }
 
 SILENT = {
-    ("P34-never-up", "127.0.0.1"): (KINDS, "network-unreachable", "interface-down"),
-    ("P34-never-up", "::1"): (("icmp-raw",), "address-not-available", "interface-down"),
-    ("P34-up-then-down", "127.0.0.1"): (KINDS, "timeout", "interface-down"),
-    ("P34-up-then-down", "::1"): (("icmp-datagram",), "address-not-available", "interface-down"),
-    ("P35-no-v6-address", "::1"): (KINDS, "address-not-available", "no-ipv6-loopback"),
-    ("P35-v6-disabled", "::1"): (("udp",), "address-not-available", "no-ipv6-loopback"),
-    ("P35-mtu-1000", "::1"): (("icmp-raw",), "address-not-available", "no-ipv6-loopback"),
-    ("no-v4-address", "127.0.0.1"): (("icmp-raw", "udp"), "network-unreachable", "no-ipv4-loopback"),
+    ("P34-never-up", "127.0.0.1"): (KINDS, "network-unreachable", "lo-down"),
+    ("P34-never-up", "::1"): (("icmp-raw",), "address-not-available", "lo-down"),
+    ("P34-up-then-down", "127.0.0.1"): (KINDS, "timeout", "lo-down"),
+    ("P34-up-then-down", "::1"): (("icmp-datagram",), "address-not-available", "lo-down"),
+    ("P35-no-v6-address", "::1"): (KINDS, "address-not-available", "addr6-missing"),
+    ("P35-v6-disabled", "::1"): (("udp",), "address-not-available", "addr6-missing"),
+    ("P35-mtu-1000", "::1"): (("icmp-raw",), "address-not-available", "addr6-missing"),
+    ("no-v4-address", "127.0.0.1"): (("icmp-raw", "udp"), "network-unreachable", "addr4-missing"),
     ("P36-output-drop", "127.0.0.1"): (KINDS, "blocked-by-firewall", "blocked-by-firewall"),
     ("P36-output-drop", "::1"): (("icmp-raw", "udp"), "blocked-by-firewall", "blocked-by-firewall"),
     ("P36-output-reject", "127.0.0.1"): (("icmp-raw",), "blocked-by-firewall", "blocked-by-firewall"),
@@ -124,7 +124,7 @@ def test_p36_ipv6_datagrams_vanish_and_only_the_stamps_tell_where() -> None:
     assert (record["method"], record["received"], record["error"]) == ("icmp-datagram", 0, "dropped-on-output")
 
 
-@pytest.mark.parametrize(("world", "words"), [("P34-never-up", "interface-down"), ("P37-input-drop", "timeout")])
+@pytest.mark.parametrize(("world", "words"), [("P34-never-up", "lo-down"), ("P37-input-drop", "timeout")])
 def test_p06_no_reply_exits_with_1_and_says_why(world: str, words: str) -> None:
     done = run_in_world(WORLDS[world], *QUICK[:-1], "127.0.0.1")
 
@@ -195,7 +195,7 @@ def test_p33_without_privilege_udp_stands_in_and_says_so() -> None:
     for record in report["records"]:
         assert (record["method"], record["received"]) == ("udp", 1)
         assert [refusal["method"] for refusal in record["refused"]] == ["icmp-datagram", "icmp-raw"]
-    assert {(f["code"], f["severity"]) for f in report["findings"]} == {("icmp-not-permitted", "info")}
+    assert {(f["code"], f["severity"]) for f in report["findings"]} == {("icmp-denied", "info")}
 
 
 def test_p33_without_privilege_icmp_is_refused_with_a_hint() -> None:
@@ -304,7 +304,7 @@ HOSTS = {
         WORLDS["P35-no-v6-address"],
         "localhost",
         ["127.0.0.1", "::1"],
-        {"no-ipv6-loopback": "warn"},
+        {"addr6-missing": "warn"},
         0,
     ),
     "P48-name-with-all-failing": (
@@ -312,7 +312,7 @@ HOSTS = {
         ":",
         "localhost",
         ["127.0.0.1", "::1"],
-        {"interface-down": "fail"},
+        {"lo-down": "fail"},
         1,
     ),
     "P48-name-and-its-failing-address": (
@@ -320,7 +320,7 @@ HOSTS = {
         WORLDS["P35-no-v6-address"],
         "localhost ::1",
         ["127.0.0.1", "::1"],
-        {"no-ipv6-loopback": "fail"},
+        {"addr6-missing": "fail"},
         1,
     ),
 }

@@ -163,7 +163,7 @@ def test_without_any_icmp_udp_stands_in_and_it_is_said() -> None:
     report = ping_address("127.0.0.1", count=1, system=Picky("icmp-datagram", "icmp-raw"))
     assert (report.records[0].method, report.records[0].received) == ("udp", 1)
     assert [r.method for r in report.records[0].refused] == ["icmp-datagram", "icmp-raw"]
-    assert [(f.code, f.severity) for f in report.findings] == [("icmp-not-permitted", "info")]
+    assert [(f.code, f.severity) for f in report.findings] == [("icmp-denied", "info")]
     assert report.exit_status == 0
     check(report)
 

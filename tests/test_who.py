@@ -701,9 +701,9 @@ def test_with_the_interface_down_nobody_is_reached() -> None:
     done = run_served(LO_UP, ANY_V4, "ip link set lo down", "who", "-t", "PORT", "--json")
     report = parse(done)
     row = at(report, V4)
-    assert (done.returncode, row["answered"], row["status"]) == (1, False, "interface-down")
+    assert (done.returncode, row["answered"], row["status"]) == (1, False, "lo-down")
     assert row["socket"]["local"]["address"] == ANY_V4, "it would answer if the interface were up"
-    assert report["findings"][0]["code"] == "interface-down"
+    assert report["findings"][0]["code"] == "lo-down"
     assert report["findings"][0]["fix"]["commands"] == ["ip link set lo up"]
     assert "nobody-answers" in codes(report)
     assert "because the loopback interface is down" in report["summary"]["sentence"]
@@ -718,7 +718,7 @@ def test_an_address_that_this_machine_does_not_have_is_not_nobody() -> None:
     assert done.returncode == 0
     done = run_served(world, V4, "", "who", "-t", "[::1]:PORT", "--json")
     report = parse(done)
-    found = one(report, "no-ipv6-loopback")
+    found = one(report, "addr6-missing")
     assert found["fix"]["commands"] == ["sysctl -w net.ipv6.conf.lo.disable_ipv6=0"]
     assert done.returncode == 1
     assert "::1, which this machine does not have" in report["summary"]["sentence"]
@@ -966,7 +966,7 @@ class Down(Told):
 
 
 def test_with_the_interface_down_no_other_address_is_recommended() -> None:
-    assert judge(listener("127.0.1.1"), system=Down) == {"interface-down": "fail", "nobody-answers": "fail"}
+    assert judge(listener("127.0.1.1"), system=Down) == {"lo-down": "fail", "nobody-answers": "fail"}
     assert judge(listener("127.0.1.1"), target="127.0.0.1:80") == {
         "nobody-answers": "fail",
         "only-at-another-address": "warn",

@@ -23,7 +23,7 @@ def judge_interfaces(records: Sequence[IfaceRecord], settings: Mapping[str, Sett
     first = records[0]
     if not any("UP" in record.flags for record in records):
         state = Evidence(name=f"{first.ifname} is up", value=False, source="interface flags")
-        yield make_finding("interface-down", "fail", first.ifname, (state,))
+        yield make_finding("lo-down", "fail", first.ifname, (state,))
         return
     addresses = [address.local for record in records for address in record.addr_info]
     facts = (
@@ -32,11 +32,11 @@ def judge_interfaces(records: Sequence[IfaceRecord], settings: Mapping[str, Sett
         Evidence(name="mtu", value=first.mtu, source="interface"),
     )
     if not any(address.startswith("127.") for address in addresses):
-        yield make_finding("no-ipv4-loopback", "fail", "127.0.0.1", facts)
+        yield make_finding("addr4-missing", "fail", "127.0.0.1", facts)
     disabled = settings.get("ipv6-disabled")
     if "::1" not in addresses and disabled is not None and disabled.value is not None:
         severity = "info" if disabled.value == "1" else "warn"
-        yield make_finding("no-ipv6-loopback", severity, "::1", (*facts, tell(disabled)))
+        yield make_finding("addr6-missing", severity, "::1", (*facts, tell(disabled)))
 
 
 class Reach(NamedTuple):

@@ -141,7 +141,7 @@ def _judge_refusal(record: PingRecord, around: Surroundings) -> Finding:
     refused = tuple(Evidence(name=r.method, value=r.reason, source="socket(2)") for r in record.refused)
     groups = around.settings["icmp-groups"]
     return Finding(
-        code="icmp-not-permitted",
+        code="icmp-denied",
         severity="info",
         subject="icmp",
         message="UDP was used to probe, because this user may open no ICMP socket",

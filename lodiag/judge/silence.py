@@ -51,16 +51,16 @@ class Advice:
 
 
 ADVICE = {
-    "interface-down": Advice(
+    "lo-down": Advice(
         "the loopback interface {subject} is down: nothing here can reach 127.0.0.0/8 or ::1",
         "Bring it up: lodiag iface up",
     ),
-    "no-ipv6-loopback": Advice(
+    "addr6-missing": Advice(
         "no loopback interface has the address ::1",
         "IPv6 is disabled there, its mtu is below the 1280 bytes that IPv6 needs, or the address was taken away.",
         ("RFC 4291 2.5.3",),
     ),
-    "no-ipv4-loopback": Advice(
+    "addr4-missing": Advice(
         "no loopback interface has an address in 127.0.0.0/8",
         "Give it 127.0.0.1/8; with an mtu below the 68 bytes that IPv4 needs it can have none.",
         ("RFC 1122 3.2.1.3",),
@@ -165,7 +165,7 @@ def _judge_interfaces(silence: Silence, around: Surroundings) -> tuple[str, str,
     first = around.interfaces[0]
     if not any(interface.is_up for interface in around.interfaces):
         state = Evidence(name=f"{first.name} is up", value=False, source="interface flags")
-        return "interface-down", first.name, (state,)
+        return "lo-down", first.name, (state,)
     if silence.error not in {"address-not-available", "network-unreachable"}:
         return None
     addresses = [address for interface in around.interfaces for address in interface.addresses]
@@ -179,7 +179,7 @@ def _judge_interfaces(silence: Silence, around: Surroundings) -> tuple[str, str,
     if silence.family == "ipv6":
         disabled = around.settings.get("ipv6-disabled")
         facts += [tell(disabled)] if disabled else []
-    return f"no-{silence.family}-loopback", silence.address, tuple(facts)
+    return f"addr{silence.family[-1]}-missing", silence.address, tuple(facts)
 
 
 def make_finding(

@@ -34,7 +34,7 @@ def judge_who(
     ``processes`` are the owners of what listens, if that is more than one socket.
     """
     for record in records:
-        if record.status == "interface-down" or (record.status == "no-address" and record.address in summary.addresses):
+        if record.status == "lo-down" or (record.status == "no-address" and record.address in summary.addresses):
             yield _judge_interface(record, around)
     if not summary.answered:
         yield _judge_nobody(summary, records)
@@ -101,7 +101,7 @@ def _judge_elsewhere(summary: WhoSummary, records: Sequence[WhoRecord]) -> Itera
     led_to = {address for address in summary.addresses if is_loopback(address)}
     usual = led_to if led_to - {V4, V6} else {record.address for record in records if record.address in {V4, V6}}
     usual = usual or led_to
-    if any(r.answered is not False or r.status == "interface-down" for r in records if r.address in usual):
+    if any(r.answered is not False or r.status == "lo-down" for r in records if r.address in usual):
         return
     proto = records[0].proto
     found = [item for item in summary.listeners if item.proto == proto and item.local.address not in usual]
@@ -147,5 +147,5 @@ def _judge_interface(record: WhoRecord, around: Surroundings) -> Finding:
     silence = Silence(
         address=record.address, family=family, error="address-not-available", evidence=(tell_record(record),)
     )
-    found = judge_silence(silence, around, "fail" if record.status == "interface-down" else "warn")
+    found = judge_silence(silence, around, "fail" if record.status == "lo-down" else "warn")
     return replace(found, evidence=tuple(item for item in found.evidence if item.source != "probe"))

@@ -95,6 +95,6 @@ def _tell_miss(address: str, met: Mapping[str, WhoRecord]) -> str:
     return {
         "refused": f"is refused at {address}",
         "no-address": f"cannot reach {address}, which this machine does not have",
-        "interface-down": f"cannot reach {address}, because the loopback interface is down",
+        "lo-down": f"cannot reach {address}, because the loopback interface is down",
         "unknown": f"may or may not be answered at {address}, as it is not told whether [::] takes IPv4",
     }[met[address].status]

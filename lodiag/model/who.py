@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from lodiag.model import FAMILIES, PROTOS, Refusal, detail, fact, label, metric
 from lodiag.model.conns import NO_OWNER, Endpoint
 
-STATUSES = ("answered", "refused", "no-address", "interface-down", "unknown")
+STATUSES = ("answered", "refused", "no-address", "lo-down", "unknown")
 HOWS = ("specific", "wildcard", "dual-stack-wildcard")
 
 
@@ -59,7 +59,7 @@ class WhoRecord:
     port: int = label("Port that a client would ask.")
     answered: bool | None = metric("Whether a socket would get what is sent there now; null if that is not known.")
     status: str = fact(
-        "answered; refused: no socket takes it; no-address: this machine has no such address; interface-down: nothing "
+        "answered; refused: no socket takes it; no-address: this machine has no such address; lo-down: nothing "
         "reaches it; unknown: the source does not tell whether an IPv6 socket takes IPv4.",
         STATUSES,
     )

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 _FIXES: dict[str, dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     "linux": {
-        "interface-down": (("ip link set {subject} up",), ("ip link set {subject} down",)),
-        "no-ipv4-loopback": (
+        "lo-down": (("ip link set {subject} up",), ("ip link set {subject} down",)),
+        "addr4-missing": (
             ("ip address add 127.0.0.1/8 dev {interface}",),
             ("ip address del 127.0.0.1/8 dev {interface}",),
         ),
-        "no-ipv6-loopback": (
+        "addr6-missing": (
             ("ip -6 address add ::1/128 dev {interface}",),
             ("ip -6 address del ::1/128 dev {interface}",),
         ),
@@ -43,7 +43,7 @@ _FIXES: dict[str, dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
         "loopback-mtu": (("ip link set {interface} mtu 65536",), ("ip link set {interface} mtu {mtu}",)),
         "small-tcp-buffers": (("sysctl -w {parameter}='{usual}'",), ("sysctl -w {parameter}='{value}'",)),
         "icmp-ignored": (("sysctl -w {parameter}=0",), ("sysctl -w {parameter}={value}",)),
-        "icmp-not-permitted": (
+        "icmp-denied": (
             ("sysctl -w {parameter}='0 2147483647'",),
             ("sysctl -w {parameter}='{value}'",),
         ),
@@ -60,7 +60,7 @@ _FIXES: dict[str, dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
         ),
     },
     "darwin": {
-        "interface-down": (("ifconfig {subject} up",), ("ifconfig {subject} down",)),
+        "lo-down": (("ifconfig {subject} up",), ("ifconfig {subject} down",)),
         "address-not-available": (("ifconfig lo0 alias {subject} up",), ("ifconfig lo0 -alias {subject}",)),
     },
 }
@@ -137,7 +137,7 @@ _LOOKS: dict[str, _Commands] = {
 
 _PAGES = {
     "linux": {
-        "interface-down": "ip-link(8)",
+        "lo-down": "ip-link(8)",
         "loopback-qdisc": "tc(8)",
         "loopback-mtu": "ip-link(8)",
         "small-tcp-buffers": "tcp(7)",
@@ -164,7 +164,7 @@ _PAGES = {
         "dropped-in-queue": "tc(8)",
         "timeout": "nft(8)",
         "icmp-ignored": "icmp(7)",
-        "icmp-not-permitted": "icmp(7)",
+        "icmp-denied": "icmp(7)",
         "message-too-long": "ip(7)",
         "no-buffer-space": "tc(8)",
         "too-many-open-files": "getrlimit(2)",
@@ -224,7 +224,7 @@ def _find_fix(code: str, facts: Mapping[str, Any]) -> Fix | None:
 
 def _name_cause(code: str, facts: Mapping[str, Any]) -> str:
     """Tell apart the causes of one finding that need different commands."""
-    if code in {"no-ipv4-loopback", "no-ipv6-loopback"}:
+    if code in {"addr4-missing", "addr6-missing"}:
         return _name_missing(code, facts)
     if code in {"ephemeral-exhausted", "ephemeral-low"}:
         if facts["parameter"] == "net.ipv4.ip_local_port_range":
@@ -239,7 +239,7 @@ def _name_cause(code: str, facts: Mapping[str, Any]) -> str:
 
 def _name_missing(code: str, facts: Mapping[str, Any]) -> str:
     mtu = facts["mtu"] or LEAST_IPV6_MTU
-    if code == "no-ipv4-loopback":
+    if code == "addr4-missing":
         return "mtu-far-too-small" if mtu < LEAST_IPV4_MTU else code
     if facts["value"] == "1":
         return "ipv6-disabled"
