@@ -11,12 +11,12 @@ from lodiag.clock import NS_PER_S
 from lodiag.diagnoses import Seen, SkipError
 from lodiag.diagnoses.catalogue import CODES, DIAGNOSES, GROUPS
 from lodiag.diagnoses.causes import fold, unite
+from lodiag.diagnoses.survey import Service, Survey
 from lodiag.errors import ConfigError
 from lodiag.model import SEVERITIES, Missing
 from lodiag.model.doctor import OUTCOMES, DiagnosisGroup, DiagnosisRecord, DoctorSummary
 from lodiag.report import ReportMaker
 from lodiag.rtt import to_ms
-from lodiag.survey import Service, Survey
 from lodiag.system import System
 from lodiag.targets import resolve_target
 from lodiag.who import USUAL, split_target

@@ -13,8 +13,8 @@ from lodiag import System, diagnose
 from lodiag.diagnoses import BOTH, Found, find, told
 from lodiag.diagnoses.catalogue import CODES, DIAGNOSES, GROUPS
 from lodiag.diagnoses.causes import EXPLAINED_BY, fold, unite
+from lodiag.diagnoses.explaining import ALIASES, explain, list_all, load_pages
 from lodiag.errors import ConfigError
-from lodiag.pages import ALIASES, explain, list_all, load_pages
 from lodiag.system.ruleset import parse as parse_rules
 from lodiag.system.sandbox import strip_secrets
 

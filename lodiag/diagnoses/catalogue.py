@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lodiag.diagnoses import (
+from lodiag.diagnoses.groups import (
     canary,
     environment,
     filters,
