@@ -244,5 +244,9 @@ def _tell(records: Sequence[DiagnosisRecord]) -> str:
     measured = [record.measured for record in records if record.measured]
     unseen = [f"{record.diagnosis}: {record.why}" for record in records if record.outcome in {"error", "skipped"}]
     chosen = found or measured[:MOST_TOLD] or unseen
-    shown = "; ".join(chosen)
+    shown = chosen[0]
+    for told in chosen[1:]:
+        if len(shown) + len("; ") + len(told) > MOST_TOLD_LENGTH:
+            break
+        shown = f"{shown}; {told}"
     return shown if len(shown) <= MOST_TOLD_LENGTH else f"{shown[: MOST_TOLD_LENGTH - 3].rstrip()}..."

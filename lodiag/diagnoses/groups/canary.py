@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from lodiag.diagnoses import ADDRESSES, WORDS, Diagnosis, Seen, find, told
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from lodiag.diagnoses.survey import Survey
     from lodiag.model import Evidence
     from lodiag.system.canary import Met
@@ -57,7 +59,7 @@ def tell_met(met: Met) -> Evidence:
 def look(family: str, survey: Survey) -> Seen:
     """Find that what is sent to oneself is not answered."""
     met = [survey.canary[proto, family] for proto in ("tcp", "udp")]
-    measured = ", ".join(f"{item.proto} {item.error or f'{item.took_ms:g} ms'}" for item in met)
+    measured = _tell_briefly(family, met)
     failed = [item for item in met if item.error is not None]
     if not failed:
         return Seen(measured)
@@ -76,6 +78,15 @@ def look(family: str, survey: Survey) -> Seen:
         families={family},
     )
     return Seen(measured, (found,))
+
+
+def _tell_briefly(family: str, met: Sequence[Met]) -> str:
+    """Tell what all probes of a family met, in half a line; what is the same for all is told once."""
+    errors = {item.error for item in met}
+    if len(errors) == 1 and None not in errors:
+        return f"{ADDRESSES[family]} {errors.pop()}"
+    told = ", ".join(f"{item.proto} {item.error or round(item.took_ms, 2)}" for item in met)
+    return f"{ADDRESSES[family]} {told}{' ms' if met[-1].error is None else ''}"
 
 
 DIAGNOSES = tuple(

@@ -63,7 +63,7 @@ def look_at_file(survey: Survey) -> Seen:
         return Seen(hosts.error, (found,))
     lines = _lines(survey)
     if lines:
-        return Seen(" ".join(dict.fromkeys(line.address for line in lines)))
+        return Seen(f"hosts file {' '.join(dict.fromkeys(line.address for line in lines))}")
     found = find(
         "hosts-no-localhost",
         severity,
@@ -94,10 +94,11 @@ def look_at_sources(survey: Survey) -> Seen:
         reason = f"{NSSWITCH} does not say: the resolver has its own default"
         raise SkipError(reason)
     shown = " ".join(sources)
+    measured = f"order {shown}"
     if any(source in LOCAL_SOURCES for source in sources) and _is_well(survey):
-        return Seen(shown)
+        return Seen(measured)
     if "files" in sources and not _is_before(sources, "dns", "files"):
-        return Seen(shown)
+        return Seen(measured)
     found = find(
         "nss-no-files",
         "info" if _is_well(survey) else "fail",
@@ -108,7 +109,7 @@ def look_at_sources(survey: Survey) -> Seen:
         fix=survey.system.prescribe("nsswitch"),
         see=("nsswitch.conf(5)",),
     )
-    return Seen(shown, (found,))
+    return Seen(measured, (found,))
 
 
 def _is_before(sources: Sequence[str], first: str, then: str) -> bool:
@@ -119,7 +120,7 @@ def look_at_localhost(survey: Survey) -> Seen:
     """Find that localhost leads nowhere, elsewhere, or to half of the loopback."""
     answer = survey.localhost
     addresses = tuple(dict.fromkeys(answer.addresses))
-    measured = answer.error or " ".join(addresses)
+    measured = f"localhost {answer.error or ' '.join(addresses)}"
     return Seen(measured, tuple(_judge_localhost(survey, addresses)))
 
 
@@ -227,7 +228,7 @@ def look_at_hostname(survey: Survey) -> Seen:
     name = survey.hostname
     lines = _lines(survey, name.lower())
     addresses = list(dict.fromkeys(line.address for line in lines))
-    measured = " ".join(addresses) or "not in the hosts file"
+    measured = f"the host's own name is {' '.join(addresses) or 'not in the hosts file'}"
     if "127.0.1.1" not in addresses:
         return Seen(measured)
     found = find(
@@ -285,7 +286,7 @@ def look_at_addrconfig(survey: Survey) -> Seen:
         raise SkipError(reason)
     answer = survey.system.look_up_name("localhost", "ipv4", addrconfig=True)
     if answer.addresses:
-        return Seen("the same")
+        return Seen("AI_ADDRCONFIG changes nothing")
     found = find(
         "addrconfig",
         "info",
@@ -295,7 +296,7 @@ def look_at_addrconfig(survey: Survey) -> Seen:
         impact="Programs that set it fail to resolve localhost here; most do not.",
         see=("getaddrinfo(3)", "RFC 3493 6.1"),
     )
-    return Seen(answer.error or "nothing", (found,))
+    return Seen(f"AI_ADDRCONFIG: {answer.error or 'nothing'}", (found,))
 
 
 DIAGNOSES = (

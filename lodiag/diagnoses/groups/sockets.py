@@ -26,7 +26,7 @@ def look(survey: Survey) -> Seen:
     """Find what ``lodiag conns --findings`` finds; where a service is asked about, what concerns its port."""
     report = survey.conns
     chosen = [finding for finding in report.findings if _concerns(finding, survey)]
-    measured = f"{report.summary.sockets} sockets"
+    measured = f"sockets: {report.summary.sockets}"
     return Seen(measured, tuple(_adopt(finding) for finding in chosen))
 
 
@@ -72,7 +72,7 @@ def look_at_processes(survey: Survey) -> Seen:
         reason = f"the processes of {hidden} sockets that keep others waiting may not be seen by this user"
         raise SkipError(reason)
     found = [item for owner, record in waiting.values() for item in _judge(survey, owner, record)]
-    return Seen(f"{len(waiting)} processes with something waiting", tuple(found))
+    return Seen(f"processes with something waiting: {len(waiting)}", tuple(found))
 
 
 def _keeps_waiting(record: ConnRecord) -> bool:

@@ -40,7 +40,7 @@ def look(family: str, survey: Survey) -> Seen:
         reason = f"no datagram arrives at {met.address}"
         raise SkipError(reason)
     least = min(train.delays_ms, default=0.0)
-    measured = f"{len(set(train.arrived))}/{train.sent} arrived, {least:g} ms"
+    measured = f"{met.address} {len(set(train.arrived))}/{train.sent} in {least:g} ms"
     return Seen(measured, tuple(_judge(survey, train, least)))
 
 
@@ -125,7 +125,7 @@ def look_at_connects(family: str, survey: Survey) -> Seen:
         raise SkipError(reason)
     met = survey.connects(family)
     good = [item.error is None for item in met]
-    measured = f"{sum(good)}/{len(met)} connected"
+    measured = f"{first.address} {sum(good)}/{len(met)} connected"
     errors = {item.error for item in met if item.error is not None}
     if all(good) or errors - {"timeout", "ECONNREFUSED"} or (not any(good) and first.error is not None):
         return Seen(measured)
