@@ -4,7 +4,8 @@
 ``size_bytes``, ``loss_ratio``). A field's name is at once its column title, JSON key and metric stem;
 its meaning is written once, here, and read from here by the JSON Schema and the Prometheus format.
 
-The records of a command are in a module of its name: nobody who asks for one command should wait for the records of ten.
+The records of a command are in a module of its name: nobody who asks for one command should wait for the records of
+ten.
 """
 
 from __future__ import annotations
