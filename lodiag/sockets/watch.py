@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING, NamedTuple
 
 from lodiag import __version__
 from lodiag.clock import NS_PER_S
+from lodiag.dataclass import replace
 from lodiag.limits import require_choice, require_seconds
 from lodiag.model import SCHEMA
 from lodiag.model.watch import ConnEvent, Watching
