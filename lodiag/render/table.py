@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 from lodiag.render.escaping import printable
@@ -108,6 +107,8 @@ def _further_lines(finding: Finding) -> Iterator[str]:
 
 
 def _wrap(text: str, indent: str) -> str:
+    from textwrap import fill  # whose patterns take a millisecond to compile
+
     return fill(text, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
