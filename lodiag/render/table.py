@@ -5,15 +5,16 @@ from __future__ import annotations
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
+from lodiag.render.cells import milliseconds
 from lodiag.render.escaping import printable
-from lodiag.render.layout import headline, lay_out, milliseconds, note
+from lodiag.render.layout import headline, lay_out, note, tell_nothing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from lodiag.model import Finding, Report
     from lodiag.model.ping import PingReply
-    from lodiag.render.layout import Table
+    from lodiag.render.cells import Table
 
 WIDTH = 80
 _MARGIN = 6
@@ -29,25 +30,11 @@ def render(report: Report[Any, Any], columns: Sequence[str] = ()) -> str:
         return verdict.render(report.summary.verdict, report.records)
     head = headline(report)
     parts = ["\n".join(_wrap(line, "") for line in head.splitlines())] if head else []
-    parts += [_draw(table) for table in lay_out(report, columns)] or [f"no {_KINDS[report.command]} to show"]
+    parts += [_draw(table) for table in lay_out(report, columns)] or [tell_nothing(report)]
     parts += [_describe(finding) for finding in report.findings]
     for item in report.missing:
         parts.append(_wrap(f"note: {note(item)}", ""))
     return "\n\n".join(parts) + "\n"
-
-
-_KINDS = {
-    "ping": "addresses",
-    "trace": "hops",
-    "bench": "tests",
-    "conns": "sockets",
-    "who": "addresses",
-    "map": "connections",
-    "iface": "loopback interface",
-    "check": "checks",
-    "audit": "sockets",
-    "doctor": "diagnoses",
-}
 
 
 def _draw(table: Table) -> str:
