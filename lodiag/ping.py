@@ -49,9 +49,9 @@ class PingRun:
 
         """
         self._system = system or System()
-        if options.source is not None:
-            source = resolve_source(options.source, options.family)
-            options = replace(options, source=source, family=family_of(source))
+        if options.source_address is not None:
+            source = resolve_source(options.source_address, options.family)
+            options = replace(options, source_address=source, family=family_of(source))
         self._options = options
         self._is_open = False
         self._maker = ReportMaker("ping", self._system)
@@ -104,7 +104,7 @@ class PingRun:
             stream.open(self._fans, self._options.ladder)
         barred = [s for s in self.streams if s.probe is None and s.error is None]
         if barred:
-            reasons = "; ".join(f"{r.method}: {r.reason}" for r in barred[0].refused)
+            reasons = "; ".join(f"{r.method}: {r.why}" for r in barred[0].refused)
             message = f"no socket to probe {barred[0].address} with may be opened: {reasons}"
             raise PrivilegeError(message, self._privilege_hint())
         for stream in self.streams:
@@ -188,7 +188,7 @@ def ping_address(  # noqa: PLR0913 - ping has this many options
     deadline_s: float | None = None,
     size_bytes: int = 56,
     ttl: int | None = None,
-    source: str | None = None,
+    source_address: str | None = None,
     family: str | None = None,
     method: str = "auto",
     clock: str = "auto",
@@ -210,7 +210,7 @@ def ping_address(  # noqa: PLR0913 - ping has this many options
         deadline_s: Seconds after which the whole run ends.
         size_bytes: Bytes of payload.
         ttl: TTL or hop limit of the probes.
-        source: Loopback address to send from.
+        source_address: Loopback address to send from.
         family: ``ipv4``, ``ipv6``, or ``None`` for both.
         method: ``auto``, ``icmp`` or ``udp``.
         clock: ``auto``, ``kernel``, ``kernel-rx`` or ``user``.
@@ -244,7 +244,7 @@ def ping_address(  # noqa: PLR0913 - ping has this many options
         deadline_s=deadline_s,
         size_bytes=size_bytes,
         ttl=ttl,
-        source=source,
+        source_address=source_address,
         family=family,
         method=method,
         clock=clock,
