@@ -14,10 +14,10 @@ from lodiag.targets import family_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from lodiag.hops.options import TraceOptions
     from lodiag.judge.silence import Surroundings
     from lodiag.model import Finding
     from lodiag.model.trace import HopRecord, TraceMethod, TraceSummary
-    from lodiag.options import TraceOptions
 
 
 _SERVICES = {
