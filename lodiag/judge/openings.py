@@ -49,7 +49,7 @@ def judge_forwards(forwards: Sequence[Forward], openings: Sequence[Opening]) -> 
     What must have been sent to the loopback comes from this host, unless the kernel lets neighbours in.
     """
     for forward in forwards:
-        if forward.address is not None and is_loopback(forward.address) and not openings:
+        if forward.at is not None and is_loopback(forward.at) and not openings:
             continue
         is_ours = forward.address is not None and is_loopback(forward.address)
         is_open = is_ours and bool(openings)
@@ -76,7 +76,7 @@ _GIVE_ADDRESS = "Containers publish ports so. With an address, as in 127.0.0.1:8
 
 def _write(forward: Forward) -> str:
     what = f"port {forward.ports}" if forward.ports else "what is sent here"
-    taken = " ".join(filter(None, (forward.proto, what, f"of {forward.address}" if forward.address else None)))
+    taken = " ".join(filter(None, (forward.proto, what, f"of {forward.at}" if forward.at else None)))
     if forward.address is None:
         return f"{taken} on, where to is not told"
     host = f"[{forward.address}]" if ":" in forward.address else forward.address
