@@ -440,7 +440,7 @@ before = state()
 changes = [Change("del-route", "lo", 1, route=r) for r in routes] + [Change("del-rule", "lo", 1, rule=r) for r in rules]
 undo = [Change("add-route", "lo", 1, route=r) for r in routes] + [Change("add-rule", "lo", 1, rule=r) for r in rules]
 shell(map(spell, changes))
-gone = [machine.look_up_route("127.0.0.1").error, [r for r in machine.list_rules() if r.table == "local"]]
+gone = [machine.look_up_route("127.0.0.1").errno, [r for r in machine.list_rules() if r.table == "local"]]
 machine.apply_changes(undo)
 found.append([gone, before == state(), rules == [r for r in machine.list_rules() if r.table == "local"]])
 machine.apply_changes(changes)
