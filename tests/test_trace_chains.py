@@ -37,7 +37,7 @@ def test_a_loopback_that_leaves_the_host_shows_its_routers(method: str) -> None:
     assert {probe["status"] for probe in last["probes"]} == {"reached"}
     # TCP does not tell how an answer of the target came.
     assert (last["interface"], last["reply_ttl"]) == ((None, None) if method == "tcp" else ("v0", 62))
-    assert summary["methods"][0]["source"] == (None if method == "icmp" else "192.0.2.1")
+    assert summary["methods"][0]["source_address"] == (None if method == "icmp" else "192.0.2.1")
 
 
 def test_all_methods_agree_without_privilege_where_icmp_is_allowed() -> None:
