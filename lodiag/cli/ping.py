@@ -177,7 +177,7 @@ def run(options: argparse.Namespace, output: Output) -> int:
     report = ping_run.report()
     if options.format == "table" and not options.live:
         output.write("\n")
-    output.write(render(report, options.format))
+    output.write(render(report, options.format, width=output.width))
     if options.histogram:
         _draw_histogram(report, output)
     return report.exit_status
