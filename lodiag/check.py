@@ -8,10 +8,10 @@ from lodiag.checks.reading import read_checks
 from lodiag.checks.running import Runner
 from lodiag.checks.source import read_source
 from lodiag.checks.words import count, tell_verdict
+from lodiag.clock import to_ms
 from lodiag.judge.check import judge_checks
 from lodiag.model.check import CheckAddress, CheckRecord, CheckSummary, CheckTries
 from lodiag.report import ReportMaker
-from lodiag.rtt import to_ms
 from lodiag.system import System
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, NamedTuple
 
-from lodiag.clock import NS_PER_S
+from lodiag.clock import NS_PER_S, to_ms
 from lodiag.diagnoses import Seen, SkipError, find, told
 from lodiag.diagnoses.catalogue import CODES, DIAGNOSES, GROUPS, UNLOOKED
 from lodiag.diagnoses.causes import fold, unite
@@ -16,7 +16,6 @@ from lodiag.errors import ConfigError
 from lodiag.model import SEVERITIES, Missing
 from lodiag.model.doctor import STATUSES, DiagnosisGroup, DiagnosisRecord, DoctorSummary
 from lodiag.report import ReportMaker
-from lodiag.rtt import to_ms
 from lodiag.system import System
 from lodiag.targets import ADDRESSES, resolve_target, split_target
 

@@ -166,9 +166,7 @@ def _list_addresses(asked: _Asked, rows: Sequence[Socket]) -> tuple[str, ...]:
     if asked.host is not None:
         return asked.order
     bound = sorted(row.local[0] for row in rows if row.remote is None)
-    every = dict.fromkeys(
-        a for a in (*asked.order, *ADDRESSES.values(), *bound) if is_loopback(a) and a != str(BROADCAST)
-    )
+    every = dict.fromkeys(a for a in (*asked.order, *ADDRESSES.values(), *bound) if is_loopback(a) and a != BROADCAST)
     return tuple(address for address in every if asked.family in {None, family_of(address)})
 
 

@@ -10,8 +10,9 @@ from faking import NS_PER_S, FakeProbe, FakeSystem, refuse
 from test_ping import answer, codes, ignore
 
 from lodiag import ping_address
+from lodiag.clock import to_ms
 from lodiag.histogram import Histogram
-from lodiag.rtt import describe_buckets, to_ms
+from lodiag.rtt import describe_buckets
 from lodiag.system.facts import Interface
 
 if TYPE_CHECKING:

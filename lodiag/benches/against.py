@@ -10,8 +10,8 @@ from lodiag.benches import Slice, open_window
 from lodiag.benches.kinds.rr import take_times
 from lodiag.benches.records import NOTHING, tell_times
 from lodiag.benches.rounds import translate
+from lodiag.clock import to_ms
 from lodiag.model.bench import BenchRecord
-from lodiag.rtt import to_ms
 from lodiag.system.ends.paths import FAMILIES, Path
 from lodiag.system.ends.pool import EndError, Task
 from lodiag.targets import family_of

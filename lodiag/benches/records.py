@@ -7,9 +7,9 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from lodiag.benches import load
+from lodiag.clock import NS_PER_MS, to_ms
 from lodiag.histogram import Histogram
 from lodiag.model.bench import BenchBucket, BenchRecord
-from lodiag.rtt import NS_PER_MS, to_ms
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lodiag.clock import NS_PER_S
+from lodiag.clock import NS_PER_S, to_ms
 from lodiag.errors import PrivilegeError, UnsupportedError
 from lodiag.judge.iface import Reach, judge_change, judge_interfaces
 from lodiag.links.plans import MOST_MTU, covers, is_of_prefix, write_address, write_route
 from lodiag.links.records import look
 from lodiag.model.iface import IfaceChange, IfacePacket
 from lodiag.report import ReportMaker
-from lodiag.rtt import to_ms
 from lodiag.system.changing import ChangeRefusedError
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any
 
 from lodiag.benches import Case, Slice, list_paths, open_window, split_cores
+from lodiag.clock import NS_PER_MS
 from lodiag.histogram import Histogram
-from lodiag.rtt import NS_PER_MS
 from lodiag.system.ends.paths import Path, describe
 from lodiag.system.ends.pool import Task
 from lodiag.system.ends.rr import BIN_BITS
