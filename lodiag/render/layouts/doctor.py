@@ -24,16 +24,16 @@ def headline(report: Report[Any, DoctorSummary]) -> str:
 def lay_out(report: Report[DiagnosisRecord, DoctorSummary], columns: Sequence[str]) -> list[Table]:
     """Tell of each family of diagnoses, or of each diagnosis; then what was done."""
     if columns:
-        headers = ["group", "diagnosis", "outcome", "measured"]
-        rows = [[r.group, r.diagnosis, r.severity or r.outcome, text(r.why or r.measured)] for r in report.records]
+        headers = ["group", "diagnosis", "status", "measured"]
+        rows = [[r.group, r.diagnosis, r.severity or r.status, text(r.why or r.measured)] for r in report.records]
     else:
-        headers = ["group", "outcome", "measured"]
-        rows = [[g.group, g.severity or g.outcome, text(g.told)] for g in report.summary.groups]
+        headers = ["group", "status", "measured"]
+        rows = [[g.group, g.severity or g.status, text(g.told)] for g in report.summary.groups]
     tables = [Table(headers, rows, frozenset())]
     if report.summary.repairs:
         done = [
             [r.code, text(r.command), text(r.failure) if r.failure else "done", text("; ".join(r.undo) or None)]
             for r in report.summary.repairs
         ]
-        tables.append(Table(["repair of", "command", "outcome", "undo"], done, frozenset()))
+        tables.append(Table(["repair of", "command", "status", "undo"], done, frozenset()))
     return tables

@@ -20,7 +20,7 @@ _Rows = tuple[list[str], list[list[str]]]
 NOTHING = "loopback interface"
 NUMBERS = frozenset({"mtu", "bytes", "packets", "errors", "dropped", "priority", "ms"})
 
-_OUTCOMES = {
+_STATUSES = {
     "changed": "done",
     "unchanged": "unchanged: it is so already",
     "planned": "not done: this is what would be",
@@ -30,7 +30,7 @@ _OUTCOMES = {
 def headline(report: Report[Any, IfaceSummary]) -> str | None:
     """Say what became of a change."""
     change = report.summary.change
-    return None if change is None else f"{text(change.interface)} {change.action}: {_OUTCOMES[change.outcome]}"
+    return None if change is None else f"{text(change.interface)} {change.action}: {_STATUSES[change.status]}"
 
 
 def lay_out(report: Report[IfaceRecord, IfaceSummary]) -> list[Table]:
@@ -67,7 +67,7 @@ def _list_packets(change: IfaceChange) -> _Rows:
         ]
         for packet in change.packets
     ]
-    return ["packet", "ms", "outcome"], rows
+    return ["packet", "ms", "status"], rows
 
 
 def _list_links(records: Sequence[IfaceRecord]) -> _Rows:

@@ -35,7 +35,7 @@ def _way(found: TraceSummary) -> str:
         told = "; ".join(filter(None, (own, path)))
         return f"\n{told}" if told else ""
     if route.type is None:
-        return f"\nno route: {route.error}"
+        return f"\nno route: {route.errno}"
     table = None if route.table in {"local", "main"} else route.table  # which of the two is not certain
     parts = {"via": route.gateway, "dev": route.dev, "table": table, "src": route.prefsrc, "mtu": route.mtu}
     told = "".join(f" {name} {text(value)}" for name, value in parts.items() if value is not None)

@@ -19,8 +19,8 @@ NOTHING = "addresses"
 
 
 def headline(report: Report[Any, WhoSummary]) -> str:
-    """Give the sentence."""
-    return text(report.summary.sentence)
+    """Give the verdict."""
+    return text(report.summary.verdict)
 
 
 def lay_out(report: Report[WhoRecord, Any]) -> list[Table]:
@@ -39,7 +39,7 @@ def lay_out(report: Report[WhoRecord, Any]) -> list[Table]:
         for r in report.records
     ]
     headers = ["proto", "asked", "answered", "by", "bound as", "queue", "drops"]
-    sockets = list(dict.fromkeys(item for r in report.records if r.socket for item in r.group or (r.socket,)))
+    sockets = list(dict.fromkeys(item for r in report.records if r.socket for item in r.shared_by or (r.socket,)))
     return [Table(headers, rows, frozenset({"queue", "drops"})), *([_who_owns(sockets)] if sockets else [])]
 
 
