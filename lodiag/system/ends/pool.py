@@ -63,6 +63,8 @@ class Ends:
             raise UnsupportedError(message)
         self._workers: list[tuple[subprocess.Popen[bytes], socket.socket]] = []
         self._opened: list[socket.socket] = []
+        self.spent_ns: list[list[int]] = []
+        """Of each end of the last tasks: how long it took, ran, and waited for a core."""
 
     def __enter__(self) -> Self:
         """Return this."""
@@ -118,6 +120,7 @@ class Ends:
             if "errno" in found:
                 code = found["errno"]
                 raise EndError(os.strerror(code) if code else "the connection was reset", code)
+        self.spent_ns = [answer.pop("spent_ns") for answer in answers]
         return answers
 
     def _collect(self, workers: range, until_s: float) -> list[dict[str, Any]]:

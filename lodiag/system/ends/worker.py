@@ -15,12 +15,16 @@ import select
 import signal
 import socket
 from contextlib import suppress
+from time import monotonic_ns, process_time_ns
 from typing import TYPE_CHECKING, Any
 
 from lodiag.system.ends import burst, crr, rr, service, stream, udp
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+WAITED = "/proc/self/schedstat"
+"""Its second number is how long this process was ready to run and did not (Linux's sched-stats.rst)."""
 
 MOST_TASK_BYTES = 65_536
 MOST_SOCKETS = 4
@@ -73,7 +77,9 @@ def _serve(control: socket.socket) -> bytes | None:
     try:
         if task["cores"] is not None:
             os.sched_setaffinity(0, task["cores"])
+        begun = _look()
         result = TASKS[task["name"]](*sockets, **task["settings"])
+        result["spent_ns"] = [now - then for then, now in zip(begun, _look(), strict=True)]
     except OSError as error:
         result = {"errno": error.errno}
     finally:
@@ -82,6 +88,18 @@ def _serve(control: socket.socket) -> bytes | None:
     signal.setitimer(signal.ITIMER_REAL, 0)
     signal.signal(signal.SIGIO, signal.SIG_IGN)
     return json.dumps(result).encode() + b"\n"
+
+
+def _look() -> tuple[int, ...]:
+    """Give the time, that which this process had of a core, and that for which it waited for one, where it is told."""
+    waited_ns = 0
+    with suppress(OSError, ValueError, IndexError):
+        descriptor = os.open(WAITED, os.O_RDONLY)
+        try:
+            waited_ns = int(os.read(descriptor, 200).split()[1])
+        finally:
+            os.close(descriptor)
+    return monotonic_ns(), process_time_ns(), waited_ns
 
 
 def _is_deserted(control: socket.socket) -> bool:
