@@ -12,18 +12,18 @@ if TYPE_CHECKING:
     from lodiag.check import run_checks
     from lodiag.conns import list_connections
     from lodiag.doctor import diagnose
+    from lodiag.echo.options import PingOptions
+    from lodiag.echo.sweep import sweep_sizes
     from lodiag.errors import ConfigError, LodiagError, PrivilegeError, TargetError, UnsupportedError
+    from lodiag.hops.rounds import watch_route
     from lodiag.iface import add_alias, bring_down, bring_up, list_interfaces, remove_alias, set_mtu
+    from lodiag.links.rates import watch_interfaces
     from lodiag.map import map_flows
     from lodiag.model import Finding, Report
-    from lodiag.options import PingOptions
     from lodiag.ping import PingRun, ping_address
-    from lodiag.rates import watch_interfaces
-    from lodiag.rounds import watch_route
-    from lodiag.sweep import sweep_sizes
+    from lodiag.sockets.watch import watch_connections
     from lodiag.system import System
     from lodiag.trace import trace_route
-    from lodiag.watch import watch_connections
     from lodiag.who import find_answerer
 
 __version__ = "0.1.0"
@@ -31,17 +31,17 @@ __version__ = "0.1.0"
 _HOMES = {
     "ping_address": "ping",
     "PingRun": "ping",
-    "PingOptions": "options",
-    "sweep_sizes": "sweep",
+    "PingOptions": "echo.options",
+    "sweep_sizes": "echo.sweep",
     "trace_route": "trace",
     "bench_loopback": "bench",
     "list_connections": "conns",
-    "watch_connections": "watch",
-    "watch_route": "rounds",
+    "watch_connections": "sockets.watch",
+    "watch_route": "hops.rounds",
     "find_answerer": "who",
     "map_flows": "map",
     "list_interfaces": "iface",
-    "watch_interfaces": "rates",
+    "watch_interfaces": "links.rates",
     "bring_up": "iface",
     "bring_down": "iface",
     "add_alias": "iface",

@@ -7,7 +7,7 @@ def main() -> int:
     """Run the command line; a Ctrl-C that comes while it still loads ends it as quietly as any other."""
     try:
         if sys.argv[1:2] == ["check"]:
-            from lodiag.quick import main as check_quickly
+            from lodiag.checks.quick import main as check_quickly
 
             status = check_quickly(sys.argv[2:])
             if status is not None:

@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from lodiag.baseline import read_baseline
+from lodiag.bindings.baseline import read_baseline
+from lodiag.bindings.peers import Peers, count_peers, place_of
+from lodiag.dataclass import replace
 from lodiag.judge.audit import Audit, judge_audit, tell_verdict
 from lodiag.judge.exposure import classify, is_of_loopback
 from lodiag.judge.servers import identify
 from lodiag.model import Missing, Refusal
 from lodiag.model.audit import EXPOSURES, AuditCount, AuditForward, AuditRecord, AuditSummary
-from lodiag.options import STATES, ConnsOptions
-from lodiag.peers import Peers, count_peers, place_of
 from lodiag.report import ReportMaker
-from lodiag.sockets import HIDDEN, LISTENING, Describer
+from lodiag.sockets.describing import HIDDEN, LISTENING, Describer
+from lodiag.sockets.options import STATES, ConnsOptions
 from lodiag.system import System
 from lodiag.system.facts import Question
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from lodiag.bindings.policy import Expectation
     from lodiag.model import Report
     from lodiag.model.conns import ConnRecord
-    from lodiag.policy import Expectation
     from lodiag.system.facts import Forward, Forwards, Namespaces, Opening, SocketTable
 
 ASKED = Question(states=frozenset(STATES) - {"bound"}, everywhere=True)
@@ -100,7 +100,7 @@ def _read_expectations(
 ) -> Sequence[Expectation]:
     if not words and policy is None:
         return ()
-    from lodiag.policy import read_expectations
+    from lodiag.bindings.policy import read_expectations
 
     return read_expectations(words, policy, has_baseline=baseline is not None, system=system)
 

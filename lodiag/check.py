@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lodiag.checkfile import read_checks
-from lodiag.checkrun import Runner
+from lodiag.checks.reading import read_checks
+from lodiag.checks.running import Runner
+from lodiag.checks.source import read_source
 from lodiag.checks.words import count, tell_verdict
-from lodiag.checksource import read_source
 from lodiag.judge.check import judge_checks
 from lodiag.model.check import CheckAddress, CheckRecord, CheckSummary, CheckTries
 from lodiag.report import ReportMaker
@@ -17,7 +17,7 @@ from lodiag.system import System
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from lodiag.checkrun import Run
+    from lodiag.checks.running import Run
     from lodiag.model import Report
 
 FAILED = ("fail", "timeout", "error", "interrupted")

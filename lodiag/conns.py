@@ -9,9 +9,8 @@ from lodiag.errors import ConfigError
 from lodiag.limits import require_choice
 from lodiag.model import Missing, Refusal
 from lodiag.model.conns import ConnCount, ConnRecord, ConnsSummary
-from lodiag.options import STATES, ConnsOptions, parse_address, parse_state
 from lodiag.report import ReportMaker
-from lodiag.sockets import (
+from lodiag.sockets.describing import (
     HIDDEN,
     ConnTable,
     Describer,
@@ -19,6 +18,7 @@ from lodiag.sockets import (
     leave_out_bound_elsewhere,
     touches_loopback,
 )
+from lodiag.sockets.options import STATES, ConnsOptions, parse_address, parse_state
 from lodiag.system import System
 from lodiag.system.facts import Question
 from lodiag.targets import is_loopback
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from lodiag.model import Finding, Report
     from lodiag.model.conns import Owner
-    from lodiag.snapshot import Taken
+    from lodiag.sockets.snapshot import Taken
     from lodiag.system.facts import Socket, SocketTable
 
 
@@ -190,7 +190,7 @@ def _order(rows: list[Socket], sort: str) -> list[Socket]:
 
 
 def _take(asked: ConnsOptions, system: System) -> Taken:
-    from lodiag.snapshot import take_snapshot
+    from lodiag.sockets.snapshot import take_snapshot
 
     return take_snapshot(system, asked)
 

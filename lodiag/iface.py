@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lodiag.alterations import Alteration
 from lodiag.judge.iface import judge_interfaces
 from lodiag.limits import require_choice
-from lodiag.links import look
-from lodiag.plans import LEAST_IPV6_MTU, plan_add, plan_del, plan_down, plan_mtu, plan_up
+from lodiag.links.alterations import Alteration
+from lodiag.links.plans import LEAST_IPV6_MTU, plan_add, plan_del, plan_down, plan_mtu, plan_up
+from lodiag.links.records import look
 from lodiag.report import ReportMaker
 from lodiag.system import System
 from lodiag.targets import parse_alias

@@ -9,6 +9,7 @@ from lodiag.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+LAST_PORT = 65_535
 LONGEST_S = 86_400.0
 """The longest that any wait may be asked to last: a day."""
 

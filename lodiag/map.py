@@ -5,27 +5,27 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lodiag.conns import contains, list_connections
-from lodiag.flows import gather
+from lodiag.flows.counting import gather
+from lodiag.flows.mirrors import OVER, confirm, ends_of, list_suspects
+from lodiag.flows.nodes import Cast
+from lodiag.flows.pairs import join
 from lodiag.judge.map import judge_mirrors
-from lodiag.limits import require_whole
-from lodiag.mirrors import OVER, confirm, ends_of, list_suspects
+from lodiag.limits import LAST_PORT, require_whole
 from lodiag.model import Missing
 from lodiag.model.map import MapSummary
-from lodiag.nodes import Cast
-from lodiag.options import LAST_PORT, STATES, ConnsOptions
-from lodiag.pairs import join
 from lodiag.report import ReportMaker
-from lodiag.sockets import HIDDEN
+from lodiag.sockets.describing import HIDDEN
+from lodiag.sockets.options import STATES, ConnsOptions
 from lodiag.system import System
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from lodiag.mirrors import Verdict
+    from lodiag.flows.mirrors import Verdict
+    from lodiag.flows.pairs import Pair
     from lodiag.model import Finding, Report
     from lodiag.model.conns import ConnRecord, ConnsSummary
     from lodiag.model.map import FlowRecord
-    from lodiag.pairs import Pair
 
 _PASSED = "their connections began or ended while the table was read"
 _UNCONFIRMED = "whether they are missing could not be confirmed: there are too many, or this system does not tell"

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from lodiag.echo import EchoStream
+from lodiag.dataclass import replace
+from lodiag.echo.fans import Fans
+from lodiag.echo.flood import FloodStream
+from lodiag.echo.loop import ProbeLoop
+from lodiag.echo.options import LARGEST_PAYLOAD, MOST_PROBES, PingOptions
+from lodiag.echo.stream import EchoStream
 from lodiag.errors import ConfigError, PrivilegeError, UnsupportedError
-from lodiag.fans import Fans
-from lodiag.flood import FloodStream
 from lodiag.judge.alike import fold_alike
 from lodiag.judge.ping import judge_deadline, judge_ping, name_silence
 from lodiag.judge.replies import has_usual_ttl
 from lodiag.judge.silence import UNSEEN_INTERFACES, Surroundings
 from lodiag.limits import require_whole
-from lodiag.loop import ProbeLoop
 from lodiag.model.ping import PingSummary
-from lodiag.options import LARGEST_PAYLOAD, MOST_PROBES, PingOptions
 from lodiag.report import ReportMaker
 from lodiag.system import System
 from lodiag.targets import MOST_ADDRESSES, expand_target, family_of, resolve_source
@@ -24,7 +24,7 @@ from lodiag.targets import MOST_ADDRESSES, expand_target, family_of, resolve_sou
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lodiag.echo import PingEvent
+    from lodiag.echo.stream import PingEvent
     from lodiag.model import Finding, Report
     from lodiag.model.ping import PingRecord
 

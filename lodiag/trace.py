@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lodiag.clock import NS_PER_S
+from lodiag.dataclass import replace
+from lodiag.hops.mtu import find_path_mtu
+from lodiag.hops.options import TraceOptions
+from lodiag.hops.paths import find_paths
 from lodiag.judge.silence import UNSEEN_INTERFACES, Surroundings
 from lodiag.judge.trace import judge_trace
 from lodiag.model import Missing
 from lodiag.model.trace import TraceSummary
-from lodiag.options import TraceOptions
-from lodiag.pathmtu import find_path_mtu
-from lodiag.paths import find_paths
 from lodiag.report import ReportMaker
 from lodiag.system import System
 from lodiag.targets import family_of, is_loopback, resolve_target
@@ -20,10 +20,10 @@ from lodiag.targets import family_of, is_loopback, resolve_target
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from lodiag.hops.paths import Path
     from lodiag.model import Refusal, Report
     from lodiag.model.net import RouteAnswer
     from lodiag.model.trace import HopRecord
-    from lodiag.paths import Path
     from lodiag.system.facts import Interface
 
 

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
 
-from lodiag.answers import Finder, Teller, find_group, rank, sort_out
+from lodiag.dataclass import replace
 from lodiag.errors import TargetError, UnsupportedError
 from lodiag.judge.services import INIT_PID, is_same_service
 from lodiag.judge.silence import UNSEEN_INTERFACES, Surroundings
 from lodiag.judge.who import judge_who
 from lodiag.judge.who_meets import tell_what_is_met
-from lodiag.limits import require_choice, require_whole
+from lodiag.limits import LAST_PORT, require_choice, require_whole
 from lodiag.model import FAMILIES, PROTOS, Missing, Refusal
 from lodiag.model.who import HOWS, WhoRecord, WhoSummary
-from lodiag.options import LAST_PORT
 from lodiag.report import ReportMaker
-from lodiag.sockets import HIDDEN, LISTENING
+from lodiag.sockets.answers import Finder, Teller, find_group, rank, sort_out
+from lodiag.sockets.describing import HIDDEN, LISTENING
 from lodiag.system import System
 from lodiag.system.facts import Question
 from lodiag.targets import BROADCAST, family_of, is_loopback, is_wildcard, resolve_target
@@ -25,8 +24,8 @@ from lodiag.targets import BROADCAST, family_of, is_loopback, is_wildcard, resol
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from lodiag.answers import Answer, Sorts
     from lodiag.model import Report
+    from lodiag.sockets.answers import Answer, Sorts
     from lodiag.system.facts import Condition, Interface, Socket, SocketTable
 
 USUAL = ("127.0.0.1", "::1")

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from running import environment
 
-from lodiag.options import ConnsOptions
-from lodiag.snapshot import take_snapshot
+from lodiag.sockets.options import ConnsOptions
+from lodiag.sockets.snapshot import take_snapshot
 from lodiag.system import System
 from lodiag.system.sources import SourceRefusedError
 

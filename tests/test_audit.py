@@ -18,12 +18,12 @@ from samples import make_audit_record
 from situations import bind, connect, listen, other_service, port_of
 
 from lodiag.audit import audit_bindings
+from lodiag.bindings.policy import CLASSES, parse_expectation, read_policy
 from lodiag.errors import ConfigError
 from lodiag.judge.exposure import group_services
 from lodiag.judge.servers import SERVERS, identify
 from lodiag.model.audit import EXPOSURES, AuditRecord
 from lodiag.model.conns import Endpoint, Owner
-from lodiag.policy import CLASSES, parse_expectation, read_policy
 from lodiag.system import System, iptables
 from lodiag.system.facts import Forward, Forwards, Namespaces
 from lodiag.system.forwards import decode

@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from samples import EMPTY, make_connection, make_tcp
 
-from lodiag.board import MARKED_READINGS, Board, Row, fit
-from lodiag.changes import Sight, compare, find_changes, measure_rate
 from lodiag.model.conns import ConnTcp, Endpoint, Owner
-from lodiag.options import STATES
 from lodiag.render.live import RATE_WIDTH, rate
-from lodiag.watch import Tick
+from lodiag.sockets.board import MARKED_READINGS, Board, Row, fit
+from lodiag.sockets.changes import Sight, compare, find_changes, measure_rate
+from lodiag.sockets.options import STATES
+from lodiag.sockets.watch import Tick
 
 if TYPE_CHECKING:
     from lodiag.model.conns import ConnRecord

@@ -29,7 +29,7 @@ from running import LO_UP, environment, parse, require_loopback, rules, run_in_w
 
 from lodiag import ConfigError, run_checks
 from lodiag.check import CheckRun
-from lodiag.checks import KINDS, load_kind
+from lodiag.checks.kinds import KINDS, load_kind
 from lodiag.checks.outcome import Outcome
 from lodiag.judge.check import CODES
 from lodiag.model.check import CHECK_STATUSES

@@ -13,19 +13,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from running import ROOT, assert_refused, run_lodiag
 
-from lodiag.checkfile import read_checks
-from lodiag.checks import KINDS, SHORT
 from lodiag.checks.keys import seconds
-from lodiag.checksource import Source, read_source
+from lodiag.checks.kinds import KINDS, SHORT
+from lodiag.checks.lines import find_line
+from lodiag.checks.reading import read_checks
+from lodiag.checks.source import Source, read_source
 from lodiag.cli import main
 from lodiag.errors import ConfigError
 from lodiag.system import System
-from lodiag.tomllines import find_line
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lodiag.checkfile import Check
+    from lodiag.checks.reading import Check
 
 HEAD = '[[check]]\nid = "a"\ntype = "tcp"\ntarget = "127.0.0.1:9"\n'
 """Four lines; what a test adds is on line 5."""

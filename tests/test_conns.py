@@ -46,9 +46,9 @@ from lodiag.conns import SORT_KEYS, list_connections
 from lodiag.errors import ConfigError
 from lodiag.model import Host, Records, names_of, to_plain
 from lodiag.model.conns import ConnRecord, Endpoint
-from lodiag.options import SOURCES, STATES, parse_address, parse_state
 from lodiag.render import FORMATS, render
 from lodiag.render.columns import list_columns
+from lodiag.sockets.options import SOURCES, STATES, parse_address, parse_state
 from lodiag.system import System, sources
 from lodiag.system.facts import Process, Question, Socket, SocketTable
 from lodiag.system.portable import describe_process

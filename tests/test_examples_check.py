@@ -16,8 +16,8 @@ import yaml
 from endpoints import port_of, reserved, serving
 from running import ROOT, environment
 
-from lodiag.checkfile import read_checks
-from lodiag.checksource import Source
+from lodiag.checks.reading import read_checks
+from lodiag.checks.source import Source
 from lodiag.system import System
 
 if TYPE_CHECKING:

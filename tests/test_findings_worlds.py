@@ -250,7 +250,7 @@ from lodiag.judge import drops, ephemeral, flows, ports, queues
 from lodiag.judge.sockets import judge_sockets
 from lodiag.model import to_plain
 from lodiag.options import ConnsOptions
-from lodiag.snapshot import take_snapshot
+from lodiag.sockets.snapshot import take_snapshot
 from lodiag.system import System
 
 SOON = 2000

@@ -23,8 +23,8 @@ from running import (
 )
 
 from lodiag import ping_address
+from lodiag.echo.options import PingOptions
 from lodiag.errors import ConfigError
-from lodiag.options import PingOptions
 from lodiag.ping import PingRun
 from lodiag.system import System
 from lodiag.system.bursts import SLOTS, BurstProbe

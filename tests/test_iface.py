@@ -13,7 +13,7 @@ from running import assert_refused, require_loopback, run_as_nobody, run_json, r
 from lodiag import ConfigError, System, TargetError, add_alias, bring_down, list_interfaces, set_mtu
 from lodiag.cli import main
 from lodiag.judge.settings import note_settings
-from lodiag.links import concerns
+from lodiag.links.records import concerns
 from lodiag.model.net import Link, LinkAddress, Rule
 from lodiag.system.changing import Change, spell
 from lodiag.system.facts import Links, Setting

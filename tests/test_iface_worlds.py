@@ -410,7 +410,7 @@ def test_what_leads_elsewhere_and_what_does_not_concern_the_loopback() -> None:
 
 def test_watching_tells_what_passes_and_what_changes() -> None:
     body = """
-from lodiag.rates import watch_interfaces
+from lodiag.links.rates import watch_interfaces
 from lodiag.model import to_plain
 from lodiag import add_alias
 readings = watch_interfaces(interval_s=0.1)

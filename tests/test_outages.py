@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lodiag.outages import MOST_OPEN, MOST_TOLD, Outages
+from lodiag.echo.outages import MOST_OPEN, MOST_TOLD, Outages
 
 
 def collect(seqs: list[int]) -> list[tuple[int, int]]:

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from samples import make_connection
 
-from lodiag.flows import gather
-from lodiag.mirrors import list_suspects
+from lodiag.flows.counting import gather
+from lodiag.flows.mirrors import list_suspects
+from lodiag.flows.nodes import Cast
+from lodiag.flows.pairs import Pair, join
 from lodiag.model.conns import Endpoint, Owner
-from lodiag.nodes import Cast
-from lodiag.pairs import Pair, join
 
 if TYPE_CHECKING:
     from lodiag.model.conns import ConnRecord

@@ -21,8 +21,8 @@ from faking import NS_PER_S, FakeProbe, FakeSystem, refuse
 from running import assert_refused, environment, parse, require_loopback, run_as_nobody, run_json, run_lodiag
 
 from lodiag import ping_address
+from lodiag.echo.options import PingOptions
 from lodiag.errors import ConfigError, LodiagError, PrivilegeError, TargetError
-from lodiag.options import PingOptions
 from lodiag.ping import PingRun
 from lodiag.system.probe import MethodRefusedError
 

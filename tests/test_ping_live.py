@@ -11,8 +11,8 @@ from running import assert_refused, run_lodiag
 from samples import make_reply
 from test_live import CONTROL, GIVE_SCREEN, Terminal
 
-from lodiag.echo import PingEvent
-from lodiag.pulse import RECENT, PulseBoard
+from lodiag.echo.pulse import RECENT, PulseBoard
+from lodiag.echo.stream import PingEvent
 from lodiag.render.pulse import spark
 
 HOME = "\x1b[H"

@@ -22,13 +22,13 @@ from running import (
 )
 
 from lodiag import ping_address
+from lodiag.echo.fans import MOST_SOCKETS
+from lodiag.echo.options import PingOptions
+from lodiag.echo.timetable import Timetable
 from lodiag.errors import TargetError
-from lodiag.fans import MOST_SOCKETS
 from lodiag.judge.alike import fold_alike
-from lodiag.options import PingOptions
 from lodiag.ping import PingRun
 from lodiag.system import System
-from lodiag.timetable import Timetable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

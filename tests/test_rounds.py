@@ -22,7 +22,7 @@ from lodiag.errors import ConfigError, TargetError
 from lodiag.schema import build_schema
 
 if TYPE_CHECKING:
-    from lodiag.rounds import Round
+    from lodiag.hops.rounds import Round
 
 
 def test_lines_follow_the_schema_and_count_all_rounds() -> None:

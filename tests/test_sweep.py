@@ -13,9 +13,9 @@ from running import ALLOW_ICMP_DATAGRAM, LO_UP, assert_refused, parse, rules, ru
 from test_ping import answer, codes, ignore
 
 from lodiag import sweep_sizes
+from lodiag.echo.options import PingOptions
+from lodiag.echo.sizes import HEADER_BYTES, choose_sizes, count_fragments, find_break, find_largest_whole
 from lodiag.errors import ConfigError
-from lodiag.options import PingOptions
-from lodiag.sizes import HEADER_BYTES, choose_sizes, count_fragments, find_break, find_largest_whole
 from lodiag.system.facts import Interface
 
 if TYPE_CHECKING:

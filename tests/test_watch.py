@@ -25,15 +25,15 @@ from lodiag.errors import ConfigError
 from lodiag.model import Host
 from lodiag.model.conns import ConnRecord, Endpoint
 from lodiag.schema import build_schema
+from lodiag.sockets.watch import watch_connections
 from lodiag.system import System
 from lodiag.system.facts import Holder, Process, Question, Socket, SocketTable
 from lodiag.system.memory import MOST_READINGS, remember_holders
-from lodiag.watch import watch_connections
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
-    from lodiag.watch import Tick
+    from lodiag.sockets.watch import Tick
 
     Line = dict[str, Any]
 

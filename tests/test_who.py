@@ -31,12 +31,12 @@ from running import (
 )
 from samples import make_who_owner, make_who_socket
 
-from lodiag.answers import choose
 from lodiag.cli import main
 from lodiag.errors import ConfigError, TargetError, UnsupportedError
 from lodiag.judge.services import are_strangers
 from lodiag.judge.who_words import name_owners
 from lodiag.model.conns import Endpoint
+from lodiag.sockets.answers import choose
 from lodiag.system import System
 from lodiag.system.facts import Condition, Holder, Interface, Process, Question, Socket, SocketTable
 from lodiag.system.sources import SourceRefusedError

@@ -53,7 +53,7 @@ class Window(NamedTuple):
 
 def load(test: str) -> ModuleType:
     """Load the module of a test."""
-    return import_module(f"lodiag.benches.{test}")
+    return import_module(f"lodiag.benches.kinds.{test}")
 
 
 def list_paths(options: BenchOptions) -> Iterator[tuple[str | None, str | None]]:

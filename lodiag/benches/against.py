@@ -7,9 +7,9 @@ import statistics
 from typing import TYPE_CHECKING, Any
 
 from lodiag.benches import Slice, open_window
+from lodiag.benches.kinds.rr import take_times
 from lodiag.benches.records import NOTHING, tell_times
 from lodiag.benches.rounds import translate
-from lodiag.benches.rr import take_times
 from lodiag.model.bench import BenchRecord
 from lodiag.rtt import to_ms
 from lodiag.system.ends.paths import FAMILIES, Path

@@ -65,7 +65,7 @@ def _find_usual() -> str | None:
     """Find the usual file in the working directory; ``None`` if there is none, or it has no table for ``audit``."""
     if not os.path.lexists("lodiag.toml"):
         return None
-    from lodiag.checksource import USUAL_FILE
-    from lodiag.policy import has_policy
+    from lodiag.bindings.policy import has_policy
+    from lodiag.checks.source import USUAL_FILE
 
     return USUAL_FILE if has_policy(USUAL_FILE) else None

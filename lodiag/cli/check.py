@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
-    from lodiag.checkrun import Run
+    from lodiag.checks.running import Run
     from lodiag.cli.output import Output
 
 USAGE = "[OPTIONS] [CHECK ...] [-- COMMAND [ARGUMENT ...]]"
@@ -64,7 +64,7 @@ def run(options: argparse.Namespace, output: Output) -> int:
         if options.checks or options.file or options.changes:
             message = "--init writes checks of what runs now, and takes none"
             raise ConfigError(message, "Leave out the checks, --file and --set.")
-        from lodiag.checkinit import write_checks
+        from lodiag.checks.drafting import write_checks
 
         output.write(write_checks())
         return 0
@@ -96,7 +96,7 @@ def run(options: argparse.Namespace, output: Output) -> int:
 
 def _choose_file(options: argparse.Namespace) -> str | None:
     """File that was asked for, or where nothing else was the usual one."""
-    from lodiag.checksource import USUAL_FILE
+    from lodiag.checks.source import USUAL_FILE
     from lodiag.errors import ConfigError
 
     if options.file is not None or options.checks:

@@ -130,7 +130,7 @@ def _watch(options: argparse.Namespace, output: Output) -> int:
 
 def _choose_sockets(options: argparse.Namespace, columns: tuple[str, ...]) -> dict[str, Any]:
     """Filters of ``list_connections``."""
-    from lodiag.sockets import LISTENING
+    from lodiag.sockets.describing import LISTENING
 
     states = set(options.state.split(",")) if options.state is not None else set()
     states |= LISTENING if options.listening else set()

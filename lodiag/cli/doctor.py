@@ -54,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, output: Output) -> int:
     """Diagnose and print the report, or explain."""
     if options.explain is not None or options.list:
-        from lodiag.pages import explain, list_all
+        from lodiag.diagnoses.explaining import explain, list_all
 
         output.write(list_all() if options.list else explain(options.explain))
         return 0
@@ -108,8 +108,8 @@ def _repair(
     options: argparse.Namespace, report: Report[Any, Any], asked: Sequence[str], service: str | None
 ) -> Report[Any, Any]:
     """Repair what may be, and look again; the report as it was, if nothing was done."""
+    from lodiag.diagnoses.repairing import list_repairs, repair
     from lodiag.doctor import diagnose
-    from lodiag.repair import list_repairs, repair
     from lodiag.system import System
 
     if not list_repairs(report):

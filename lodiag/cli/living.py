@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from rich.console import Console, RenderableType
 
+    from lodiag.echo.pulse import PulseBoard
     from lodiag.ping import PingRun
-    from lodiag.pulse import PulseBoard
 
 DRAW_EVERY_S = 0.1
 """More often than this nobody sees."""
@@ -36,7 +36,7 @@ def follow(ping_run: PingRun, interval_s: float) -> None:
     from rich.console import Console
     from rich.live import Live
 
-    from lodiag.pulse import PulseBoard
+    from lodiag.echo.pulse import PulseBoard
 
     ping_run.open()
     console = Console(file=sys.stdout, highlight=False)
@@ -54,7 +54,7 @@ def follow(ping_run: PingRun, interval_s: float) -> None:
 
 
 def _draw(board: PulseBoard, console: Console, interval_s: float) -> RenderableType:
-    from lodiag.pulse import RECENT
+    from lodiag.echo.pulse import RECENT
     from lodiag.render.histogram import can_draw_blocks
     from lodiag.render.pulse import draw
 

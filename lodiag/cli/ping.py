@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from lodiag.cli.output import Output
-    from lodiag.echo import EchoStream
+    from lodiag.echo.stream import EchoStream
     from lodiag.model import Report
     from lodiag.model.ping import PingRecord, PingSummary
     from lodiag.ping import PingRun
@@ -130,7 +130,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, output: Output) -> int:
     """Ping, print each reply as it comes, then the report; Ctrl-C ends the run and not the report."""
-    from lodiag.options import USUAL_INTERVAL_S, USUAL_TIMEOUT_S, PingOptions
+    from lodiag.echo.options import USUAL_INTERVAL_S, USUAL_TIMEOUT_S, PingOptions
     from lodiag.ping import PingRun
     from lodiag.render import load_format, render
 

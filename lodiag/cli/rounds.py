@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
     from lodiag.cli.output import Output
-    from lodiag.rounds import Round
+    from lodiag.hops.rounds import Round
 
 
 def watch_lines(target: str, interval_s: float, choices: Mapping[str, Any], output: Output) -> int:
     """Print a line for each round, until nobody reads them."""
+    from lodiag.hops.rounds import describe_start, watch_route
     from lodiag.render.events import render_round, render_start
-    from lodiag.rounds import describe_start, watch_route
 
     rounds = watch_route(target, interval_s=interval_s, keep_going=lambda: not output.has_lost_reader, **choices)
     for found in rounds:
@@ -33,7 +33,7 @@ def watch_lines(target: str, interval_s: float, choices: Mapping[str, Any], outp
 
 def watch_table(target: str, interval_s: float, choices: Mapping[str, Any]) -> int:
     """Show a live table until Ctrl-C or SIGTERM; then leave the last one on the terminal."""
-    from lodiag.rounds import watch_route
+    from lodiag.hops.rounds import watch_route
 
     console = make_console()
     watch = partial(watch_route, target, interval_s=interval_s, **choices)

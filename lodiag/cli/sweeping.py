@@ -19,9 +19,9 @@ UNFIT = ("flood", "preload", "live", "once", "histogram", "timestamps", "deadlin
 
 def run_sweep(options: argparse.Namespace, output: Output) -> int:
     """Probe with each size and print the report; Ctrl-C ends the sweep and not the report."""
-    from lodiag.options import PingOptions
+    from lodiag.echo.options import PingOptions
+    from lodiag.echo.sweep import USUAL_COUNT, USUAL_INTERVAL_S, USUAL_TIMEOUT_S, SweepRun
     from lodiag.render import load_format, render
-    from lodiag.sweep import USUAL_COUNT, USUAL_INTERVAL_S, USUAL_TIMEOUT_S, SweepRun
 
     for name in UNFIT:
         if getattr(options, name) not in {None, False}:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
     from lodiag.cli.output import Output
-    from lodiag.watch import Tick
+    from lodiag.sockets.watch import Tick
 
 FORMATS = ("table", "json", "jsonl")
 ReadingT_contra = TypeVar("ReadingT_contra", contravariant=True)
@@ -58,7 +58,7 @@ def choose_format(options: argparse.Namespace, command: str) -> str:
 def watch_lines(interval_s: float, sort: str, filters: Mapping[str, Any], output: Output) -> int:
     """Print a line for each event, until nobody reads them."""
     from lodiag.render.events import render_event, render_start
-    from lodiag.watch import describe_start, watch_connections
+    from lodiag.sockets.watch import describe_start, watch_connections
 
     ticks = watch_connections(
         interval_s=interval_s, sort=sort, keep_going=lambda: not output.has_lost_reader, **filters
@@ -75,7 +75,7 @@ def watch_lines(interval_s: float, sort: str, filters: Mapping[str, Any], output
 
 def watch_rates(options: argparse.Namespace, output: Output) -> int:
     """Print a line for each reading of a loopback interface, until nobody reads them."""
-    from lodiag.rates import watch_interfaces
+    from lodiag.links.rates import watch_interfaces
     from lodiag.render.events import render_rates, render_reading
 
     is_table = choose_format(options, "iface") == "table"
@@ -99,7 +99,7 @@ def watch_table(interval_s: float, sort: str, filters: Mapping[str, Any], column
     The columns are those given, or if there are none the usual ones.
     """
     from lodiag.render.live import USUAL
-    from lodiag.watch import watch_connections
+    from lodiag.sockets.watch import watch_connections
 
     if not columns:
         columns = [name for name in USUAL if filters["with_process"] or name != "process"]
@@ -153,7 +153,7 @@ class _View:
     """The last reading, drawn for the terminal as large as it is now."""
 
     def __init__(self, console: Console, interval_s: float, sort: str, columns: Sequence[str]) -> None:
-        from lodiag.board import Board
+        from lodiag.sockets.board import Board
 
         self._console, self._interval_s, self._columns = console, interval_s, columns
         self._board = Board(sort)
@@ -170,9 +170,9 @@ class _View:
 
     def draw(self) -> RenderableType:
         """Draw the last reading."""
-        from lodiag.board import fit
         from lodiag.render.layout import note
         from lodiag.render.live import draw
+        from lodiag.sockets.board import fit
 
         self._size = self._console.size
         report, notes = self._tick.report, [f"note: {note(item)}" for item in self._tick.report.missing]

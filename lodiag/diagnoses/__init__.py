@@ -15,8 +15,8 @@ from lodiag.model.doctor import Diagnosed
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from lodiag.diagnoses.survey import Survey
     from lodiag.model.doctor import Repair
-    from lodiag.survey import Survey
     from lodiag.system.facts import Setting
 
 BOTH = frozenset(FAMILIES)

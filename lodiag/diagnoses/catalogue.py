@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lodiag.diagnoses import (
+from lodiag.diagnoses.groups import (
     canary,
     environment,
     filters,
@@ -30,4 +30,6 @@ DIAGNOSES = (
     *limits.DIAGNOSES,
 )
 GROUPS = tuple(dict.fromkeys(diagnosis.group for diagnosis in DIAGNOSES))
-CODES = tuple(dict.fromkeys(code for diagnosis in DIAGNOSES for code in diagnosis.codes))
+UNLOOKED = "diagnosis-failed"
+"""What ``doctor`` finds of itself."""
+CODES = (*dict.fromkeys(code for diagnosis in DIAGNOSES for code in diagnosis.codes), UNLOOKED)

@@ -10,9 +10,9 @@ from lodiag.diagnoses import told
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from lodiag.diagnoses.survey import Survey
     from lodiag.model import Evidence
     from lodiag.model.doctor import Repair
-    from lodiag.survey import Survey
     from lodiag.system.ruleset import Chain, FilterRule
 
 TABLE_FAMILIES = {"ip": {"ipv4"}, "ip6": {"ipv6"}, "inet": {"ipv4", "ipv6"}, "netdev": {"ipv4", "ipv6"}}

@@ -13,8 +13,8 @@ from lodiag.model import Finding
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from lodiag.bindings.policy import Expectation
     from lodiag.model.audit import AuditRecord
-    from lodiag.policy import Expectation
     from lodiag.system.facts import Forward, Opening
 
 MOST_NAMED = 3

@@ -12,8 +12,8 @@ from lodiag.targets import is_loopback
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from lodiag.bindings.policy import Expectation
     from lodiag.model.audit import AuditRecord
-    from lodiag.policy import Expectation
     from lodiag.system.facts import Forward
 
 NEW, NONE = "new", "none"

@@ -11,9 +11,9 @@ from lodiag.targets import family_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from lodiag.hops.options import TraceOptions
     from lodiag.judge.silence import Surroundings
     from lodiag.model.trace import TraceMethod, TraceSummary
-    from lodiag.options import TraceOptions
 
 _FILTERS = {
     "ICMP": "a filter drops echo requests, or the replies",

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lodiag.echo.sizes import HEADER_BYTES
 from lodiag.judge.icmp_errors import tell_icmp_error
 from lodiag.judge.places import tell_places
 from lodiag.judge.silence import LOOK_AT_RULES, tell_errno
 from lodiag.model import Evidence, Finding
-from lodiag.sizes import HEADER_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -11,9 +11,9 @@ from lodiag.targets import family_of, is_loopback
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from lodiag.hops.options import TraceOptions
     from lodiag.judge.silence import Surroundings
     from lodiag.model.trace import HopProbe, HopRecord, TraceSummary
-    from lodiag.options import TraceOptions
     from lodiag.system.facts import Setting
 
 _INITIAL_TTLS = (64, 128, 255)

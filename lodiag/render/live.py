@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from lodiag.board import Row
+    from lodiag.sockets.board import Row
 
 USUAL = ("proto", "state", "local", "remote", "process")
 """Columns of a live table: the user is left out, so that rates fit 80 columns."""

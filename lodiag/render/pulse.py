@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from lodiag.pulse import PulseRow
+    from lodiag.echo.pulse import PulseRow
 
 BARS = {True: "▁▂▃▄▅▆▇█", False: "_.-=+*#@"}
 """With blocks, or in ASCII; lowest first."""

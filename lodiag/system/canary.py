@@ -254,6 +254,7 @@ class _ProbeAttempt:
         self._probe: ProbeSocket | None = None
         try:
             self._probe = self._open()
+            self._began_ns = perf_counter_ns()  # the kernel takes some milliseconds to begin to stamp
             self._probe.send(1)
         except MethodRefusedError:
             self._over("socket", "EACCES")

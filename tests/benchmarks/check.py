@@ -20,8 +20,8 @@ from pairing import compare
 
 from lodiag import run_checks
 from lodiag.check import CheckRun
-from lodiag.checkfile import read_checks
-from lodiag.checksource import Source
+from lodiag.checks.reading import read_checks
+from lodiag.checks.source import Source
 from lodiag.system import System
 
 PASS = [sys.executable, "-c", "pass"]

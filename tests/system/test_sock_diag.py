@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lodiag.model.conns import ConnTcp
-from lodiag.options import STATES
+from lodiag.sockets.options import STATES
 from lodiag.system import sock_diag
 from lodiag.system.conversation import TRIES
 from lodiag.system.facts import Question, Socket

@@ -1,0 +1,1 @@
+"""The tests of ``bench``, interchangeable: what each must have is said in ``lodiag.benches``."""

@@ -1,0 +1,1 @@
+"""The diagnoses themselves, interchangeable: a module for each thing looked at, listed in ``catalogue``."""

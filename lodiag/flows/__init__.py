@@ -1,0 +1,1 @@
+"""The parts of ``map``: ends of connections joined, named and counted."""

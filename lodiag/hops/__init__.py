@@ -1,0 +1,1 @@
+"""The parts of ``trace``: hop probes under way, the ways of several methods, and what fits them."""

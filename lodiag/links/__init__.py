@@ -1,0 +1,1 @@
+"""The parts of ``iface``: loopback interfaces as records, and how one is changed safely."""

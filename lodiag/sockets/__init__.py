@@ -1,0 +1,1 @@
+"""The parts of ``conns`` and ``who``: sockets as records, what answers, and one reading after the other."""
