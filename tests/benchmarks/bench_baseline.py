@@ -1,8 +1,8 @@
 """Whether ``bench --baseline`` tells the truth: ``python tests/benchmarks/bench_baseline.py record|replay FOLDER``.
 
 ``record FOLDER MINUTES [EVERY_S]`` runs bench again and again, as root, each time in a network namespace of its own,
-and writes what every slice measured to a file. Every third run is of a loopback that is slower for real: its packets pass
-a filter of so many rules that match nothing.
+and writes what every slice measured to a file. Every third run is of a loopback that is slower for real: its packets
+pass a filter of so many rules that match nothing.
 
 ``replay FOLDER`` takes those runs as baselines, as runs that are judged beside them, and as what a suspect measures
 when it is measured again, in the order in which they were made, and counts what would have been said.
