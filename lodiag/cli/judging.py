@@ -51,6 +51,16 @@ def add_judging_arguments(parser: argparse.ArgumentParser) -> None:
     add_file_argument(group)
 
 
+def add_fail_on_argument(parser: argparse.ArgumentParser) -> None:
+    """Add --fail-on."""
+    parser.add_argument(
+        "--fail-on",
+        choices=("warn", "fail"),
+        default="fail",
+        help="exit with 1 from this severity on (default: fail)",
+    )
+
+
 class Sinks:
     """Where the report goes: one format on standard output, others in files, each whole or not at all."""
 
@@ -91,12 +101,13 @@ class Sinks:
 
         for name, output in self._sinks:
             if name == USUAL and self._verbose and report.command == "check":
+                from lodiag.render.prose import clamp
                 from lodiag.render.verdict import render_whole
 
-                output.write(render_whole(report))
+                output.write(render_whole(report, clamp(output.width)))
                 continue
             is_whole = self._verbose and name in COLUMNED  # a row for each record, and not for each group of them
-            for piece in stream(report, name, WHOLE if is_whole else ()):
+            for piece in stream(report, name, WHOLE if is_whole else (), output.width):
                 output.write(piece)
         if any(name == "github" for name, _ in self._sinks):
             _summarise(report)

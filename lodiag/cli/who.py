@@ -15,7 +15,7 @@ USAGE = "[OPTIONS] PORT|ADDRESS:PORT"
 EXAMPLES = """examples:
   lodiag who 5432                  at each address of localhost, by TCP and UDP
   lodiag who -t '[::1]:8080'       at one address, by TCP
-  lodiag who 8080 --json | jq -r '.summary.sentence'
+  lodiag who 8080 --json | jq -r '.summary.verdict'
 """
 
 
@@ -40,5 +40,5 @@ def run(options: argparse.Namespace, output: Output) -> int:
     from lodiag.who import find_answerer
 
     report = find_answerer(options.target, proto=options.proto, family=options.family, with_cmdline=options.cmdline)
-    output.write(render(report, options.format))
+    output.write(render(report, options.format, width=output.width))
     return report.exit_status

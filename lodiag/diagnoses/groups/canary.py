@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from lodiag.diagnoses import ADDRESSES, WORDS, Diagnosis, Seen, find, told
+from lodiag.diagnoses import WORDS, Diagnosis, Seen, find, told
+from lodiag.targets import ADDRESSES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +26,7 @@ CODES = {
     "EAGAIN": "no-free-port",
     "EADDRNOTAVAIL": "address-not-available",
     "EAFNOSUPPORT": "address-family-not-supported",
-    "EPERM": "blocked-by-firewall",
+    "EPERM": "blocked-by-filter",
     "EACCES": "route-prohibited",
     "EINVAL": "route-blackhole",
     "ENOBUFS": "no-buffer-space",
@@ -42,7 +43,7 @@ _WORDS = {
     "address-not-available": "finds no address to be sent from",
     "no-free-port": "cannot be sent: no port is free",
     "address-family-not-supported": "cannot be sent: no socket of that family can be had",
-    "blocked-by-firewall": "is refused by the packet filter or what acts like one (EPERM)",
+    "blocked-by-filter": "is refused by the packet filter or what acts like one (EPERM)",
     "route-prohibited": "is prohibited (EACCES)",
     "route-blackhole": "finds a blackhole (EINVAL)",
     "no-buffer-space": "finds the queue full",

@@ -5,8 +5,9 @@ from __future__ import annotations
 from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, NamedTuple
 
-from lodiag.diagnoses import ADDRESSES, BOTH, WORDS, Diagnosis, Found, Seen, SkipError, find, tell, told
+from lodiag.diagnoses import BOTH, WORDS, Diagnosis, Found, Seen, SkipError, find, tell, told
 from lodiag.diagnoses.groups.interface import NO_NETLINK, need_lo
+from lodiag.targets import ADDRESSES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -194,7 +195,7 @@ def write_rule(rule: Rule) -> str:
 def _tell_answer(answer: RouteAnswer | None) -> tuple[Evidence, ...]:
     if answer is None:
         return ()
-    way = answer.error or " ".join(
+    way = answer.errno or " ".join(
         filter(None, (answer.type, answer.gateway and f"via {answer.gateway}", answer.dev and f"dev {answer.dev}"))
     )
     return (told(f"way to {answer.dst}", way, "rtnetlink lookup"),)
