@@ -19,7 +19,7 @@ NOTHING = "tests"
 GIGA = 1e9
 US_PER_MS = 1000
 MOST_BARS = 16
-WIDTH = 40
+WIDTH = 80
 PLACES = {"same-core": "one core", "across-cores": "two cores", "chosen-cores": "chosen", "unpinned": "any core"}
 
 
@@ -206,7 +206,7 @@ def render_histograms(report: Report[BenchRecord, Any]) -> str:
     parts = []
     for record in report.records:
         if record.histogram:
-            title = f"{record.test} {_path(record)}, {PLACES[record.placement]}, {record.transactions} in us"
+            title = f"round trips of {record.test} {_path(record)}, {PLACES[record.placement]}, in us"
             parts.append("\n".join([title, *_draw(record.histogram)]))
     return "\n\n".join(parts) + "\n" if parts else ""
 
@@ -219,12 +219,14 @@ def _draw(buckets: Sequence[BenchBucket]) -> list[str]:
         counts[index] = counts.get(index, 0) + bucket.count
     first = min(counts)
     rows = {index: counts.get(index, 0) for index in range(first, min(max(counts), first + MOST_BARS - 1) + 1)}
+    drawn = [(f"{_edge(index)} - {_edge(index + 1)}", count) for index, count in rows.items()]
     beyond = sum(count for index, count in counts.items() if index not in rows)
-    most = max(*rows.values(), beyond)
-    lines = [f"{_edge(index):>8} {bar(count / most, WIDTH)} {count}".rstrip() for index, count in rows.items()]
-    if beyond:
-        lines.append(f"{'longer':>8} {bar(beyond / most, WIDTH)} {beyond}")
-    return lines
+    drawn += [("longer", beyond)] if beyond else []
+    most = max(count for _, count in drawn)
+    digits = len(str(most))
+    width = max(len(name) for name, _ in drawn)
+    room = WIDTH - len(f"  {'':{width}}  {'':{digits}}  ")
+    return [f"  {name:>{width}}  {count:>{digits}}  {bar(count / most, room)}".rstrip() for name, count in drawn]
 
 
 def _octave(value: float) -> int:
