@@ -33,6 +33,9 @@ COMMANDS = {
 _LONGEST_MESSAGE = 400
 """Characters of a complaint: those that list the choices of an option are some 200 long."""
 
+SOCKET_SOURCES = ("sock_diag", "proc", "psutil")
+"""Those of ``lodiag.sockets.options``, which takes longer to load."""
+
 FAMILIES = {"-4": "ipv4", "-6": "ipv6"}
 
 PURPOSE = "what is happening on this machine's loopback, and what is wrong with it"
@@ -172,6 +175,20 @@ def add_family_arguments(parser: argparse.ArgumentParser) -> None:
         group.add_argument(
             option, dest="family", action="store_const", const=family, help=f"IPv{option[1]} only", default=None
         )
+
+
+def add_source_argument(parser: argparse.ArgumentParser, choices: tuple[str, ...], what: str) -> None:
+    """Add --source, where what a command shows may be read in several ways."""
+    parser.add_argument(
+        "--source", choices=choices, help=f"where to read {what} (default: the first of these that is to be had)"
+    )
+
+
+def add_watch_argument(parser: argparse.ArgumentParser, purpose: str) -> None:
+    """Add --watch, with a number of seconds or without."""
+    parser.add_argument(
+        "--watch", type=number(float, " of seconds"), nargs="?", const=1.0, metavar="SECONDS", help=purpose
+    )
 
 
 def number(kind: type[int | float], unit: str = "") -> Callable[[str], float]:
