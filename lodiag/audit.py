@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from lodiag.bindings.baseline import read_baseline
 from lodiag.bindings.peers import Peers, count_peers, place_of
+from lodiag.dataclass import replace
 from lodiag.judge.audit import Audit, judge_audit, tell_verdict
 from lodiag.judge.exposure import classify, is_of_loopback
 from lodiag.judge.servers import identify

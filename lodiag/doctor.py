@@ -8,8 +8,8 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, NamedTuple
 
 from lodiag.clock import NS_PER_S
-from lodiag.diagnoses import Seen, SkipError
-from lodiag.diagnoses.catalogue import CODES, DIAGNOSES, GROUPS
+from lodiag.diagnoses import Seen, SkipError, find, told
+from lodiag.diagnoses.catalogue import CODES, DIAGNOSES, GROUPS, UNLOOKED
 from lodiag.diagnoses.causes import fold, unite
 from lodiag.diagnoses.survey import Service, Survey
 from lodiag.errors import ConfigError
@@ -79,7 +79,7 @@ def diagnose(
     wanted = set(asked) - set(GROUPS)
     kept = [item for item in kept if not wanted or wanted & {item.finding.code, *item.finding.explains}]
     records = [_describe(result, kept) for result in results]
-    findings = _merge(kept)
+    findings = [*_merge(kept), *_judge_unlooked(records)]
     return maker.make(
         source=None,
         summary=_summarise(records, findings, survey, repairs),
@@ -188,6 +188,22 @@ def _merge(kept: Sequence[Found]) -> list[Diagnosed]:
     return list(merged.values())
 
 
+def _judge_unlooked(records: Sequence[DiagnosisRecord]) -> Iterator[Diagnosed]:
+    """Find that diagnoses failed themselves: whoever asks whether all is well must not hear that it is."""
+    unlooked = [record for record in records if record.outcome == "error"]
+    if unlooked:
+        named = f"{unlooked[0].group} {unlooked[0].diagnosis}"
+        more = f" and {len(unlooked) - 1} more" if len(unlooked) > 1 else ""
+        yield find(
+            UNLOOKED,
+            "fail",
+            named if not more else "diagnoses",
+            f"not all was looked at: {named}{more} failed",
+            [told(f"{record.group} {record.diagnosis}", record.why, "doctor") for record in unlooked],
+            hint="On a machine that is busy, run it again. If it fails once more, that is a defect of lodiag.",
+        ).finding
+
+
 def _summarise(
     records: Sequence[DiagnosisRecord], findings: Sequence[Diagnosed], survey: Survey, repairs: tuple[Applied, ...]
 ) -> DoctorSummary:
@@ -210,7 +226,7 @@ def _summarise(
 
 
 def _tell_verdict(findings: Sequence[Diagnosed], outcomes: dict[str, int], service: str | None) -> str:
-    bad = [finding for finding in findings if finding.severity in {"fail", "warn"}]
+    bad = [finding for finding in findings if finding.severity in {"fail", "warn"} and finding.code != UNLOOKED]
     bad.sort(key=lambda finding: SEVERITIES.index(finding.severity))
     subject = service or "the loopback"
     blind = f" ({outcomes['skipped']} diagnoses could not look)" if outcomes["skipped"] else ""
@@ -245,8 +261,8 @@ def _tell(records: Sequence[DiagnosisRecord]) -> str:
     unseen = [f"{record.diagnosis}: {record.why}" for record in records if record.outcome in {"error", "skipped"}]
     chosen = found or measured[:MOST_TOLD] or unseen
     shown = chosen[0]
-    for told in chosen[1:]:
-        if len(shown) + len("; ") + len(told) > MOST_TOLD_LENGTH:
+    for piece in chosen[1:]:
+        if len(shown) + len("; ") + len(piece) > MOST_TOLD_LENGTH:
             break
-        shown = f"{shown}; {told}"
+        shown = f"{shown}; {piece}"
     return shown if len(shown) <= MOST_TOLD_LENGTH else f"{shown[: MOST_TOLD_LENGTH - 3].rstrip()}..."

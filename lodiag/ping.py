@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from lodiag.dataclass import replace
 from lodiag.echo.fans import Fans
 from lodiag.echo.flood import FloodStream
 from lodiag.echo.loop import ProbeLoop

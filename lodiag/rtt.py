@@ -5,10 +5,10 @@ Times go in as whole nanoseconds and come out as milliseconds. With no time meas
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import sqrt
 from typing import TYPE_CHECKING, TypeVar
 
+from lodiag.dataclass import dataclass
 from lodiag.histogram import Histogram
 
 if TYPE_CHECKING:

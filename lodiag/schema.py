@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, is_dataclass
 from importlib import import_module
 from types import NoneType, UnionType
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from lodiag import model
+from lodiag.dataclass import fields, is_dataclass
 from lodiag.model import iface, rounds, watch
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lodiag.clock import NS_PER_S
+from lodiag.dataclass import replace
 from lodiag.hops.mtu import find_path_mtu
 from lodiag.hops.options import TraceOptions
 from lodiag.hops.paths import find_paths

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
 
+from lodiag.dataclass import replace
 from lodiag.errors import TargetError, UnsupportedError
 from lodiag.judge.services import INIT_PID, is_same_service
 from lodiag.judge.silence import UNSEEN_INTERFACES, Surroundings

@@ -48,6 +48,8 @@ def test_a_diagnosis_that_crashes_is_a_result() -> None:
     assert outcomes["nsswitch"] in {"ok", "skipped"}, "the others go on"
     assert any("ZeroDivisionError" in str(record.why) for record in report.records)
     assert "failed themselves" in report.summary.verdict
+    assert "diagnosis-failed" in {finding.code for finding in report.findings}
+    assert report.exit_status == 1, "nobody may take it for all being well"
 
 
 def test_a_diagnosis_that_hangs_is_given_up() -> None:

@@ -183,7 +183,7 @@ def speed(record: BenchRecord) -> float | None:
 
 def _compare_with_unix(records: list[BenchRecord]) -> list[BenchRecord]:
     """Say what each is of AF_UNIX in the same place."""
-    from dataclasses import replace
+    from lodiag.dataclass import replace
 
     base = {
         (record.test, record.placement, record.direction): speed(record) for record in records if record.proto == "unix"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from lodiag.benches import Case, Slice, load
+from lodiag.dataclass import dataclass, field
 from lodiag.system.ends.pool import EndError
 from lodiag.system.probe import SendError
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from lodiag.benches.baseline import name_record
 from lodiag.benches.comparing import Change, compare
 from lodiag.benches.records import LATENCIES
+from lodiag.dataclass import replace
 from lodiag.model.bench import BenchComparison
 
 if TYPE_CHECKING:

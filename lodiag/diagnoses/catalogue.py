@@ -27,4 +27,6 @@ DIAGNOSES: tuple[Diagnosis, ...] = tuple(
     diagnosis for name in MODULES for diagnosis in import_module(f"lodiag.diagnoses.groups.{name}").DIAGNOSES
 )
 GROUPS = tuple(dict.fromkeys(diagnosis.group for diagnosis in DIAGNOSES))
-CODES = tuple(dict.fromkeys(code for diagnosis in DIAGNOSES for code in diagnosis.codes))
+UNLOOKED = "diagnosis-failed"
+"""What ``doctor`` finds of itself."""
+CODES = (*dict.fromkeys(code for diagnosis in DIAGNOSES for code in diagnosis.codes), UNLOOKED)

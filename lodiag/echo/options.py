@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from lodiag.dataclass import dataclass
 from lodiag.limits import require_between, require_choice, require_seconds, require_whole
 from lodiag.model import CLOCKS, FAMILIES
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from lodiag.dataclass import dataclass
 
 LEAST_PROBES = 2
 """A single probe that is lost is loss; from the next one on it lasted for a time."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from lodiag.dataclass import replace
 from lodiag.echo.options import LARGEST_PAYLOAD, PingOptions
 from lodiag.echo.sizes import choose_sizes, count_fragments, find_break, find_largest_whole
 from lodiag.errors import ConfigError

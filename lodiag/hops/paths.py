@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lodiag.dataclass import dataclass
 from lodiag.errors import PrivilegeError
 from lodiag.hops.walk import HopWalk, Probe, describe_hop, walk_all
 from lodiag.model import Refusal

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import count
 from math import sqrt
 from typing import TYPE_CHECKING, NamedTuple
 
 from lodiag import __version__
 from lodiag.clock import NS_PER_S
+from lodiag.dataclass import replace
 from lodiag.hops.options import TraceOptions
 from lodiag.limits import require_seconds
 from lodiag.model import SCHEMA

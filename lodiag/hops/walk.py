@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
 from lodiag.clock import NS_PER_S
+from lodiag.dataclass import dataclass
 from lodiag.model.trace import HopProbe, HopRecord
 from lodiag.rtt import describe_rtts, to_ms
 from lodiag.system.probe import SendError

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from lodiag.dataclass import replace
 from lodiag.model import Evidence, Finding
 
 if TYPE_CHECKING:

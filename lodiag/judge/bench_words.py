@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from lodiag.dataclass import dataclass, field
 from lodiag.model import Finding
 
 if TYPE_CHECKING:

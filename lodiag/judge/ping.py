@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from lodiag.dataclass import replace
 from lodiag.judge.delays import judge_delays
 from lodiag.judge.icmp_errors import tell_icmp_error
 from lodiag.judge.places import DROPPED, find_place, hint_at, tell_places

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lodiag.dataclass import dataclass
 from lodiag.model import Evidence, Finding, Missing
 from lodiag.targets import is_loopback
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from lodiag.dataclass import dataclass
 from lodiag.model import Evidence
 from lodiag.targets import is_wildcard
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from lodiag.dataclass import replace
 from lodiag.judge.methods import NOT_ASKED, is_echo_ignored, judge_methods
 from lodiag.judge.silence import Silence, judge_silence, make_finding, tell_errno
 from lodiag.judge.way import judge_way

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from lodiag.dataclass import replace
 from lodiag.judge.services import is_full
 from lodiag.judge.silence import Silence, judge_silence
 from lodiag.judge.snapshot import name_end

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
+from lodiag.dataclass import dataclass
 from lodiag.errors import ConfigError
 from lodiag.judge.settings import note_settings
 from lodiag.limits import suggest

@@ -4,17 +4,18 @@
 ``size_bytes``, ``loss_ratio``). A field's name is at once its column title, JSON key and metric stem;
 its meaning is written once, here, and read from here by the JSON Schema and the Prometheus format.
 
-The records of a command are in a module of its name: making a dataclass takes half a millisecond, and
-nobody who asks for one command should wait for the records of ten.
+The records of a command are in a module of its name: nobody who asks for one command should wait for the records of
+ten.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, is_dataclass
 from types import NoneType
 from typing import Any, Generic, TypeVar
+
+from lodiag.dataclass import dataclass, field, fields, is_dataclass
 
 SCHEMA = "lodiag/1"
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from lodiag.dataclass import dataclass
 from lodiag.model import FAMILIES, PROTOS, Refusal, detail, fact, label, metric
 from lodiag.model.conns import Endpoint, Owner  # noqa: TC001 - the schema reads the type of each field
 

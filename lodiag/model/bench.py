@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from lodiag.dataclass import dataclass
 from lodiag.model import FAMILIES, detail, fact, label, metric
 
 TESTS = ("stream", "rr", "crr", "udp")

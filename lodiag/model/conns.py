@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated, NamedTuple
 
+from lodiag.dataclass import dataclass
 from lodiag.model import FAMILIES, PROTOS, Refusal, detail, fact, label, metric
 
 SCOPES = ("loopback", "wildcard", "mixed")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from lodiag.dataclass import dataclass
 from lodiag.model import SEVERITIES, Finding, Fix, fact, label, metric
 
 OUTCOMES = ("finding", "error", "skipped", "ok")

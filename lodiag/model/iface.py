@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated, Any, NamedTuple
 
+from lodiag.dataclass import dataclass
 from lodiag.model import Refusal, detail, fact, label, metric
 from lodiag.model.net import LinkStats, Qdisc, Route, Rule  # noqa: TC001 - the schema reads the type of each field
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from lodiag.dataclass import dataclass
 from lodiag.model import PROTOS, Refusal, detail, fact, label, metric
 
 DIRECTIONS = ("known", "guessed", "self")

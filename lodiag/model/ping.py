@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from lodiag.dataclass import dataclass
 from lodiag.model import CLOCKS, FAMILIES, METHODS, Refusal, detail, fact, label, metric
 
 REPLY_STATUSES = ("received", "timeout", "late", "corrupted", "unreachable", "not-sent")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from lodiag.dataclass import dataclass
 from lodiag.model import METHODS, Finding, Host, Refusal, fact, label
 from lodiag.model.net import RouteAnswer  # noqa: TC001 - the schema reads the type of each field
 from lodiag.model.trace import HopRecord  # noqa: TC001 - likewise

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from lodiag.dataclass import dataclass
 from lodiag.model import METHODS, Refusal, detail, fact, label, metric
 from lodiag.model.net import RouteAnswer  # noqa: TC001 - the schema reads the type of each field
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
+from lodiag.dataclass import dataclass
 from lodiag.model import Host, Missing, fact, label
 from lodiag.model.conns import ConnRecord  # noqa: TC001 - the schema reads the type of each field
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from lodiag.dataclass import dataclass
 from lodiag.model import FAMILIES, PROTOS, Refusal, detail, fact, label, metric
 from lodiag.model.conns import NO_OWNER, Endpoint
 

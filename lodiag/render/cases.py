@@ -6,8 +6,9 @@ report without either is one case, that of the command itself.
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from lodiag.dataclass import fields
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import fields, is_dataclass
 from importlib import import_module
 from io import StringIO
 from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
+from lodiag.dataclass import fields, is_dataclass
 from lodiag.model import names_of, to_plain
 from lodiag.render.escaping import printable
 

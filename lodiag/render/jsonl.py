@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from lodiag.dataclass import replace
 from lodiag.model import to_plain
 
 if TYPE_CHECKING:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
+from lodiag.dataclass import fields, is_dataclass
 from lodiag.render.escaping import printable
 
 if TYPE_CHECKING:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from lodiag.dataclass import dataclass
 from lodiag.errors import ConfigError
 from lodiag.limits import LAST_PORT, SOURCES, require_choice, require_whole, suggest
 from lodiag.model import FAMILIES, PROTOS

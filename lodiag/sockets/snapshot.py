@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from lodiag.clock import NS_PER_S
+from lodiag.dataclass import replace
 from lodiag.errors import TargetError, UnsupportedError
 from lodiag.judge.services import INIT_PID
 from lodiag.judge.snapshot import Snapshot

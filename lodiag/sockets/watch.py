@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING, NamedTuple
 
 from lodiag import __version__
 from lodiag.clock import NS_PER_S
 from lodiag.conns import SORT_KEYS, is_owned_as_wanted, list_chosen, name_users
+from lodiag.dataclass import replace
 from lodiag.limits import require_choice, require_seconds
 from lodiag.model import SCHEMA
 from lodiag.model.watch import ConnEvent, Watching

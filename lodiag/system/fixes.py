@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from lodiag.dataclass import replace
 from lodiag.model import Fix
 
 if TYPE_CHECKING:

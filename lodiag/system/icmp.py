@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import socket
 from collections import deque
-from dataclasses import replace
 from time import perf_counter_ns
 from typing import TYPE_CHECKING
 
+from lodiag.dataclass import replace
 from lodiag.system import errqueue
 from lodiag.system.icmp_socket import open_icmp_socket
 from lodiag.system.packets import (

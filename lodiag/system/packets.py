@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import errno
 import struct
-from dataclasses import dataclass
 from operator import eq
+
+from lodiag.dataclass import dataclass
 
 ECHO_HEADER = struct.Struct("!BBHHH")
 """type, code, checksum, identifier, sequence (RFC 792, RFC 4443 section 4)."""

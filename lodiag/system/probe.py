@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
+
+from lodiag.dataclass import dataclass
 
 if TYPE_CHECKING:
     import socket

@@ -93,7 +93,7 @@ def refuse_other_replies(sock: socket.socket, family: str, ident: int) -> None:
     with suppress(OSError):  # then the replies are told apart when they are read
         sock.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("@HP", len(program), code.buffer_info()[0]))
         for _ in range(MOST_QUEUED):
-            sock.recv(0, socket.MSG_DONTWAIT)
+            sock.recv(1, socket.MSG_DONTWAIT)  # of 0 bytes Python makes no call
 
 
 MOST_QUEUED = 100_000

@@ -5,11 +5,11 @@ from __future__ import annotations
 import errno
 import socket
 import struct
-from dataclasses import replace
 from selectors import EVENT_WRITE, DefaultSelector
 from time import perf_counter_ns
 from typing import TYPE_CHECKING
 
+from lodiag.dataclass import replace
 from lodiag.system import errqueue
 from lodiag.system.packets import name_error
 from lodiag.system.probe import SEND_ERRORS, Answer, SendError

@@ -6,7 +6,6 @@ import json
 import re
 import shutil
 import subprocess
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.request import ProxyHandler, build_opener
 
@@ -16,6 +15,7 @@ from junitparser import Error, Failure, JUnitXml, Skipped
 from running import ROOT, environment, run_lodiag
 from samples import CHECK, HOSTILE, make_check_finding, make_check_record, make_finding, make_report
 
+from lodiag.dataclass import dataclass
 from lodiag.model import fact, label
 from lodiag.render import JUDGED, render
 from lodiag.render.cases import list_cases

@@ -18,6 +18,7 @@ from running import ALLOW_ICMP_DATAGRAM, LO_UP, require_loopback, run_in_world
 from lodiag.model import CLOCKS
 from lodiag.system import System, icmp_socket
 from lodiag.system.probe import MethodRefusedError, SendError, unwrap_seq
+from lodiag.system.sockopts import refuse_other_replies
 from lodiag.system.udp import UdpProbe
 from lodiag.system.waiting import SELECT_LIMIT, wait
 
@@ -353,6 +354,20 @@ def test_the_port_held_for_udp_cannot_be_taken() -> None:
 )
 def test_wire_numbers_are_unwrapped(wire: int, last_sent: int, whole: int) -> None:
     assert unwrap_seq(wire, last_sent) == whole
+
+
+@pytest.mark.parametrize(("family", "address"), ADDRESSES.items())
+def test_what_came_before_a_raw_socket_had_its_filter_is_taken_out(family: str, address: str) -> None:
+    require_loopback(address)
+    other = Opener("icmp-raw", family)
+    probe = other()
+    with icmp_socket.open_icmp_socket(family, "icmp-raw", None) as sock:
+        ask(probe, 1)
+        assert select.select([sock], [], [], 10)[0] == [sock]
+        refuse_other_replies(sock, family, 0)
+        with pytest.raises(BlockingIOError):
+            sock.recv(1)
+    other.close()
 
 
 @pytest.mark.parametrize(("family", "address"), ADDRESSES.items())

@@ -36,6 +36,7 @@ TIMEOUT_S = 6.0
 
 def attempt(settings: Mapping[str, Any], left_s: float, system: System) -> Outcome:
     """Diagnose; a finding of severity fail is a failure, with ``fail_on`` also a warning."""
+    from lodiag.diagnoses.catalogue import UNLOOKED
     from lodiag.doctor import diagnose
 
     service = settings.get("service")
@@ -46,7 +47,7 @@ def attempt(settings: Mapping[str, Any], left_s: float, system: System) -> Outco
         system=system,
     )
     worst = {"fail", "warn"} if settings.get("fail_on") == "warn" else {"fail"}
-    bad = [finding for finding in report.findings if finding.severity in worst]
+    bad = [finding for finding in report.findings if finding.severity in worst and finding.code != UNLOOKED]
     odd = [finding for finding in report.findings if finding.severity == "warn"]
     codes = ", ".join(dict.fromkeys(finding.code for finding in bad or odd)) or "nothing"
     if not bad and report.summary.errors:
