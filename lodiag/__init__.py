@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from lodiag.conns import list_connections
     from lodiag.doctor import diagnose
     from lodiag.echo.options import PingOptions
+    from lodiag.echo.run import PingRun
     from lodiag.echo.sweep import sweep_sizes
     from lodiag.errors import ConfigError, LodiagError, PrivilegeError, TargetError, UnsupportedError
     from lodiag.hops.rounds import watch_route
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from lodiag.links.rates import watch_interfaces
     from lodiag.map import map_flows
     from lodiag.model import Finding, Report
-    from lodiag.ping import PingRun, ping_address
+    from lodiag.ping import ping_address
     from lodiag.sockets.watch import watch_connections
     from lodiag.system import System
     from lodiag.trace import trace_route
@@ -30,7 +31,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "ping_address": "ping",
-    "PingRun": "ping",
+    "PingRun": "echo.run",
     "PingOptions": "echo.options",
     "sweep_sizes": "echo.sweep",
     "trace_route": "trace",

@@ -297,7 +297,7 @@ def require_plain(options: BenchOptions, runs: int, baseline: str | None) -> Non
 
 def find_service(target: str | int, family: str | None, system: System) -> tuple[tuple[str, ...], int]:
     """Addresses and port of a service; with a port alone, those of localhost."""
-    from lodiag.who import split_target
+    from lodiag.targets import split_target
 
     host, port = split_target(target)
     return resolve_target("localhost" if host is None else host, family, system), port

@@ -18,8 +18,7 @@ from lodiag.model.doctor import OUTCOMES, DiagnosisGroup, DiagnosisRecord, Docto
 from lodiag.report import ReportMaker
 from lodiag.rtt import to_ms
 from lodiag.system import System
-from lodiag.targets import resolve_target
-from lodiag.who import USUAL, split_target
+from lodiag.targets import ADDRESSES, resolve_target, split_target
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -119,8 +118,8 @@ def _find_service(target: str | int, machine: System) -> Service:
     host, port = split_target(target)
     if host is None:
         answer = machine.look_up_name("localhost")
-        named = tuple(dict.fromkeys(address for address in answer.addresses if address in USUAL))
-        return Service(None, port, named or USUAL[:1])
+        named = tuple(dict.fromkeys(address for address in answer.addresses if address in ADDRESSES.values()))
+        return Service(None, port, named or (ADDRESSES["ipv4"],))
     return Service(host, port, tuple(dict.fromkeys(resolve_target(host, None, machine))))
 
 

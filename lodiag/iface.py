@@ -8,7 +8,7 @@ from lodiag.judge.iface import judge_interfaces
 from lodiag.limits import require_choice
 from lodiag.links.alterations import Alteration
 from lodiag.links.plans import LEAST_IPV6_MTU, plan_add, plan_del, plan_down, plan_mtu, plan_up
-from lodiag.links.records import look
+from lodiag.links.records import SOURCES, look
 from lodiag.report import ReportMaker
 from lodiag.system import System
 from lodiag.targets import parse_alias
@@ -16,8 +16,6 @@ from lodiag.targets import parse_alias
 if TYPE_CHECKING:
     from lodiag.model import Report
     from lodiag.model.iface import IfaceRecord, IfaceSummary
-
-SOURCES = ("rtnetlink", "psutil")
 
 
 def list_interfaces(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lodiag.conns import contains, list_connections
+from lodiag.conns import list_connections
 from lodiag.flows.counting import gather
 from lodiag.flows.mirrors import OVER, confirm, ends_of, list_suspects
 from lodiag.flows.nodes import Cast
@@ -14,6 +14,7 @@ from lodiag.limits import LAST_PORT, require_whole
 from lodiag.model import Missing
 from lodiag.model.map import MapSummary
 from lodiag.report import ReportMaker
+from lodiag.sockets.choosing import contains
 from lodiag.sockets.describing import HIDDEN
 from lodiag.sockets.options import STATES, ConnsOptions
 from lodiag.system import System

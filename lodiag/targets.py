@@ -8,11 +8,15 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from typing import TYPE_CHECKING
 
 from lodiag.errors import TargetError
+from lodiag.limits import LAST_PORT, require_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from lodiag.system import System
+
+ADDRESSES = {"ipv4": "127.0.0.1", "ipv6": "::1"}
+"""The usual address of each family."""
 
 BROADCAST = IPv4Address("127.255.255.255")
 """Linux routes the last address of 127.0.0.0/8 as a broadcast (table local)."""
@@ -32,6 +36,9 @@ _NAME = r"[\w-]+(\.[\w-]+)*\.?"
 """What a host name may look like; anything else is not worth a question to a name server."""
 
 _HINT = "lodiag probes 127.0.0.0/8 and ::1 only; nothing was sent."
+_LONGEST_TARGET = 300
+"""Characters of a host name, and more; Python reads numbers of no more than 4300."""
+_HOW_TO_ASK = "Give a port, or address and port: 5432, 127.0.0.1:5432, [::1]:5432, localhost:5432."
 _WORDS = {"ipv4": "IPv4", "ipv6": "IPv6"}
 
 
@@ -112,6 +119,23 @@ def _parse_prefix(text: str) -> IPv4Network | IPv6Network:
 
 def _is_one_word(text: str) -> bool:
     return text.isprintable() and not any(c.isspace() for c in text)
+
+
+def split_target(target: str | int) -> tuple[str | None, int]:
+    """Split a target into host, or ``None``, and port; ``TargetError`` or ``ConfigError`` if it is none."""
+    text = str(target)
+    host, separator, digits = text.rpartition(":")
+    if not (digits.isascii() and digits.isdecimal()) or len(text) > _LONGEST_TARGET:
+        message = f"{text[:80]!r} has no port" if separator or not text else f"{text[:80]!r} is not a port"
+        raise TargetError(message, f"{_HOW_TO_ASK} Names of services are not looked up.")
+    port = int(digits)
+    require_whole("port", port, 1, LAST_PORT)
+    if host.startswith("[") and host.endswith("]") and ":" in host:
+        return host[1:-1], port
+    if ":" in host or "[" in host:
+        message = f"{text[:80]!r} is not an address and a port"
+        raise TargetError(message, "Write an address of IPv6 in brackets: [::1]:5432.")
+    return host or None, port
 
 
 def resolve_source(source: str, family: str | None) -> str:

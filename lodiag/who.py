@@ -11,7 +11,7 @@ from lodiag.judge.services import INIT_PID, is_same_service
 from lodiag.judge.silence import UNSEEN_INTERFACES, Surroundings
 from lodiag.judge.who import judge_who
 from lodiag.judge.who_meets import tell_what_is_met
-from lodiag.limits import LAST_PORT, require_choice, require_whole
+from lodiag.limits import require_choice
 from lodiag.model import FAMILIES, PROTOS, Missing, Refusal
 from lodiag.model.who import HOWS, WhoRecord, WhoSummary
 from lodiag.report import ReportMaker
@@ -19,7 +19,7 @@ from lodiag.sockets.answers import Finder, Teller, find_group, rank, sort_out
 from lodiag.sockets.describing import HIDDEN, LISTENING
 from lodiag.system import System
 from lodiag.system.facts import Question
-from lodiag.targets import BROADCAST, family_of, is_loopback, is_wildcard, resolve_target
+from lodiag.targets import ADDRESSES, BROADCAST, family_of, is_loopback, is_wildcard, resolve_target, split_target
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -27,11 +27,6 @@ if TYPE_CHECKING:
     from lodiag.model import Report
     from lodiag.sockets.answers import Answer, Sorts
     from lodiag.system.facts import Condition, Interface, Socket, SocketTable
-
-USUAL = ("127.0.0.1", "::1")
-_LONGEST_TARGET = 300
-"""Characters of a host name, and more; Python reads numbers of no more than 4300."""
-_HINT = "Give a port, or address and port: 5432, 127.0.0.1:5432, [::1]:5432, localhost:5432."
 
 
 class _Asked(NamedTuple):
@@ -147,23 +142,6 @@ def _describe_owners(summary: WhoSummary, system: System) -> Mapping[int, Condit
     return {pid: system.describe_condition(pid) for pid in pids}
 
 
-def split_target(target: str | int) -> tuple[str | None, int]:
-    """Split a target into host, or ``None``, and port; ``TargetError`` or ``ConfigError`` if it is none."""
-    text = str(target)
-    host, separator, digits = text.rpartition(":")
-    if not (digits.isascii() and digits.isdecimal()) or len(text) > _LONGEST_TARGET:
-        message = f"{text[:80]!r} has no port" if separator or not text else f"{text[:80]!r} is not a port"
-        raise TargetError(message, f"{_HINT} Names of services are not looked up.")
-    port = int(digits)
-    require_whole("port", port, 1, LAST_PORT)
-    if host.startswith("[") and host.endswith("]") and ":" in host:
-        return host[1:-1], port
-    if ":" in host or "[" in host:
-        message = f"{text[:80]!r} is not an address and a port"
-        raise TargetError(message, "Write an address of IPv6 in brackets: [::1]:5432.")
-    return host or None, port
-
-
 def _resolve_localhost(family: str | None, system: System) -> tuple[str, ...]:
     """Addresses of localhost in the resolver's order; none if it does not resolve, which is worth a finding only."""
     try:
@@ -188,7 +166,9 @@ def _list_addresses(asked: _Asked, rows: Sequence[Socket]) -> tuple[str, ...]:
     if asked.host is not None:
         return asked.order
     bound = sorted(row.local[0] for row in rows if row.remote is None)
-    every = dict.fromkeys(a for a in (*asked.order, *USUAL, *bound) if is_loopback(a) and a != str(BROADCAST))
+    every = dict.fromkeys(
+        a for a in (*asked.order, *ADDRESSES.values(), *bound) if is_loopback(a) and a != str(BROADCAST)
+    )
     return tuple(address for address in every if asked.family in {None, family_of(address)})
 
 

@@ -41,7 +41,7 @@ from running import (
 )
 
 from lodiag.cli import main
-from lodiag.conns import SORT_KEYS, list_connections
+from lodiag.conns import list_connections
 from lodiag.errors import ConfigError
 from lodiag.limits import SOURCES
 from lodiag.model import Host, Records, names_of, to_plain
@@ -49,6 +49,7 @@ from lodiag.model.conns import ConnRecord, Endpoint
 from lodiag.render import FORMATS, render
 from lodiag.render.columns import list_columns
 from lodiag.sockets.options import STATES, parse_address, parse_state
+from lodiag.sockets.ordering import SORT_KEYS
 from lodiag.system import System
 from lodiag.system.facts import Process, Question, Socket, SocketTable
 from lodiag.system.portable import describe_process

@@ -24,8 +24,8 @@ from running import (
 
 from lodiag import ping_address
 from lodiag.echo.options import PingOptions
+from lodiag.echo.run import PingRun
 from lodiag.errors import ConfigError
-from lodiag.ping import PingRun
 from lodiag.system import System
 from lodiag.system.bursts import SLOTS, BurstProbe
 from lodiag.system.probe import MethodRefusedError

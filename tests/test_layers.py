@@ -23,16 +23,24 @@ LAYERS = (
     ("echo.sizes", "echo.options", "hops.options", "sockets.options", "benches.options"),
     ("judge",),
     ("report", "schedule", "schema"),
-    # the parts of ping, trace, conns, who, map and iface
+    # the parts of ping, trace, conns, who, map and iface; then these
     ("echo.fates", "echo.outages", "echo.fans", "echo.timetable", "hops.walk", "hops.mtu"),
     ("echo.oddities", "hops.paths", "sockets.describing", "sockets.changes", "flows.nodes", "links.plans"),
-    ("echo.stream", "sockets.answers", "sockets.snapshot", "flows.pairs", "links.records"),
-    ("echo.flood", "echo.loop", "echo.pulse", "flows.counting", "flows.mirrors", "links.alterations"),
+    ("echo.stream", "hops.tracing", "sockets.answers", "sockets.snapshot", "flows.pairs", "links.records"),
+    (
+        "echo.flood",
+        "echo.loop",
+        "echo.pulse",
+        "sockets.choosing",
+        "sockets.ordering",
+        "flows.counting",
+        "flows.mirrors",
+    ),
+    ("echo.run", "hops.rounds", "sockets.listing", "links.alterations", "links.rates"),
+    ("echo.sweep", "sockets.watch"),
+    ("sockets.board",),
     ("ping", "trace", "conns", "who", "iface"),
     ("map",),
-    # one after the other of what a command does once
-    ("echo.sweep", "hops.rounds", "sockets.watch", "links.rates"),
-    ("sockets.board",),
     # bench
     ("benches",),
     ("benches.kinds.rr",),

@@ -22,8 +22,8 @@ from running import assert_refused, environment, parse, require_loopback, run_as
 
 from lodiag import ping_address
 from lodiag.echo.options import PingOptions
+from lodiag.echo.run import PingRun
 from lodiag.errors import ConfigError, LodiagError, PrivilegeError, TargetError
-from lodiag.ping import PingRun
 from lodiag.system.probe import MethodRefusedError
 
 if TYPE_CHECKING:

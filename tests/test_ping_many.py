@@ -24,10 +24,10 @@ from running import (
 from lodiag import ping_address
 from lodiag.echo.fans import MOST_SOCKETS
 from lodiag.echo.options import PingOptions
+from lodiag.echo.run import PingRun
 from lodiag.echo.timetable import Timetable
 from lodiag.errors import TargetError
 from lodiag.judge.alike import fold_alike
-from lodiag.ping import PingRun
 from lodiag.system import System
 
 if TYPE_CHECKING:

@@ -34,7 +34,7 @@ print(" ".join([str(globals().get("status")), *sorted(set({heavy!r}) & set(sys.m
 MAIN = "from lodiag.cli import main; status = main({arguments!r})"
 JSON_MODULES = {"json"}
 PSUTIL = {"psutil"}
-TABULATE = {"tabulate", "csv", "dataclasses", "tempfile", "json"}
+WIDE = {"rich"}
 
 
 def loaded_by(code: str, status: int | None = None) -> set[str]:
@@ -63,7 +63,7 @@ def test_importing_lodiag_costs_nothing() -> None:
         (["map", "--help"], set()),
         (["iface", "--help"], set()),
         (["iface", "--json"], JSON_MODULES),
-        (["iface"], TABULATE),
+        (["iface"], WIDE),
         (["iface", "up", "--json"], JSON_MODULES),
         (["iface", "add", "127.0.0.77", "--dry-run", "--json"], JSON_MODULES),
         (["iface", "--source", "psutil", "--json"], JSON_MODULES | PSUTIL),
@@ -77,31 +77,31 @@ def test_importing_lodiag_costs_nothing() -> None:
         (["audit", "--help"], set()),
         (["ping", "192.0.2.1"], set()),
         (["schema"], JSON_MODULES),
-        (["ping", "-c1"], TABULATE | PSUTIL),
+        (["ping", "-c1"], WIDE | PSUTIL),
         (["ping", "-c1", "--json", "127.0.0.1"], JSON_MODULES),
         (["ping", "-c1", "--json", "--method", "udp", "127.0.0.1"], JSON_MODULES),
-        (["ping", "-c1", "--method", "udp", "127.0.0.1"], TABULATE),
+        (["ping", "-c1", "--method", "udp", "127.0.0.1"], WIDE),
         (["ping", "-c1", "--json", "127.0.0.0/26"], JSON_MODULES),
         (["ping", "-f", "-c9", "--json", "127.0.0.1"], JSON_MODULES),
         (["ping", "--sweep", "64..65", "--json", "--method", "udp", "127.0.0.1"], JSON_MODULES | PSUTIL),
-        (["ping", "-c1", "--histogram", "--method", "udp", "127.0.0.1"], TABULATE),
+        (["ping", "-c1", "--histogram", "--method", "udp", "127.0.0.1"], WIDE),
         (["trace", "--json", "127.0.0.1"], JSON_MODULES | PSUTIL),
         (["bench", "rr", "-n1", "--quick", "--json"], JSON_MODULES | PSUTIL),
-        (["bench", "rr", "-n1", "--quick"], {"json"} | TABULATE | PSUTIL),
+        (["bench", "rr", "-n1", "--quick"], {"json"} | WIDE | PSUTIL),
         (["trace", "--json", "127.0.0.1"], JSON_MODULES),
         (["trace", "127.0.0.1"], set()),
         (["conns", "--json"], JSON_MODULES),
         (["conns", "--findings", "--json", "--lport", "1"], JSON_MODULES | PSUTIL),
         (["conns", "--format", "csv"], {"csv", "json"}),
-        (["conns"], TABULATE),
+        (["conns"], WIDE),
         (["who", "--json", "1"], JSON_MODULES | PSUTIL),
-        (["who", "1"], TABULATE | PSUTIL),
+        (["who", "1"], WIDE | PSUTIL),
         (["map", "--json"], JSON_MODULES),
-        (["map"], TABULATE),
+        (["map"], WIDE),
         (["audit", "--json"], JSON_MODULES),
-        (["audit"], TABULATE),
+        (["audit"], JSON_MODULES | WIDE),
         (["map", "--format", "mermaid"], set()),
-        (["conns", "--source", "psutil"], TABULATE | PSUTIL),
+        (["conns", "--source", "psutil"], WIDE | PSUTIL),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

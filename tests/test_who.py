@@ -40,7 +40,8 @@ from lodiag.sockets.answers import choose
 from lodiag.system import System
 from lodiag.system.facts import Condition, Holder, Interface, Process, Question, Socket, SocketTable
 from lodiag.system.sources import SourceRefusedError
-from lodiag.who import find_answerer, split_target
+from lodiag.targets import split_target
+from lodiag.who import find_answerer
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lodiag.clock import NS_PER_S
+from lodiag.targets import ADDRESSES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
     from lodiag.benches.options import BenchOptions
 
-ADDRESSES = {"ipv4": "127.0.0.1", "ipv6": "::1"}
 
 LEAD_S = 0.002
 """For the two ends to take in what they are to do."""

@@ -6,9 +6,9 @@ import statistics
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lodiag.benches import ADDRESSES
 from lodiag.system.ends.paths import Path, connect_ends
 from lodiag.system.ends.pool import EndError, Task
+from lodiag.targets import ADDRESSES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -140,7 +140,7 @@ def run(options: argparse.Namespace, output: Output) -> int:
         )
         if file is not None:
             file.write(render(report, "json"))
-    shown = render(report, options.format)
+    shown = render(report, options.format, width=output.width)
     if options.histogram and options.format == "table":
         shown += f"\n{render_histograms(report)}"
     output.write(shown if output.can_write(LEVELS) else to_ascii(shown))

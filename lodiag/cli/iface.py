@@ -68,7 +68,7 @@ def run(options: argparse.Namespace, output: Output) -> int:
     from lodiag.render import render
 
     report = _look_or_change(options)
-    output.write(render(report, options.format))
+    output.write(render(report, options.format, width=output.width))
     return report.exit_status
 
 

@@ -91,12 +91,13 @@ class Sinks:
 
         for name, output in self._sinks:
             if name == USUAL and self._verbose and report.command == "check":
+                from lodiag.render.prose import clamp
                 from lodiag.render.verdict import render_whole
 
-                output.write(render_whole(report))
+                output.write(render_whole(report, clamp(output.width)))
                 continue
             is_whole = self._verbose and name in COLUMNED  # a row for each record, and not for each group of them
-            for piece in stream(report, name, WHOLE if is_whole else ()):
+            for piece in stream(report, name, WHOLE if is_whole else (), output.width):
                 output.write(piece)
         if any(name == "github" for name, _ in self._sinks):
             _summarise(report)

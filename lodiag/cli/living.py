@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
     from lodiag.echo.pulse import PulseBoard
-    from lodiag.ping import PingRun
+    from lodiag.echo.run import PingRun
 
 DRAW_EVERY_S = 0.1
 """More often than this nobody sees."""

@@ -70,7 +70,7 @@ def _run(options: argparse.Namespace, output: Output) -> int:
     if options.format == SVG:
         output.write(system.draw_graph(render(report, "dot")))
         return report.exit_status
-    for piece in stream(report, options.format):
+    for piece in stream(report, options.format, width=output.width):
         output.write(piece)
         if output.is_in_vain:
             break

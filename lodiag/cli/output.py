@@ -126,6 +126,15 @@ class Output:
                     self._abandon()
         return self.is_in_vain
 
+    @property
+    def width(self) -> int | None:
+        """Columns of the terminal that standard output is; none where a file is to hold the same."""
+        if self._stream is None or self._file is not None:
+            return None
+        with suppress(OSError, ValueError):  # it is no terminal, or no file of the system
+            return os.get_terminal_size(self._stream.fileno()).columns or None
+        return None
+
     def can_write(self, text: str) -> bool:
         """Whether standard output has these characters."""
         try:

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from lodiag.cli.output import Output
+    from lodiag.echo.run import PingRun
     from lodiag.echo.stream import EchoStream
     from lodiag.model import Report
     from lodiag.model.ping import PingRecord, PingSummary
-    from lodiag.ping import PingRun
 
 USAGE = "[OPTIONS] [TARGET ...]"
 EXAMPLES = """examples:
@@ -131,7 +131,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, output: Output) -> int:
     """Ping, print each reply as it comes, then the report; Ctrl-C ends the run and not the report."""
     from lodiag.echo.options import USUAL_INTERVAL_S, USUAL_TIMEOUT_S, PingOptions
-    from lodiag.ping import PingRun
+    from lodiag.echo.run import PingRun
     from lodiag.render import load_format, render
 
     if options.sweep is not None:
@@ -177,7 +177,7 @@ def run(options: argparse.Namespace, output: Output) -> int:
     report = ping_run.report()
     if options.format == "table" and not options.live:
         output.write("\n")
-    output.write(render(report, options.format))
+    output.write(render(report, options.format, width=output.width))
     if options.histogram:
         _draw_histogram(report, output)
     return report.exit_status

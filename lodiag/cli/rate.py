@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lodiag.ping import PingRun
+    from lodiag.echo.run import PingRun
 
 PERIOD_S = 0.25
 CLEAR = "\r\x1b[K"

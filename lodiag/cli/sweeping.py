@@ -50,7 +50,7 @@ def run_sweep(options: argparse.Namespace, output: Output) -> int:
         for _ in sweep:
             advance()
     report = sweep.report()
-    output.write(render(report, options.format))
+    output.write(render(report, options.format, width=output.width))
     return report.exit_status
 
 

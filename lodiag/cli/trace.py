@@ -85,7 +85,7 @@ def run(options: argparse.Namespace, output: Output) -> int:
         with_mtu=options.mtu,
         **_choose(options),
     )
-    output.write(render(report, options.format))
+    output.write(render(report, options.format, width=output.width))
     return report.exit_status
 
 

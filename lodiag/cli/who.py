@@ -40,5 +40,5 @@ def run(options: argparse.Namespace, output: Output) -> int:
     from lodiag.who import find_answerer
 
     report = find_answerer(options.target, proto=options.proto, family=options.family, with_cmdline=options.cmdline)
-    output.write(render(report, options.format))
+    output.write(render(report, options.format, width=output.width))
     return report.exit_status

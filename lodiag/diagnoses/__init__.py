@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from lodiag.system.facts import Setting
 
 BOTH = frozenset(FAMILIES)
-ADDRESSES = {"ipv4": "127.0.0.1", "ipv6": "::1"}
 WORDS = {"ipv4": "IPv4", "ipv6": "IPv6"}
 
 

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from lodiag.dataclass import replace
 from lodiag.echo.options import LARGEST_PAYLOAD, PingOptions
+from lodiag.echo.run import PingRun
 from lodiag.echo.sizes import choose_sizes, count_fragments, find_break, find_largest_whole
 from lodiag.errors import ConfigError
 from lodiag.judge.sweep import judge_sweep
 from lodiag.limits import require_whole
 from lodiag.model.ping import PingSummary
-from lodiag.ping import PingRun
 from lodiag.report import ReportMaker
 from lodiag.system import System
 from lodiag.targets import family_of, resolve_target

@@ -10,6 +10,7 @@ from lodiag import __version__
 from lodiag.clock import NS_PER_S
 from lodiag.dataclass import replace
 from lodiag.hops.options import TraceOptions
+from lodiag.hops.tracing import trace_address
 from lodiag.limits import require_seconds
 from lodiag.model import SCHEMA
 from lodiag.model.rounds import TraceRound, TraceWatching
@@ -17,7 +18,6 @@ from lodiag.rtt import NS_PER_MS, to_ms
 from lodiag.schedule import Schedule
 from lodiag.system import System
 from lodiag.targets import resolve_target
-from lodiag.trace import trace_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

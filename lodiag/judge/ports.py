@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING
 from lodiag.judge.services import are_strangers, is_same_service
 from lodiag.judge.snapshot import Judgement, Listeners, answers_at, count, name_end, name_owners
 from lodiag.model import Evidence, Finding
-from lodiag.targets import is_loopback, is_wildcard
+from lodiag.targets import ADDRESSES, is_loopback, is_wildcard
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from lodiag.judge.snapshot import Snapshot
     from lodiag.model.conns import ConnRecord
-
-ADDRESSES = ("127.0.0.1", "::1")
 
 
 def judge_ports(snapshot: Snapshot) -> Iterator[Judgement]:
@@ -28,7 +26,7 @@ def judge_ports(snapshot: Snapshot) -> Iterator[Judgement]:
     for port, there in listeners.by_port.items():
         if later is not None and {row.cookie for row in there} != {row.cookie for row in later.by_port.get(port, ())}:
             continue
-        answers = {address: listeners.find(address, port) for address in ADDRESSES}
+        answers = {address: listeners.find(address, port) for address in ADDRESSES.values()}
         yield from _judge_strangers(there, snapshot)
         yield from _judge_shadows(there, snapshot)
         yield from _judge_split(port, answers, snapshot)

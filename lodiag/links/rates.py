@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lodiag.clock import NS_PER_S, rfc3339
-from lodiag.iface import SOURCES
 from lodiag.limits import require_choice, require_seconds
-from lodiag.links.records import look_at_links
+from lodiag.links.records import SOURCES, look_at_links
 from lodiag.model import names_of, to_plain
 from lodiag.model.iface import IfaceReading
 from lodiag.schedule import Schedule

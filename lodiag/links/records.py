@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from lodiag.system import System
     from lodiag.system.facts import Links, Setting
 
-BEST = "rtnetlink"
+SOURCES = ("rtnetlink", "psutil")
+BEST = SOURCES[0]
 _WHOLE = {"ipv4": "127.0.0.0/8", "ipv6": "::1"}
 """Prefix of the local route by which all of the loopback of a family is delivered here."""
 

@@ -37,13 +37,15 @@ def load_format(name: str) -> ModuleType:
     return import_module(f"lodiag.render.{name}")
 
 
-def stream(report: Report[Any, Any], name: str, columns: Sequence[str] = ()) -> Iterator[str]:
+def stream(report: Report[Any, Any], name: str, columns: Sequence[str] = (), width: int | None = None) -> Iterator[str]:
     """Write the report in one of ``FORMATS``, in pieces of some ten thousand characters.
 
-    ``columns`` are those that a table of sockets is to have, in the formats of ``COLUMNED``.
+    ``columns`` are those that a table of sockets is to have, in the formats of ``COLUMNED``, and ``width`` is that of
+    the terminal, if there is one, to which a table is to be fitted.
     """
     write = load_format(name).render
-    found: str | Iterator[str] = write(report, columns) if columns else write(report)
+    arguments: tuple[Any, ...] = (columns, width) if name == "table" else (columns,) if columns else ()
+    found: str | Iterator[str] = write(report, *arguments)
     if isinstance(found, str):
         yield found
         return
@@ -58,6 +60,6 @@ def stream(report: Report[Any, Any], name: str, columns: Sequence[str] = ()) -> 
     yield "".join(piece)
 
 
-def render(report: Report[Any, Any], name: str, columns: Sequence[str] = ()) -> str:
+def render(report: Report[Any, Any], name: str, columns: Sequence[str] = (), width: int | None = None) -> str:
     """Write the whole report in one of ``FORMATS``; the text ends with a newline unless it is empty."""
-    return "".join(stream(report, name, columns))
+    return "".join(stream(report, name, columns, width))

@@ -2,37 +2,33 @@
 
 from __future__ import annotations
 
-from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 from lodiag.render.escaping import printable
+from lodiag.render.fitting import draw
 from lodiag.render.layout import headline, lay_out, milliseconds, note
+from lodiag.render.prose import clamp, wrap
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from lodiag.model import Finding, Report
     from lodiag.model.ping import PingReply
-    from lodiag.render.layout import Table
 
-WIDTH = 80
-_MARGIN = 6
-MOST_TABULATED = 1000
-"""Rows that somebody may still read, and that are aligned for it if characters are wide."""
+_MARGIN = " " * 6
 
 
-def render(report: Report[Any, Any], columns: Sequence[str] = ()) -> str:
-    """Write a report for a terminal of 80 columns."""
+def render(report: Report[Any, Any], columns: Sequence[str] = (), width: int | None = None) -> str:
+    """Write a report for a terminal of ``width`` columns; without one for a pipe, where each row is one line."""
     if report.command == "check":
         from lodiag.render import verdict
 
-        return verdict.render(report.summary.verdict, report.records)
-    head = headline(report)
-    parts = ["\n".join(_wrap(line, "") for line in head.splitlines())] if head else []
-    parts += [_draw(table) for table in lay_out(report, columns)] or [f"no {_KINDS[report.command]} to show"]
-    parts += [_describe(finding) for finding in report.findings]
-    for item in report.missing:
-        parts.append(_wrap(f"note: {note(item)}", ""))
+        return verdict.render(report.summary.verdict, report.records, clamp(width))
+    lines = (headline(report) or "").splitlines()
+    parts = ["\n".join(part for line in lines for part in wrap(line, clamp(width), indent=""))] if lines else []
+    parts += [draw(table, width) for table in lay_out(report, columns)] or [f"no {_KINDS[report.command]} to show"]
+    parts += ["\n".join(_describe(finding, clamp(width))) for finding in report.findings]
+    parts += ["\n".join(wrap(f"note: {note(item)}", clamp(width))) for item in report.missing]
     return "\n\n".join(parts) + "\n"
 
 
@@ -50,65 +46,34 @@ _KINDS = {
 }
 
 
-def _draw(table: Table) -> str:
-    if len(table.rows) > MOST_TABULATED or all(cell.isascii() for row in table.rows for cell in row):
-        return _draw_narrow(table)
-    from tabulate import tabulate  # knows which characters take two columns
-
-    alignment = ["right" if header in table.right else "left" for header in table.headers]
-    # As a row the headers are not padded by two columns each, which tabulate does to headers.
-    drawn = tabulate([table.headers, *table.rows], tablefmt="plain", disable_numparse=True, colalign=alignment)
-    return "\n".join(line.rstrip() for line in drawn.splitlines())
-
-
-def _draw_narrow(table: Table) -> str:
-    """Draw a table as tabulate does, which takes 25 ms to load and 40 µs a row; each character takes one column."""
-    rows = [tuple(table.headers), *(tuple(cell.strip() for cell in row) for row in table.rows)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    write = "  ".join(
-        f"%{width}s" if header in table.right else f"%-{width}s"
-        for header, width in zip(table.headers, widths, strict=True)
-    )
-    return "\n".join([(write % row).rstrip() for row in rows])
-
-
-def _describe(finding: Finding) -> str:
-    return "\n".join(_lines(finding))
-
-
-def _lines(finding: Finding) -> Iterator[str]:
-    yield _wrap(f"{finding.severity:<4}  {finding.code}: {printable(finding.message)}", " " * _MARGIN)
+def _describe(finding: Finding, width: int) -> Iterator[str]:
+    yield from wrap(f"{finding.severity:<4}  {finding.code}: {printable(finding.message)}", width, indent=_MARGIN)
     for item in finding.evidence:
         value = "-" if item.value is None else printable(str(item.value))
-        yield _wrap(f"{' ' * _MARGIN}{item.name}: {value} ({item.source})", " " * (_MARGIN + 2))
-    if getattr(finding, "impact", None):  # which the findings of doctor alone have, as those of _further_lines
-        yield _wrap(" " * _MARGIN + printable(finding.impact), " " * _MARGIN)  # type: ignore[attr-defined]
-    if finding.hint:
-        yield _wrap(" " * _MARGIN + printable(finding.hint), " " * _MARGIN)
+        yield from wrap(f"{item.name}: {value} ({item.source})", width, _MARGIN, f"{_MARGIN}  ")
+    for said in (getattr(finding, "impact", None), finding.hint):  # the first is of findings of doctor alone
+        if said:
+            yield from wrap(printable(said), width, _MARGIN)
     if finding.fix:
         root = " (as root)" if finding.fix.needs_root else ""
         for command in finding.fix.commands:
-            yield f"{' ' * _MARGIN}fix{root}: {printable(command)}"
+            yield f"{_MARGIN}fix{root}: {printable(command)}"
         for command in finding.fix.undo:
-            yield f"{' ' * _MARGIN}undo: {printable(command)}"
-    yield from _further_lines(finding)
+            yield f"{_MARGIN}undo: {printable(command)}"
+    yield from _describe_further(finding, width)
     if finding.see:
-        yield f"{' ' * _MARGIN}see: {', '.join(finding.see)}"
+        yield from wrap(f"see: {', '.join(finding.see)}", width, _MARGIN, f"{_MARGIN}  ")
 
 
-def _further_lines(finding: Finding) -> Iterator[str]:
+def _describe_further(finding: Finding, width: int) -> Iterator[str]:
     """Write what the findings of doctor have besides."""
     for command in getattr(finding.fix, "persistent", ()):
-        yield f"{' ' * _MARGIN}to keep it: {printable(command)}"
+        yield f"{_MARGIN}to keep it: {printable(command)}"
     explained, confidence = getattr(finding, "explains", ()), getattr(finding, "confidence", "certain")
     if explained:
-        yield _wrap(f"{' ' * _MARGIN}also explains: {', '.join(explained)}", " " * (_MARGIN + 2))
+        yield from wrap(f"also explains: {', '.join(explained)}", width, _MARGIN, f"{_MARGIN}  ")
     if confidence != "certain":
-        yield f"{' ' * _MARGIN}confidence: {confidence}"
-
-
-def _wrap(text: str, indent: str) -> str:
-    return fill(text, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+        yield f"{_MARGIN}confidence: {confidence}"
 
 
 def render_reply(target: str, address: str, reply: PingReply) -> str:

@@ -5,7 +5,7 @@ A container's runtime keeps the first 4096 bytes of what a health check prints, 
 
 from __future__ import annotations
 
-from lodiag.render.escaping import printable
+from lodiag.render.escaping import display_width, printable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,14 +45,14 @@ ORDER = ("fail", "timeout", "error", "interrupted", "warn", "skipped", "ok")
 """Worst first, as in the model, which takes too long to load for a check that passes."""
 
 
-def render(verdict: str, records: Sequence[Line]) -> str:
+def render(verdict: str, records: Sequence[Line], width: int = WIDTH) -> str:
     """Write the verdict, then a line for each check, worst first, as far as there is room."""
     ordered = sorted(records, key=lambda record: ORDER.index(record.status))
     widths = _measure(ordered)
     parts = [printable(verdict), "", *_heading(widths)]
     size = len("\n".join(parts).encode()) + 1
     for at, record in enumerate(ordered):
-        lines = list(_write(record, widths))
+        lines = list(_write(record, widths, width))
         size += len("\n".join(lines).encode()) + 1
         if size > MOST_BYTES:
             parts.append(f"... and {len(ordered) - at} more, none worse than the last: lodiag check -v shows all")
@@ -61,25 +61,25 @@ def render(verdict: str, records: Sequence[Line]) -> str:
     return "\n".join(parts) + "\n"
 
 
-def render_whole(report: Report[CheckRecord, CheckSummary]) -> str:
+def render_whole(report: Report[CheckRecord, CheckSummary], width: int = WIDTH) -> str:
     """Write all that is known of each check."""
     widths = _measure(report.records)
     parts = [printable(report.summary.verdict), "", *_heading(widths)]
     for record in report.records:
-        parts += _write(record, widths)
+        parts += _write(record, widths, width)
         for name in ("target", "expected", "observed"):
             value = getattr(record, name)
             if value is not None:
-                parts += _wrap(f"{name}: {printable(value)}", " " * (sum(widths) + 4))
+                parts += _wrap(f"{name}: {printable(value)}", " " * (sum(widths) + 4), width)
         for tries in record.history:
-            parts += _wrap(f"{tries.count} x {printable(tries.error)}", " " * (sum(widths) + 4))
+            parts += _wrap(f"{tries.count} x {printable(tries.error)}", " " * (sum(widths) + 4), width)
     return "\n".join(parts) + "\n"
 
 
 def _measure(records: Sequence[Line]) -> tuple[int, int]:
     """Widths of the columns of statuses and names."""
     status = max((len(record.status) for record in records), default=0)
-    name = max((len(printable(record.id)) for record in records), default=0)
+    name = max((display_width(printable(record.id)) for record in records), default=0)
     return max(status, len("status")), max(min(name, _LONGEST_ID), len("check"))
 
 
@@ -87,17 +87,17 @@ def _heading(widths: tuple[int, int]) -> Iterator[str]:
     yield f"{'status':<{widths[0]}}  {'check':<{widths[1]}}  result"
 
 
-def _write(record: Line, widths: tuple[int, int]) -> Iterator[str]:
+def _write(record: Line, widths: tuple[int, int], width: int) -> Iterator[str]:
     status, name = f"{record.status:<{widths[0]}}", printable(record.id)
-    lead = f"{status}  {name:<{widths[1]}}"
+    lead = f"{status}  {name}{' ' * (widths[1] - display_width(name))}"
     indent = " " * (sum(widths) + 4)
-    if len(name) > widths[1]:
+    if display_width(name) > widths[1]:
         yield lead
         lead = " " * (sum(widths) + 2)
-    for at, line in enumerate(_wrap(_cut(record.message), indent)):
+    for at, line in enumerate(_wrap(_cut(record.message), indent, width)):
         yield line if at else f"{lead}  {line.lstrip()}"
     if record.hint and record.status not in {"ok", "skipped"}:
-        yield from _wrap(_cut(record.hint), indent)
+        yield from _wrap(_cut(record.hint), indent, width)
 
 
 def _cut(text: str) -> str:
@@ -105,11 +105,11 @@ def _cut(text: str) -> str:
     return shown if len(shown) <= _MOST_OF_ONE else f"{shown[:_MOST_OF_ONE]}..."
 
 
-def _wrap(text: str, indent: str) -> Iterator[str]:
+def _wrap(text: str, indent: str, width: int) -> Iterator[str]:
     """Break a text between words; textwrap loads what takes half as long as Python takes to start."""
     line = ""
     for word in text.split():
-        if line and len(indent) + len(line) + 1 + len(word) > WIDTH:
+        if line and len(indent) + display_width(line) + 1 + display_width(word) > width:
             yield indent + line
             line = word
         else:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from lodiag.conns import by_ends, by_key
 from lodiag.sockets.changes import find_changes, measure_rate
+from lodiag.sockets.ordering import by_ends, by_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

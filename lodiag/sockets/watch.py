@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from lodiag import __version__
 from lodiag.clock import NS_PER_S
-from lodiag.conns import SORT_KEYS, is_owned_as_wanted, list_chosen, name_users
 from lodiag.dataclass import replace
 from lodiag.limits import require_choice, require_seconds
 from lodiag.model import SCHEMA
 from lodiag.model.watch import ConnEvent, Watching
 from lodiag.schedule import Schedule
 from lodiag.sockets.changes import compare, find_changes
+from lodiag.sockets.choosing import is_owned_as_wanted, name_users
 from lodiag.sockets.describing import LISTENING
+from lodiag.sockets.listing import list_chosen
 from lodiag.sockets.options import ConnsOptions, parse_address, parse_state
+from lodiag.sockets.ordering import SORT_KEYS
 from lodiag.system import System
 from lodiag.system.memory import remember_holders
 

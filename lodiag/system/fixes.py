@@ -195,10 +195,11 @@ def complete(finding: Finding) -> Finding:
     """Add to a finding what is known of it on this kind of system."""
     facts = _gather(finding)
     looks = "; ".join(_fill(_LOOKS.get(finding.code, {}).get(sys.platform, ()), facts))
+    looks = f"See: {looks}" if looks and looks not in (finding.hint or "") else ""  # doctor adopts what conns completed
     page = _PAGES.get(sys.platform, {}).get(finding.code)
     return replace(
         finding,
-        hint=" ".join(filter(None, (finding.hint, f"See: {looks}" if looks else None))) or None,
+        hint=" ".join(filter(None, (finding.hint, looks))) or None,
         fix=finding.fix or _find_fix(finding.code, facts),
         see=tuple(dict.fromkeys((*finding.see, *([page] if page else [])))),
     )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from lodiag.diagnoses import ADDRESSES, WORDS, Diagnosis, Seen, find, told
+from lodiag.diagnoses import WORDS, Diagnosis, Seen, find, told
+from lodiag.targets import ADDRESSES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,8 +5,9 @@ from __future__ import annotations
 from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, NamedTuple
 
-from lodiag.diagnoses import ADDRESSES, BOTH, WORDS, Diagnosis, Found, Seen, SkipError, find, tell, told
+from lodiag.diagnoses import BOTH, WORDS, Diagnosis, Found, Seen, SkipError, find, tell, told
 from lodiag.diagnoses.groups.interface import NO_NETLINK, need_lo
+from lodiag.targets import ADDRESSES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

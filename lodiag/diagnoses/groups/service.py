@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from lodiag.clock import NS_PER_S
-from lodiag.diagnoses import ADDRESSES, BOTH, Diagnosis, Found, Seen, SkipError, find, tell, told
+from lodiag.diagnoses import BOTH, Diagnosis, Found, Seen, SkipError, find, tell, told
 from lodiag.diagnoses.culprits import blame
 from lodiag.judge.services import is_full
 from lodiag.sockets.describing import HIDDEN
-from lodiag.targets import family_of, is_loopback, is_wildcard
+from lodiag.targets import ADDRESSES, family_of, is_loopback, is_wildcard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

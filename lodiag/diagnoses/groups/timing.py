@@ -6,9 +6,10 @@ from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from lodiag.diagnoses import ADDRESSES, BOTH, Diagnosis, Found, Seen, SkipError, find, told
+from lodiag.diagnoses import BOTH, Diagnosis, Found, Seen, SkipError, find, told
 from lodiag.diagnoses.culprits import blame
 from lodiag.system.train import WAGONS
+from lodiag.targets import ADDRESSES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

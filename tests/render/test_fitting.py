@@ -1,0 +1,112 @@
+"""Tables and text on terminals of any width: columns hold their places, and nothing that is to be copied is broken."""
+
+from __future__ import annotations
+
+import os
+import re
+import termios
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
+from samples import MAP, SAMPLES, make_finding, make_report
+from watching import Watcher
+
+from lodiag.render import render
+from lodiag.render.escaping import printable
+from lodiag.render.fitting import MOST_LINES, draw
+from lodiag.render.layout import Table
+from lodiag.render.prose import wrap
+
+CONNS = Table(
+    ["proto", "state", "local", "remote", "user", "process"],
+    [
+        ["tcp", "listen", "127.0.0.1:20000", "-", "root", "postgres-checkp[32400]"],
+        ["udp", "unconnected", "127.0.0.1:20000", "127.0.0.1:41430", "root", "数据库服务[32402]"],
+    ],
+    frozenset(),
+)
+
+
+def test_words_are_shortened_before_cells_are_broken() -> None:
+    assert draw(CONNS, 80).splitlines()[1:] == [
+        "tcp    listen  127.0.0.1:20000  -                root  postgres-checkp[32400]",
+        "udp    unconn  127.0.0.1:20000  127.0.0.1:41430  root  数据库服务[32402]",
+    ]
+    assert "unconnected" in draw(CONNS, 100)
+
+
+def test_a_row_is_one_line_where_there_is_no_terminal() -> None:
+    assert len(draw(CONNS).splitlines()) == 1 + len(CONNS.rows)
+
+
+def test_a_cell_is_broken_between_words_or_before_a_pid_and_continued_below_itself() -> None:
+    rows = [["redis-server[58]", "12", "307 -/time-wait, 245 estab"]]
+    table = Table(["client", "conns", "states"], rows, frozenset({"conns"}))
+    assert draw(table, 42).splitlines() == [
+        "client            conns  states",
+        "redis-server[58]     12  307 -/time-wait,",
+        "                         245 estab",
+    ]
+    assert draw(table, 36).splitlines() == [
+        "client        conns  states",
+        "redis-server     12  307",
+        "[58]                 -/time-wait,",
+        "                     245 estab",
+    ]
+
+
+@pytest.mark.parametrize("characters", ["ab", "数ab", "e\u0301数"])
+def test_wide_and_combining_characters_do_not_move_a_column(characters: str) -> None:
+    rows = [[characters * count, "1", "x"] for count in range(1, 4)]
+    lines = draw(Table(["name", "n", "end"], rows, frozenset({"n"}))).splitlines()
+    assert len({cell_len(line[: line.rindex(" ")]) for line in lines}) == 1
+
+
+CELLS = st.text(st.sampled_from("ab1 .:[]-/数\u0301"), min_size=1, max_size=40).map(str.strip).filter(bool)
+
+
+@given(st.lists(st.lists(CELLS, min_size=3, max_size=3), min_size=1, max_size=4), st.integers(20, 90))
+def test_breaking_loses_no_character_and_no_column(rows: list[list[str]], width: int) -> None:
+    table = Table(["first", "second", "third"], rows, frozenset({"second"}))
+    drawn = draw(table, width)
+    assert sorted(re.sub(r"\s", "", drawn)) == sorted(re.sub(r"\s", "", "".join([*table.headers, *map("".join, rows)])))
+    assert len(drawn.splitlines()) <= MOST_LINES * (1 + len(rows))
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+@pytest.mark.parametrize("name", SAMPLES)
+def test_no_text_is_wider_than_the_terminal_unless_a_word_is(name: str, width: int) -> None:
+    report = SAMPLES[name]
+    for finding in report.findings:
+        for line in wrap(printable(finding.message), width, indent="      "):
+            assert len(line) <= width or " " not in line.strip()
+    assert render(report, "table", width=width)
+
+
+def test_a_map_of_long_names_fits_80_columns() -> None:
+    assert max(map(cell_len, render(MAP, "table", width=80).splitlines())) <= 80
+
+
+def test_a_command_in_a_hint_is_never_broken() -> None:
+    hint = (
+        "See what the process waits for, as it may be deadlocked. Bring it up: lodiag iface up --interface lo. "
+        "See: ps -L -o tid,stat,wchan:30,comm -p 32400; nft list ruleset"
+    )
+    text = render(make_report("conns", None, (), (make_finding(hint=hint, fix=None),)), "table", width=40)
+    for command in ("lodiag iface up --interface lo", "ps -L -o tid,stat,wchan:30,comm -p 32400", "nft list ruleset"):
+        assert command in text
+    assert "\0" not in text
+
+
+@pytest.mark.parametrize("width", [70, 80])
+def test_what_is_printed_on_a_terminal_is_fitted_to_it(width: int) -> None:
+    master, slave = os.openpty()
+    termios.tcsetwinsize(slave, (24, width))
+    with Watcher("-v", "environment", command="doctor", pipe=(master, slave)) as watcher:
+        while watcher.read():
+            pass
+    lines = watcher.text.splitlines()
+    assert max(map(len, lines)) <= width
+    assert any(line.startswith(" " * 30) for line in lines)
