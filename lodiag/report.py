@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lodiag import __version__
-from lodiag.clock import rfc3339
+from lodiag.clock import rfc3339, to_ms
 from lodiag.model import SCHEMA, SEVERITIES, Records, Report
-from lodiag.rtt import to_ms
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -8,6 +8,7 @@ from __future__ import annotations
 from math import sqrt
 from typing import TYPE_CHECKING, TypeVar
 
+from lodiag.clock import to_ms
 from lodiag.dataclass import dataclass
 from lodiag.histogram import Histogram
 
@@ -16,13 +17,7 @@ if TYPE_CHECKING:
 
     from lodiag.model.ping import RttBucket
 
-NS_PER_MS = 1_000_000
 NumberT = TypeVar("NumberT", int, float)
-
-
-def to_ms(nanoseconds: float) -> float:
-    """Milliseconds, exact to the nanosecond."""
-    return round(nanoseconds / NS_PER_MS, 6)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -267,7 +267,7 @@ GIVES = dict(re.findall(r"^\| (a \S.*?) \| .* \| `([^`]*lodiag [^`]*)` \|$", REA
     [
         ("a format", "<table>"),
         ("a kind of check", "ok: 1 check passed"),
-        ("a diagnosis", "debuggers  ok       debuggers: "),
+        ("a diagnosis", "debuggers: "),
         ("a source of sockets", "tcp    listen       127.0.0.1:8080"),
     ],
 )

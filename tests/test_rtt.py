@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lodiag.rtt import Jitter, describe_rtts, percentile, to_ms
+from lodiag.clock import to_ms
+from lodiag.rtt import Jitter, describe_rtts, percentile
 
 RTTS = st.lists(st.integers(0, 10**12), min_size=1, max_size=200)
 

@@ -52,7 +52,7 @@ def run(options: argparse.Namespace, output: Output) -> int:
     with Sinks(options, output) as sinks:
         report = audit_bindings(
             expect=options.expect,
-            policy=options.file if options.file is not None else _find_usual(),
+            file=options.file if options.file is not None else _find_usual(),
             baseline=options.baseline,
             with_cmdline=options.cmdline,
             source=options.source,

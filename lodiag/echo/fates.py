@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from lodiag.clock import to_ms
 from lodiag.model.ping import PingReply
-from lodiag.rtt import describe_buckets, describe_rtts, to_ms
+from lodiag.rtt import describe_buckets, describe_rtts
 
 if TYPE_CHECKING:
     from lodiag.histogram import Histogram

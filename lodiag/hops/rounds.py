@@ -7,14 +7,13 @@ from math import sqrt
 from typing import TYPE_CHECKING, NamedTuple
 
 from lodiag import __version__
-from lodiag.clock import NS_PER_S
+from lodiag.clock import NS_PER_MS, NS_PER_S, to_ms
 from lodiag.dataclass import replace
 from lodiag.hops.options import TraceOptions
 from lodiag.hops.tracing import trace_address
 from lodiag.limits import require_seconds
 from lodiag.model import SCHEMA
 from lodiag.model.rounds import TraceRound, TraceWatching
-from lodiag.rtt import NS_PER_MS, to_ms
 from lodiag.schedule import Schedule
 from lodiag.system import System
 from lodiag.targets import resolve_target

@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING
 
-from lodiag.clock import NS_PER_S
+from lodiag.clock import NS_PER_S, to_ms
 from lodiag.dataclass import dataclass
 from lodiag.model.trace import HopProbe, HopRecord
-from lodiag.rtt import describe_rtts, to_ms
+from lodiag.rtt import describe_rtts
 from lodiag.system.probe import SendError
 
 if TYPE_CHECKING:

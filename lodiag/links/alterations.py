@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lodiag.clock import NS_PER_S
+from lodiag.clock import NS_PER_S, to_ms
 from lodiag.errors import PrivilegeError, UnsupportedError
 from lodiag.judge.iface import Reach, judge_change, judge_interfaces
 from lodiag.links.plans import MOST_MTU, covers, is_of_prefix, write_address, write_route
 from lodiag.links.records import look
 from lodiag.model.iface import IfaceChange, IfacePacket
 from lodiag.report import ReportMaker
-from lodiag.rtt import to_ms
 from lodiag.system.changing import ChangeRefusedError
 
 if TYPE_CHECKING:
@@ -58,7 +57,7 @@ class Alteration:
         change = IfaceChange(
             action=self._action,
             interface=place.link.ifname,
-            outcome="unchanged" if not plan.changes else "changed" if is_done else "planned",
+            status="unchanged" if not plan.changes else "changed" if is_done else "planned",
             commands=self._spell(plan.changes),
             undo=self._spell(plan.undo),
             loses=tuple(self._find_lost(plan, place, after)) if is_done else tuple(plan.loses),

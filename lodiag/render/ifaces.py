@@ -17,7 +17,7 @@ _Rows = tuple[list[str], list[list[str]]]
 
 NUMBERS = frozenset({"mtu", "bytes", "packets", "errors", "dropped", "priority", "ms"})
 
-_OUTCOMES = {
+_STATUSES = {
     "changed": "done",
     "unchanged": "unchanged: it is so already",
     "planned": "not done: this is what would be",
@@ -26,7 +26,7 @@ _OUTCOMES = {
 
 def tell_change(change: IfaceChange | None) -> str | None:
     """Say what became of a change."""
-    return None if change is None else f"{text(change.interface)} {change.action}: {_OUTCOMES[change.outcome]}"
+    return None if change is None else f"{text(change.interface)} {change.action}: {_STATUSES[change.status]}"
 
 
 def list_tables(records: Sequence[IfaceRecord], summary: IfaceSummary) -> Iterator[_Rows]:
@@ -57,7 +57,7 @@ def _list_packets(change: IfaceChange) -> _Rows:
         ]
         for packet in change.packets
     ]
-    return ["packet", "ms", "outcome"], rows
+    return ["packet", "ms", "status"], rows
 
 
 def _list_links(records: Sequence[IfaceRecord]) -> _Rows:

@@ -84,7 +84,7 @@ def _way(found: TraceSummary) -> str:
         told = "; ".join(filter(None, (own, path)))
         return f"\n{told}" if told else ""
     if route.type is None:
-        return f"\nno route: {route.error}"
+        return f"\nno route: {route.errno}"
     table = None if route.table in {"local", "main"} else route.table  # which of the two is not certain
     parts = {"via": route.gateway, "dev": route.dev, "table": table, "src": route.prefsrc, "mtu": route.mtu}
     told = "".join(f" {name} {text(value)}" for name, value in parts.items() if value is not None)
@@ -192,7 +192,7 @@ def _who(report: Report[WhoRecord, Any]) -> list[Table]:
         for r in report.records
     ]
     headers = ["proto", "asked", "answered", "by", "bound as", "queue", "drops"]
-    sockets = list(dict.fromkeys(item for r in report.records if r.socket for item in r.group or (r.socket,)))
+    sockets = list(dict.fromkeys(item for r in report.records if r.socket for item in r.shared_by or (r.socket,)))
     return [Table(headers, rows, frozenset({"queue", "drops"})), *([_who_owns(sockets)] if sockets else [])]
 
 
@@ -299,18 +299,18 @@ def _audit(report: Report[AuditRecord, Any]) -> list[Table]:
 def _doctor(report: Report[DiagnosisRecord, DoctorSummary], *, is_verbose: bool) -> list[Table]:
     """Tell of each family of diagnoses, or of each diagnosis; then what was done."""
     if is_verbose:
-        headers = ["group", "diagnosis", "outcome", "measured"]
-        rows = [[r.group, r.diagnosis, r.severity or r.outcome, text(r.why or r.measured)] for r in report.records]
+        headers = ["group", "diagnosis", "status", "measured"]
+        rows = [[r.group, r.diagnosis, r.severity or r.status, text(r.why or r.measured)] for r in report.records]
     else:
-        headers = ["group", "outcome", "measured"]
-        rows = [[g.group, g.severity or g.outcome, text(g.told)] for g in report.summary.groups]
+        headers = ["group", "status", "measured"]
+        rows = [[g.group, g.severity or g.status, text(g.told)] for g in report.summary.groups]
     tables = [Table(headers, rows, frozenset())]
     if report.summary.repairs:
         done = [
             [r.code, text(r.command), text(r.failure) if r.failure else "done", text("; ".join(r.undo) or None)]
             for r in report.summary.repairs
         ]
-        tables.append(Table(["repair of", "command", "outcome", "undo"], done, frozenset()))
+        tables.append(Table(["repair of", "command", "status", "undo"], done, frozenset()))
     return tables
 
 
@@ -326,7 +326,7 @@ _LAYOUTS: dict[str, Callable[[Report[Any, Any]], list[Table]]] = {
 }
 
 _HEADLINES: dict[str, Callable[[Report[Any, Any]], str | None]] = {
-    "who": lambda report: text(report.summary.sentence),
+    "who": lambda report: text(report.summary.verdict),
     "ping": _head_ping,
     "bench": _head_bench,
     "check": lambda report: text(report.summary.verdict),

@@ -45,7 +45,7 @@ def lay_out(report: Report[PingRecord, Any]) -> list[Table]:
             str(r.lost),
             percent(r.loss_ratio),
             str(r.duplicates),
-            *([text(None if r.rate_pps is None else round(r.rate_pps))] if in_haste else []),
+            *([text(None if r.sent_per_s is None else round(r.sent_per_s))] if in_haste else []),
         ]
         for r in records
     ]

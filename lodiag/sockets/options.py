@@ -81,7 +81,7 @@ class ConnsOptions:
         ):
             if choice is not None:
                 require_choice(name, choice, choices)
-        for name, port in (("port", self.port), ("local port", self.local_port), ("remote port", self.remote_port)):
+        for name, port in (("port", self.port), ("local-port", self.local_port), ("remote-port", self.remote_port)):
             if port is not None:
                 require_whole(name, port, 0, LAST_PORT)
         if self.pid is not None:
