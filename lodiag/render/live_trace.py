@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Group
 from rich.table import Table
 
+from lodiag.render.cells import milliseconds, percent
 from lodiag.render.escaping import display_width, text
-from lodiag.render.layout import headline, milliseconds, percent, write_status
+from lodiag.render.layouts.trace import headline, write_status
 from lodiag.render.live import make_line
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def draw(title: str, report: Report[Any, Any], records: Sequence[HopRecord], siz
     What is wider than the terminal is cut at its edge.
     """
     width, height = size
-    head = (headline(report) or "").splitlines()
+    head = headline(report).splitlines()
     findings = report.findings[:MOST_FINDINGS]
     room = max(height - len((title, "headers", "more")) - len(head) - len(findings), 1)
     is_one = len({record.method for record in records}) == 1

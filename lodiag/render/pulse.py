@@ -9,8 +9,8 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from lodiag.render.cells import milliseconds, percent
 from lodiag.render.escaping import printable
-from lodiag.render.layout import milliseconds, percent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,6 +8,7 @@ from io import StringIO
 from typing import TYPE_CHECKING
 
 import pytest
+from lodiag.render.bench import render_histograms
 from rich.console import Console
 from samples import SAMPLES, make_finding, make_report
 
@@ -15,7 +16,6 @@ from lodiag.echo.pulse import PulseRow
 from lodiag.model.bench import BenchBucket
 from lodiag.model.iface import IfaceReading
 from lodiag.render import pulse
-from lodiag.render.bench import render_histograms
 from lodiag.render.events import render_rates
 from lodiag.render.live_trace import draw
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from lodiag.model.bench import SERVICE_TESTS
 from lodiag.render.bars import bar, spark
+from lodiag.render.cells import Table
 from lodiag.render.escaping import text
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from lodiag.model import Report
     from lodiag.model.bench import BenchBucket, BenchComparison, BenchRecord, BenchSummary
 
+NOTHING = "tests"
 GIGA = 1e9
 US_PER_MS = 1000
 MOST_BARS = 16
@@ -33,8 +35,8 @@ def headline(report: Report[BenchRecord, BenchSummary]) -> str:
     return f"bench on {text(machine.kernel)}, {text(machine.cpu)}, {cores}{by}; {slices}"
 
 
-def tables(report: Report[BenchRecord, BenchSummary]) -> list[tuple[list[str], list[list[str]], frozenset[str]]]:
-    """Headers, rows, and the columns that are numbers, of each kind of test."""
+def lay_out(report: Report[BenchRecord, BenchSummary]) -> list[Table]:
+    """Make a table of each kind of test; then of what is compared with a baseline."""
     found = []
     for test, columns in _COLUMNS.items():
         records = [record for record in report.records if record.test == test]
@@ -46,7 +48,7 @@ def tables(report: Report[BenchRecord, BenchSummary]) -> list[tuple[list[str], l
             [_path(record, with_congestion=several), *(write(record) for write in columns.values())]
             for record in records
         ]
-        found.append((headers, rows, frozenset(headers) - _WORDS - {test}))
+        found.append(Table(headers, rows, frozenset(headers) - _WORDS - {test}))
     compared = [record for record in report.records if record.compared]
     if compared:
         headers = ["beside baseline", "on", "was", "is", "status"]
@@ -60,7 +62,7 @@ def tables(report: Report[BenchRecord, BenchSummary]) -> list[tuple[list[str], l
             ]
             for r in compared
         ]
-        found.append((headers, rows, frozenset({"was", "is"})))
+        found.append(Table(headers, rows, frozenset({"was", "is"})))
     return found
 
 
