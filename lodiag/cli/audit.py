@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from lodiag.cli.judging import Sinks, add_judging_arguments
-from lodiag.cli.parsing import SOCKET_SOURCES, add_source_argument
+from lodiag.cli.parsing import add_source_argument
 
 if TYPE_CHECKING:
     import argparse
@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--baseline", metavar="FILE", help="a report of audit --json: tell what is new since")
     parser.add_argument("--cmdline", action="store_true", help="show command lines, which may hold secrets")
-    add_source_argument(parser, SOCKET_SOURCES, "sockets")
+    add_source_argument(parser, "sockets")
     add_judging_arguments(parser)
 
 

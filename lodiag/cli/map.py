@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 from typing import TYPE_CHECKING
 
-from lodiag.cli.parsing import SOCKET_SOURCES, add_output_arguments, add_source_argument, number
+from lodiag.cli.parsing import add_output_arguments, add_source_argument, number
 from lodiag.render import GRAPHS
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-u", "--udp", action="store_true", help="UDP connections")
     parser.add_argument("--process", metavar="TEXT", help="connections of which an end's name contains this")
     parser.add_argument("--port", type=number(int), help="connections to a server of this port")
-    add_source_argument(parser, SOCKET_SOURCES, "sockets")
+    add_source_argument(parser, "sockets")
     add_output_arguments(parser, (*GRAPHS, SVG))
 
 

@@ -33,9 +33,6 @@ COMMANDS = {
 _LONGEST_MESSAGE = 400
 """Characters of a complaint: those that list the choices of an option are some 200 long."""
 
-SOCKET_SOURCES = ("sock_diag", "proc", "psutil")
-"""Those of ``lodiag.sockets.options``, which takes longer to load."""
-
 FAMILIES = {"-4": "ipv4", "-6": "ipv6"}
 
 PURPOSE = "what is happening on this machine's loopback, and what is wrong with it"
