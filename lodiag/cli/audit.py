@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--baseline", metavar="FILE", help="a report of audit --json: tell what is new since")
     parser.add_argument("--cmdline", action="store_true", help="show command lines, which may hold secrets")
-    add_source_argument(parser, "sockets")
+    add_source_argument(parser, SOURCES, "sockets")
     add_judging_arguments(parser)
 
 

@@ -59,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-process", action="store_true", help="do not look up who owns them")
     parser.add_argument("--cmdline", action="store_true", help="show command lines, which may hold secrets")
     parser.add_argument("--sort", choices=SORT_KEYS, default="state", help="what to order rows by (default: state)")
-    add_source_argument(parser, "sockets")
+    add_source_argument(parser, SOURCES, "sockets")
     parser.add_argument("-i", "--info", action="store_true", help="ask what TCP measured: round trips, bytes, windows")
     parser.add_argument(
         "--findings",

@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-u", "--udp", action="store_true", help="UDP connections")
     parser.add_argument("--process", metavar="TEXT", help="connections of which an end's name contains this")
     parser.add_argument("--port", type=number(int), help="connections to a server of this port")
-    add_source_argument(parser, "sockets")
+    add_source_argument(parser, SOURCES, "sockets")
     add_output_arguments(parser, (*GRAPHS, SVG))
 
 

@@ -13,7 +13,7 @@ from lodiag.render import FORMATS
 from lodiag.render.escaping import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 COMMANDS = {
     "ping": ("probe", "does it answer, how fast, how steadily"),
@@ -174,7 +174,7 @@ def add_family_arguments(parser: argparse.ArgumentParser) -> None:
         )
 
 
-def add_source_argument(parser: argparse.ArgumentParser, choices: tuple[str, ...], what: str) -> None:
+def add_source_argument(parser: argparse.ArgumentParser, choices: Iterable[str], what: str) -> None:
     """Add --source, where what a command shows may be read in several ways."""
     parser.add_argument(
         "--source", choices=choices, help=f"where to read {what} (default: the first of these that is to be had)"
