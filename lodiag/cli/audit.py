@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from lodiag.cli.judging import Sinks, add_judging_arguments
 from lodiag.cli.parsing import add_source_argument
+from lodiag.limits import SOURCES
 
 if TYPE_CHECKING:
     import argparse

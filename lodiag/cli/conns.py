@@ -12,6 +12,7 @@ from lodiag.cli.parsing import (
     add_watch_argument,
     number,
 )
+from lodiag.limits import SOURCES
 
 if TYPE_CHECKING:
     import argparse

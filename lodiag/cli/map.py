@@ -6,6 +6,7 @@ import gc
 from typing import TYPE_CHECKING
 
 from lodiag.cli.parsing import add_output_arguments, add_source_argument, number
+from lodiag.limits import SOURCES
 from lodiag.render import GRAPHS
 
 if TYPE_CHECKING:
