@@ -6,8 +6,7 @@ from collections import Counter
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lodiag.model import column
-from lodiag.render.columns import TEXT, USUAL, endpoint, owners, write_column
+from lodiag.render.columns import TEXT, USUAL, endpoint, owners, processes_of, write_column
 from lodiag.render.escaping import text
 from lodiag.render.flows import ESTAB, node, port, queues, size, states
 
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from lodiag.model import Missing, Report
     from lodiag.model.audit import AuditRecord
     from lodiag.model.check import CheckRecord
-    from lodiag.model.conns import ConnRecord
+    from lodiag.model.conns import ConnRecord, Owner
     from lodiag.model.doctor import DiagnosisRecord, DoctorSummary
     from lodiag.model.iface import IfaceRecord, IfaceSummary
     from lodiag.model.map import FlowRecord
@@ -166,14 +165,20 @@ def _fold(rows: list[list[str]]) -> Iterator[list[str]]:
 def _conns(report: Report[ConnRecord, Any], chosen: Sequence[str]) -> list[Table]:
     records = report.records
     columns = list(chosen or USUAL)
-    owned = column(records, "owners")
-    if "cmdline" not in columns and any(owner.cmdline is not None for found in owned for owner in found or ()):
+    owned = processes_of(records)
+    if "cmdline" not in columns and any(owner.cmdline is not None for owner in _list_different(owned)):
         columns.append("cmdline")
     was_asked = owned.count(None) < len(owned) or any(item.what == "owners" for item in report.missing)
     if not was_asked and not chosen:
         columns = [name for name in columns if name not in {"user", "process"}]
     rows = [*zip(*(write_column(records, name) for name in columns), strict=True)]
     return [Table(columns, rows, frozenset(columns) - TEXT)]
+
+
+def _list_different(owned: Sequence[Sequence[Owner] | None]) -> Iterator[Owner]:
+    """List owners; what is one object is listed once, as sockets of a process share it."""
+    for found in {id(found): found for found in owned}.values():
+        yield from found or ()
 
 
 def _who(report: Report[WhoRecord, Any]) -> list[Table]:
