@@ -34,7 +34,7 @@ ASKED = Question(states=frozenset(STATES) - {"bound"}, everywhere=True)
 def audit_bindings(  # noqa: PLR0913 - what it is judged by, and how it is read
     *,
     expect: Sequence[str] = (),
-    policy: str | None = None,
+    file: str | None = None,
     baseline: str | None = None,
     with_cmdline: bool = False,
     source: str | None = None,
@@ -46,7 +46,7 @@ def audit_bindings(  # noqa: PLR0913 - what it is judged by, and how it is read
         expect: Expectations, each as ``5432=loopback``: a port, a range of them, ``any`` for those that no other names,
             or ``new`` for those that the baseline has not; ``/tcp`` or ``/udp`` if only one of them is meant; then the
             exposures that are allowed, or ``loopback``, ``wildcard``, ``exposed`` for several, ``none`` for nothing.
-        policy: A TOML file with such expectations as ``[[audit]]`` tables; ``-`` for standard input.
+        file: A TOML file with such expectations as ``[[audit]]`` tables; ``-`` for standard input.
         baseline: A file that holds an earlier report in JSON, with which this one is compared.
         with_cmdline: Whether to tell the owners' command lines, which may hold secrets.
         source: ``sock_diag``, ``proc`` or ``psutil``; ``None`` for the best that is to be had.
@@ -54,16 +54,16 @@ def audit_bindings(  # noqa: PLR0913 - what it is judged by, and how it is read
 
     Returns:
         A report with one ``AuditRecord`` per TCP listener and UDP socket without a peer, the most exposed first. An
-        expectation that does not hold is a failed finding, or a warning if the policy says so.
+        expectation that does not hold is a failed finding, or a warning if the file says so.
 
     Raises:
-        ConfigError: An expectation, the policy, or the baseline cannot be used.
+        ConfigError: An expectation, the file, or the baseline cannot be used.
         UnsupportedError: The socket table cannot be read.
 
     """
     options = ConnsOptions(source=source, with_cmdline=True)  # by which servers are told; taken out again below
     machine = system or System()
-    expected = _read_expectations(expect, policy, baseline, machine)
+    expected = _read_expectations(expect, file, baseline, machine)
     earlier = None if baseline is None else read_baseline(baseline, _read_range(machine))
     maker = ReportMaker("audit", machine)
     table = machine.list_sockets(source, ASKED)
@@ -78,13 +78,13 @@ def audit_bindings(  # noqa: PLR0913 - what it is judged by, and how it is read
         sockets=len(records),
         exposed=sum(record.exposed for record in records),
         counts=tuple(_count(records)),
-        interfaces=around.interfaces,
+        interfaces_up=around.interfaces,
         forwards=None if around.forwards.rules is None else tuple(map(_tell_forward, around.forwards.rules)),
-        policy=policy,
+        file=file,
         expectations=len(expected),
         unmet=len(judged.unmet),
-        baseline=None if earlier is None else earlier.made_at,
-        refused=tuple(Refusal(method=name, reason=reason) for name, reason in table.refused),
+        baseline_at=None if earlier is None else earlier.made_at,
+        refused=tuple(Refusal(method=name, why=reason) for name, reason in table.refused),
     )
     return maker.make(
         source=table.source,
@@ -96,13 +96,13 @@ def audit_bindings(  # noqa: PLR0913 - what it is judged by, and how it is read
 
 
 def _read_expectations(
-    words: Sequence[str], policy: str | None, baseline: str | None, system: System
+    words: Sequence[str], file: str | None, baseline: str | None, system: System
 ) -> Sequence[Expectation]:
-    if not words and policy is None:
+    if not words and file is None:
         return ()
     from lodiag.bindings.policy import read_expectations
 
-    return read_expectations(words, policy, has_baseline=baseline is not None, system=system)
+    return read_expectations(words, file, has_baseline=baseline is not None, system=system)
 
 
 class _Around(NamedTuple):
@@ -252,4 +252,4 @@ def _tell_forward(rule: Forward) -> AuditForward:
     port = "" if rule.port is None else f":{rule.port}"
     address = rule.address if rule.address is None or not port or ":" not in rule.address else f"[{rule.address}]"
     to = None if address is None else f"{address}{port}"
-    return AuditForward(rule=rule.rule, proto=rule.proto, ports=rule.ports, at=rule.at, to=to)
+    return AuditForward(rule=rule.rule, proto=rule.proto, ports=rule.ports, address=rule.at, to=to)

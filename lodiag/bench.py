@@ -57,7 +57,7 @@ def bench_loopback(  # noqa: PLR0913 - iperf3 has more
     quick: bool = False,
     family: str | None = None,
     graceful: bool = False,
-    sources: int = 1,
+    source_addresses: int = 1,
     runs: int = 1,
     baseline: str | None = None,
     fail_if: Sequence[str] = (),
@@ -83,7 +83,7 @@ def bench_loopback(  # noqa: PLR0913 - iperf3 has more
         quick: Whether to take two slices of each test instead of five.
         family: ``ipv4``, ``ipv6``, or ``None`` for both.
         graceful: Whether crr closes as most programs do.
-        sources: Addresses from which crr connects.
+        source_addresses: Addresses from which crr connects.
         runs: How often to measure everything; a baseline is better for three.
         baseline: File with the JSON of an earlier report, which the new one is judged by.
         fail_if: Limits of speed beside the baseline, such as ``stream<0.9``; without any, every test that certainly
@@ -119,7 +119,7 @@ def bench_loopback(  # noqa: PLR0913 - iperf3 has more
         quick=quick,
         family=family,
         graceful=graceful,
-        sources=sources,
+        source_addresses=source_addresses,
     )
     require_whole("runs", runs, 1, MOST_RUNS)
     require_choice("request", request, KINDS)
@@ -186,13 +186,13 @@ class Bench:
             runs=self._runs,
             machine=self._system.describe_machine(),
             parameters=describe_parameters(self._options),
-            measured_ms=seen.measured_ms,
+            elapsed_ms=seen.elapsed_ms,
             load_before=load,
             interference=seen.interference,
             steal_ratio=seen.steal_ratio,
             throttled_ms=seen.throttled_ms,
-            compared_with=None if self._beside is None else self._beside.baseline.made_at,
-            sentence=None if self._service is None else sum_up(records),
+            baseline_at=None if self._beside is None else self._beside.baseline.made_at,
+            verdict=None if self._service is None else sum_up(records),
         )
         around = self._look_around(summary.machine, is_whole=not any(record.error for record in records))
         findings = judge_bench(summary, records, around)

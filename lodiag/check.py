@@ -34,13 +34,13 @@ class CheckRun:
         wait_s: float | None = None,
         timeout_s: float | None = None,
         interval_s: float | None = None,
-        strict: bool = False,
+        fail_on: str = "fail",
         watch: Callable[[Sequence[Run]], None] | None = None,
         system: System | None = None,
     ) -> None:
         """Read the checks: see ``run_checks``. Nothing is sent."""
         self._system = system or System()
-        self._strict, self.file = strict, file
+        self._fail_on, self.file = fail_on, file
         given = {"wait": wait_s, "timeout": timeout_s, "interval": interval_s}
         self.checks = read_checks(
             None if file is None else read_source(file),
@@ -60,7 +60,7 @@ class CheckRun:
     def report(self) -> Report[CheckRecord, CheckSummary]:
         """Say what became of each."""
         now_ns = self._system.monotonic_ns()
-        records = [_describe(run, now_ns, strict=self._strict) for run in self._runner.runs]
+        records = [_describe(run, now_ns, fail_on=self._fail_on) for run in self._runner.runs]
         elapsed_ms = to_ms(now_ns - self._maker.started_ns)
         return self._maker.make(
             source="attempts",
@@ -77,7 +77,7 @@ def run_checks(  # noqa: PLR0913 - what decides a run
     wait_s: float | None = None,
     timeout_s: float | None = None,
     interval_s: float | None = None,
-    strict: bool = False,
+    fail_on: str = "fail",
     system: System | None = None,
 ) -> Report[CheckRecord, CheckSummary]:
     """Run checks side by side, each until it passes or its time is over.
@@ -89,7 +89,7 @@ def run_checks(  # noqa: PLR0913 - what decides a run
         wait_s: Seconds that all of it may take, and that a check may fail before that counts if it does not say itself.
         timeout_s: Seconds that one attempt may take.
         interval_s: Seconds between two attempts.
-        strict: Whether a warning fails.
+        fail_on: `fail`, or `warn` for a warning to fail, too.
         system: The machine; a test's own stands in for it.
 
     Returns:
@@ -107,20 +107,20 @@ def run_checks(  # noqa: PLR0913 - what decides a run
         wait_s=wait_s,
         timeout_s=timeout_s,
         interval_s=interval_s,
-        strict=strict,
+        fail_on=fail_on,
         system=system,
     )
     run.run()
     return run.report()
 
 
-def _describe(run: Run, now_ns: int, *, strict: bool) -> CheckRecord:
+def _describe(run: Run, now_ns: int, *, fail_on: str) -> CheckRecord:
     outcome, check = run.outcome, run.check
     status = run.status or "interrupted"
     success = None if status in {"skipped", "interrupted"} else run.is_passed
     if status in FAILED[:3] and check.severity == "warn":
         status = "warn"
-    if status == "warn" and strict:
+    if status == fail_on == "warn":
         status = "fail"
     return CheckRecord(
         id=check.id,

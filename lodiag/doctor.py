@@ -14,7 +14,7 @@ from lodiag.diagnoses.causes import fold, unite
 from lodiag.diagnoses.survey import Service, Survey
 from lodiag.errors import ConfigError
 from lodiag.model import SEVERITIES, Missing
-from lodiag.model.doctor import OUTCOMES, DiagnosisGroup, DiagnosisRecord, DoctorSummary
+from lodiag.model.doctor import STATUSES, DiagnosisGroup, DiagnosisRecord, DoctorSummary
 from lodiag.report import ReportMaker
 from lodiag.system import System
 from lodiag.targets import ADDRESSES, resolve_target, split_target
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 DEADLINE_S = 4.5
 """A diagnosis that has not ended by then is told as one that failed; a healthy machine takes a fraction of a second."""
 MOST_TOLD, MOST_TOLD_LENGTH = 3, 58
-"""Of a family, in short: a line of a terminal has 80 columns; each diagnosis has its own in full."""
+"""Of a group, in short: a line of a terminal has 80 columns; each diagnosis has its own in full."""
 
 
 class _Result(NamedTuple):
@@ -86,7 +86,7 @@ def diagnose(
         missing=[
             Missing(what=f"what {record.group} {record.diagnosis} looks at", count=None, why=record.why or "it failed")
             for record in records
-            if record.outcome == "error"
+            if record.status == "error"
         ],
     )
 
@@ -165,16 +165,16 @@ def _describe(result: _Result, kept: Sequence[Found]) -> DiagnosisRecord:
     own = result.seen.found if result.seen else ()
     codes = {item.finding.code for item in own}
     roots = [item.finding.severity for item in kept if item.finding.code in codes]
-    outcome = "error" if result.failure else "skipped" if result.skipped else "finding" if own else "ok"
+    status = "error" if result.failure else "skipped" if result.skipped else "finding" if own else "ok"
     return DiagnosisRecord(
         group=result.diagnosis.group,
         diagnosis=result.diagnosis.name,
-        outcome=outcome,
-        findings=len(own),
+        status=status,
+        finding_count=len(own),
         severity=min(roots, key=SEVERITIES.index, default=None),
         measured=result.seen.measured if result.seen else None,
         why=result.failure or result.skipped,
-        took_ms=to_ms(result.took_ns),
+        elapsed_ms=to_ms(result.took_ns),
     )
 
 
@@ -188,7 +188,7 @@ def _merge(kept: Sequence[Found]) -> list[Diagnosed]:
 
 def _judge_unlooked(records: Sequence[DiagnosisRecord]) -> Iterator[Diagnosed]:
     """Find that diagnoses failed themselves: whoever asks whether all is well must not hear that it is."""
-    unlooked = [record for record in records if record.outcome == "error"]
+    unlooked = [record for record in records if record.status == "error"]
     if unlooked:
         named = f"{unlooked[0].group} {unlooked[0].diagnosis}"
         more = f" and {len(unlooked) - 1} more" if len(unlooked) > 1 else ""
@@ -206,33 +206,33 @@ def _summarise(
     records: Sequence[DiagnosisRecord], findings: Sequence[Diagnosed], survey: Survey, repairs: tuple[Applied, ...]
 ) -> DoctorSummary:
     counts = {severity: sum(finding.severity == severity for finding in findings) for severity in SEVERITIES}
-    outcomes = {outcome: sum(record.outcome == outcome for record in records) for outcome in OUTCOMES}
+    statuses = {status: sum(record.status == status for record in records) for status in STATUSES}
     name = survey.service.name if survey.service else None
     return DoctorSummary(
-        verdict=_tell_verdict(findings, outcomes, name),
+        verdict=_tell_verdict(findings, statuses, name),
         service=name,
         failed=counts["fail"],
         warned=counts["warn"],
-        ok=outcomes["ok"],
-        found=outcomes["finding"],
-        skipped=outcomes["skipped"],
-        errors=outcomes["error"],
+        ok=statuses["ok"],
+        found=statuses["finding"],
+        skipped=statuses["skipped"],
+        errors=statuses["error"],
         capabilities=survey.confinement.capabilities,
         groups=tuple(_group(records)),
         repairs=repairs,
     )
 
 
-def _tell_verdict(findings: Sequence[Diagnosed], outcomes: dict[str, int], service: str | None) -> str:
+def _tell_verdict(findings: Sequence[Diagnosed], statuses: dict[str, int], service: str | None) -> str:
     bad = [finding for finding in findings if finding.severity in {"fail", "warn"} and finding.code != UNLOOKED]
     bad.sort(key=lambda finding: SEVERITIES.index(finding.severity))
     subject = service or "the loopback"
-    blind = f" ({outcomes['skipped']} diagnoses could not look)" if outcomes["skipped"] else ""
-    blind += f" ({outcomes['error']} failed themselves)" if outcomes["error"] else ""
-    if not bad and outcomes["error"]:
+    blind = f" ({statuses['skipped']} diagnoses could not look)" if statuses["skipped"] else ""
+    blind += f" ({statuses['error']} failed themselves)" if statuses["error"] else ""
+    if not bad and statuses["error"]:
         return f"nothing was found to be wrong with {subject}, but not all was looked at{blind}"
     if not bad:
-        return f"nothing is wrong with {subject}: {sum(outcomes.values())} diagnoses{blind}"
+        return f"nothing is wrong with {subject}: {sum(statuses.values())} diagnoses{blind}"
     more = f", and {len(bad) - 1} more" if len(bad) > 1 else ""
     works = "works, but" if bad[0].severity == "warn" else "is broken:"
     return f"{subject} {works} {bad[0].message}{more}{blind}"
@@ -241,11 +241,11 @@ def _tell_verdict(findings: Sequence[Diagnosed], outcomes: dict[str, int], servi
 def _group(records: Sequence[DiagnosisRecord]) -> Iterator[DiagnosisGroup]:
     for group in dict.fromkeys(record.group for record in records):
         own = [record for record in records if record.group == group]
-        outcome = min((record.outcome for record in own), key=OUTCOMES.index)
+        status = min((record.status for record in own), key=STATUSES.index)
         severities = [record.severity for record in own if record.severity]
         yield DiagnosisGroup(
             group=group,
-            outcome=outcome,
+            status=status,
             severity=min(severities, key=SEVERITIES.index, default=None),
             diagnoses=len(own),
             told=_tell(own),
@@ -253,10 +253,10 @@ def _group(records: Sequence[DiagnosisRecord]) -> Iterator[DiagnosisGroup]:
 
 
 def _tell(records: Sequence[DiagnosisRecord]) -> str:
-    """Tell of a family what it found, or else what it measured."""
-    found = [record.measured for record in records if record.outcome == "finding" and record.measured]
+    """Tell of a group what it found, or else what it measured."""
+    found = [record.measured for record in records if record.status == "finding" and record.measured]
     measured = [record.measured for record in records if record.measured]
-    unseen = [f"{record.diagnosis}: {record.why}" for record in records if record.outcome in {"error", "skipped"}]
+    unseen = [f"{record.diagnosis}: {record.why}" for record in records if record.status in {"error", "skipped"}]
     chosen = found or measured[:MOST_TOLD] or unseen
     shown = chosen[0]
     for piece in chosen[1:]:

@@ -25,7 +25,7 @@ def ping_address(  # noqa: PLR0913 - ping has this many options
     deadline_s: float | None = None,
     size_bytes: int = 56,
     ttl: int | None = None,
-    source: str | None = None,
+    source_address: str | None = None,
     family: str | None = None,
     method: str = "auto",
     clock: str = "auto",
@@ -47,7 +47,7 @@ def ping_address(  # noqa: PLR0913 - ping has this many options
         deadline_s: Seconds after which the whole run ends.
         size_bytes: Bytes of payload.
         ttl: TTL or hop limit of the probes.
-        source: Loopback address to send from.
+        source_address: Loopback address to send from.
         family: ``ipv4``, ``ipv6``, or ``None`` for both.
         method: ``auto``, ``icmp`` or ``udp``.
         clock: ``auto``, ``kernel``, ``kernel-rx`` or ``user``.
@@ -81,7 +81,7 @@ def ping_address(  # noqa: PLR0913 - ping has this many options
         deadline_s=deadline_s,
         size_bytes=size_bytes,
         ttl=ttl,
-        source=source,
+        source_address=source_address,
         family=family,
         method=method,
         clock=clock,

@@ -105,7 +105,7 @@ def _find(asked: _Asked, machine: System, *, with_cmdline: bool) -> Report[WhoRe
     refusals = [(f"sock_diag lookup of {own} and {family}", why) for (own, family), why in finder.refused.items()]
     summary = _summarise(asked, records, sorts, teller, [*refusals, *table.refused])
     processes = _describe_owners(summary, machine)
-    summary = replace(summary, sentence=tell_what_is_met(summary, records, processes))
+    summary = replace(summary, verdict=tell_what_is_met(summary, records, processes))
     return maker.make(
         source="sock_diag" if any(record.method == "lookup" for record in records) else table.source,
         summary=summary,
@@ -123,14 +123,14 @@ def _summarise(
         target=asked.target,
         port=asked.port,
         name=asked.name,
-        addresses=asked.order,
+        resolved=asked.order,
         answered=any(record.answered for record in records),
-        sentence="",
+        verdict="",
         listeners=tuple(map(teller.tell, sorts.listeners)),
         held=tuple(map(teller.tell, sorts.held)),
         time_waits=len(sorts.waits),
         time_wait_ms=wait_ms,
-        refused=tuple(Refusal(method=name, reason=why) for name, why in refused),
+        refused=tuple(Refusal(method=name, why=why) for name, why in refused),
     )
 
 
@@ -194,7 +194,7 @@ def _describe(proto: str, address: str, answer: Answer, around: _Around) -> WhoR
         how=None if fit is None else HOWS[fit],
         method=answer.method,
         socket=None if row is None else around.teller.tell(row),
-        group=() if row is None else tuple(map(around.teller.tell, find_group(row, around.listeners))),
+        shared_by=() if row is None else tuple(map(around.teller.tell, find_group(row, around.listeners))),
     )
 
 

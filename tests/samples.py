@@ -83,7 +83,7 @@ def make_ping_record(**changes: Any) -> PingRecord:
         "family": "ipv4",
         "method": "icmp-datagram",
         "clock": "kernel",
-        "source": None,
+        "source_address": None,
         "interval_s": 0.2,
         "size_bytes": 56,
         "fragments": None,
@@ -92,7 +92,7 @@ def make_ping_record(**changes: Any) -> PingRecord:
         "lost": 1,
         "loss_ratio": 0.25,
         "not_sent": 0,
-        "rate_pps": 4.999,
+        "sent_per_s": 4.999,
         "timed": 3,
         "duplicates": 0,
         "corrupted": 0,
@@ -170,7 +170,7 @@ def make_silent_record(**changes: Any) -> PingRecord:
         "lost": 0,
         "loss_ratio": None,
         "not_sent": 4,
-        "rate_pps": None,
+        "sent_per_s": None,
         "timed": 0,
         "jitter_ms": None,
         "error": "address-not-available",
@@ -184,13 +184,13 @@ def make_silent_record(**changes: Any) -> PingRecord:
                 first_seq=1,
                 started_at="2026-01-02T03:04:05.000106Z",
                 ended_at="2026-01-02T03:04:05.600106Z",
-                probes=4,
+                count=4,
             ),
         ),
         "histogram": (),
         "replies": (),
         "method": "icmp-raw",
-        "refused": (Refusal(method="icmp-datagram", reason="EACCES (Permission denied)"),),
+        "refused": (Refusal(method="icmp-datagram", why="EACCES (Permission denied)"),),
         **nothing,
     }
     return make_ping_record(**{**settings, **changes})
@@ -272,9 +272,11 @@ def make_trace_summary(**changes: Any) -> TraceSummary:
             prefsrc="127.0.0.1",
             gateway=None,
             mtu=65536,
-            error=None,
+            errno=None,
         ),
-        "methods": (TraceMethod(method="udp", port=33434, reached=True, hops=4, source="127.0.0.1", error=None),),
+        "methods": (
+            TraceMethod(method="udp", port=33434, reached=True, hops=4, source_address="127.0.0.1", error=None),
+        ),
         "refused": (),
     }
     return TraceSummary(**{**settings, **changes})
@@ -578,7 +580,7 @@ def make_who_record(**changes: Any) -> WhoRecord:
         "how": "dual-stack-wildcard",
         "method": "lookup",
         "socket": make_who_socket(),
-        "group": (),
+        "shared_by": (),
     }
     return WhoRecord(**{**settings, **changes})
 
@@ -589,9 +591,9 @@ def make_who_summary(**changes: Any) -> WhoSummary:
         "target": "5432",
         "port": 5432,
         "name": "localhost:5432",
-        "addresses": ("::1", "127.0.0.1"),
+        "resolved": ("::1", "127.0.0.1"),
         "answered": True,
-        "sentence": "A client that asks for localhost:5432 by TCP reaches postgres[812] at 127.0.0.1.",
+        "verdict": "A client that asks for localhost:5432 by TCP reaches postgres[812] at 127.0.0.1.",
         "listeners": (make_who_socket(),),
         "held": (),
         "time_waits": 0,
@@ -613,7 +615,7 @@ _RIGHT = make_who_socket(local=Endpoint(address="::1", port=5432), owners=None, 
 WHO = make_report(
     "who",
     make_who_summary(
-        sentence=f"A client that asks for localhost:5432 by TCP reaches {HOSTILE}[1] and ?[22] at ::1.",
+        verdict=f"A client that asks for localhost:5432 by TCP reaches {HOSTILE}[1] and ?[22] at ::1.",
         held=(
             make_who_socket(
                 state="established", remote=Endpoint(address="127.0.0.1", port=9), owners=(), no_owner="orphan"
@@ -621,11 +623,11 @@ WHO = make_report(
         ),
         time_waits=2,
         time_wait_ms=41_500,
-        refused=(Refusal(method="sock_diag lookup of udp", reason="No such file or directory"),),
+        refused=(Refusal(method="sock_diag lookup of udp", why="No such file or directory"),),
     ),
     (
         make_who_record(),
-        make_who_record(address="::1", how="specific", socket=_LEFT, group=(_LEFT, _RIGHT)),
+        make_who_record(address="::1", how="specific", socket=_LEFT, shared_by=(_LEFT, _RIGHT)),
         make_who_record(proto="udp", answered=False, status="refused", how=None, socket=None),
         make_who_record(
             proto="udp",
@@ -822,16 +824,18 @@ AUDIT = make_report(
             AuditCount(proto="tcp", exposure="loopback-ipv4", sockets=1),
             AuditCount(proto="udp", exposure="wildcard", sockets=1),
         ),
-        interfaces=("eth0",),
+        interfaces_up=("eth0",),
         forwards=(
-            AuditForward(rule="ip nat DOCKER handle 9", proto="tcp", ports="8080", at="192.0.2.1", to="172.17.0.2:80"),
-            AuditForward(rule="ip nat pre handle 4", proto=None, ports=None, at=None, to=None),
+            AuditForward(
+                rule="ip nat DOCKER handle 9", proto="tcp", ports="8080", address="192.0.2.1", to="172.17.0.2:80"
+            ),
+            AuditForward(rule="ip nat pre handle 4", proto=None, ports=None, address=None, to=None),
         ),
-        policy=HOSTILE,
+        file=HOSTILE,
         expectations=2,
         unmet=1,
-        baseline="2026-01-01T00:00:00.000000Z",
-        refused=(Refusal(method="sock_diag of udp and ipv6", reason="No such file or directory"),),
+        baseline_at="2026-01-01T00:00:00.000000Z",
+        refused=(Refusal(method="sock_diag of udp and ipv6", why="No such file or directory"),),
     ),
     (
         make_audit_record(),
@@ -928,7 +932,7 @@ IFACE = make_report(
             IfaceSetting("net.ipv4.tcp_tw_reuse", None, None),
         ),
         change=None,
-        refused=(Refusal(method="rtnetlink", reason="not here"),),
+        refused=(Refusal(method="rtnetlink", why="not here"),),
     ),
     (
         make_iface("lo"),
@@ -947,7 +951,7 @@ IFACE_CHANGE = make_report(
         change=IfaceChange(
             action="del",
             interface=HOSTILE,
-            outcome="changed",
+            status="changed",
             commands=(f"ip address del 127.0.0.1/8 dev {HOSTILE}",),
             undo=(f"ip address add 127.0.0.1/8 dev {HOSTILE}",),
             loses=("::1/128",),
@@ -974,7 +978,7 @@ def make_bench_record(**changes: Any) -> BenchRecord:
         "direction": "to-server",
         "congestion": "bbr",
         "streams": 1,
-        "message_bytes": 1048576,
+        "size_bytes": 1048576,
         "read_bytes": 131072,
         "segment_bytes": 65483,
         "measured_ms": 240.0,
@@ -1001,7 +1005,7 @@ def make_round_trips(**changes: Any) -> BenchRecord:
         "direction": None,
         "client_core": 0,
         "server_core": 0,
-        "message_bytes": 1,
+        "size_bytes": 1,
         "throughput_bps": None,
         "throughput_low_bps": None,
         "throughput_high_bps": None,
@@ -1029,7 +1033,7 @@ def make_round_trips(**changes: Any) -> BenchRecord:
 def make_comparison(**changes: Any) -> BenchComparison:
     """Make the comparison of what became slower."""
     settings: dict[str, Any] = {
-        "verdict": "slower",
+        "status": "slower",
         "speed_ratio": 0.5,
         "speed_low_ratio": 0.4,
         "speed_high_ratio": 0.625,
@@ -1070,19 +1074,19 @@ BENCH = make_report(
             affinity=None,
             busy_poll=False,
             graceful=False,
-            sources=1,
+            source_addresses=1,
         ),
-        measured_ms=12.5,
+        elapsed_ms=12.5,
         load_before=0.25,
         interference=(BenchInterference(pid=4711, process=HOSTILE, cores_used=0.97),),
         steal_ratio=0.01,
         throttled_ms=None,
-        compared_with="2026-01-01T00:00:00Z",
-        sentence=None,
+        baseline_at="2026-01-01T00:00:00Z",
+        verdict=None,
     ),
     (
         make_bench_record(compared=make_comparison()),
-        make_bench_record(direction="to-client", compared=make_comparison(verdict="no-change", speed_ratio=0.97)),
+        make_bench_record(direction="to-client", compared=make_comparison(status="no-change", speed_ratio=0.97)),
         make_bench_record(proto="unix", family=None, address=None, congestion=None, retransmits=None, unix_ratio=None),
         make_round_trips(),
         make_round_trips(
@@ -1096,7 +1100,7 @@ BENCH = make_report(
             **dict.fromkeys(("rtt_min_ms", "rtt_p50_ms", "rtt_p90_ms", "rtt_p99_ms", "rtt_p999_ms", "rtt_max_ms")),
         ),
         make_round_trips(
-            test="crr", closing="abortive", sources=1, failed=2, limited_by="ephemeral-ports", time_wait_left=0
+            test="crr", closing="abortive", source_addresses=1, failed=2, limited_by="ephemeral-ports", time_wait_left=0
         ),
         make_bench_record(
             test="udp",
@@ -1109,8 +1113,8 @@ BENCH = make_report(
             dropped=1,
             reordered=0,
             duplicates=0,
-            received_pps=321_000.0,
-            measure="received_pps",
+            received_per_s=321_000.0,
+            measure="received_per_s",
             slices=(321_000.0,),
         ),
     ),
@@ -1130,8 +1134,8 @@ DOCTOR = make_report(
         errors=1,
         capabilities=("CAP_NET_ADMIN",),
         groups=(
-            DiagnosisGroup(group="interface", outcome="finding", severity="fail", diagnoses=2, told="lo is down"),
-            DiagnosisGroup(group="filter", outcome="skipped", severity=None, diagnoses=1, told=f"rules: {HOSTILE}"),
+            DiagnosisGroup(group="interface", status="finding", severity="fail", diagnoses=2, told="lo is down"),
+            DiagnosisGroup(group="filter", status="skipped", severity=None, diagnoses=1, told=f"rules: {HOSTILE}"),
         ),
         repairs=(
             Applied(code="lo-down", command="ip link set lo up", failure=None, undo=("ip link set lo down",)),
@@ -1142,14 +1146,14 @@ DOCTOR = make_report(
         DiagnosisRecord(
             group="interface",
             diagnosis=name,
-            outcome=outcome,
-            findings=int(outcome == "finding"),
-            severity="fail" if outcome == "finding" else None,
+            status=status,
+            finding_count=int(status == "finding"),
+            severity="fail" if status == "finding" else None,
             measured=measured,
             why=why,
-            took_ms=0.25,
+            elapsed_ms=0.25,
         )
-        for name, outcome, measured, why in (
+        for name, status, measured, why in (
             ("link", "finding", "lo is down", None),
             ("mtu", "ok", "mtu 65536", None),
             ("rules", "skipped", None, "rules of nftables cannot be listed without CAP_NET_ADMIN"),
@@ -1173,7 +1177,7 @@ DOCTOR = make_report(
             ),
             see=("ip-link(8)",),
             confidence="likely",
-            explains=("network-unreachable", "addr4-missing"),
+            explains=("network-unreachable", "ipv4-address-missing"),
             impact="Nothing here can reach 127.0.0.0/8 or ::1.",
         ),
     ),

@@ -181,7 +181,7 @@ def test_addresses_of_other_interfaces(tmp_path: Path) -> None:
     }
     places = {row["local"]["port"]: row["address_interface"] for row in report["records"]}
     assert places == {80: "d0", 81: "d0", 5353: None, 82: "lo", 83: "lo"}
-    assert sorted(report["summary"]["interfaces"]) == ["d0", "d1"]
+    assert sorted(report["summary"]["interfaces_up"]) == ["d0", "d1"]
 
 
 # --- what opens the loopback -----------------------------------------------------------------------------------------
@@ -721,7 +721,7 @@ expect = ["loopback", "none"]
 id = "mild"
 port = "{port_of(mild)}"
 expect = "loopback"
-severity = "warning"
+severity = "warn"
 [[audit]]
 id = "whose"
 port = {port_of(good)}
@@ -730,10 +730,10 @@ owner = "postgres"
 unit = "postgresql"
 """,
     )
-    report = audit(policy=path)
+    report = audit(file=path)
     found = {(f.subject, f.severity) for f in report.findings if f.code == "expectation"}
     assert found == {("good", "ok"), (f"{port_of(bad)}/tcp", "fail"), ("mild", "warn"), ("whose", "fail")}
-    assert (report.summary.policy, report.summary.expectations, report.summary.unmet) == (path, 4, 3)
+    assert (report.summary.file, report.summary.expectations, report.summary.unmet) == (path, 4, 3)
     assert report.exit_status == 1
 
 
@@ -745,10 +745,10 @@ def test_the_usual_file_is_found_and_others_are_left_alone(opened: ExitStack, tm
     out = tmp_path / "report.json"
     write(tmp_path, "schema = 1\n[[check]]\nid = 'x'\n")
     assert main(["audit", "--json", "--output", str(out)]) == 0
-    assert json.loads(out.read_text())["summary"]["policy"] is None
+    assert json.loads(out.read_text())["summary"]["file"] is None
     write(tmp_path, f"[[audit]]\nport = {port_of(server)}\nexpect = 'wildcard'\n")
     assert main(["audit", "--json", "--output", str(out)]) == 1
-    assert json.loads(out.read_text())["summary"]["policy"] == "lodiag.toml"
+    assert json.loads(out.read_text())["summary"]["file"] == "lodiag.toml"
 
 
 @pytest.mark.parametrize(
@@ -765,7 +765,7 @@ def test_the_usual_file_is_found_and_others_are_left_alone(opened: ExitStack, tm
         ("[[audit]]\nport = 70000\nexpect = 'none'", "line 2: port must be from 1 to 65535"),
         ("[[audit]]\nport = 1\nexpect = []", "line 3: expect must not be empty"),
         ("[[audit]]\nport = 1\nexpect = [1]", "line 3: expect must be a text"),
-        ("[[audit]]\nport = 1\nexpect = 'none'\nseverity = 'warn'", "line 4: severity must be one of"),
+        ("[[audit]]\nport = 1\nexpect = 'none'\nseverity = 'warning'", "line 4: severity must be one of"),
         ("[[audit]]\nport = 1\nexpect = 'none'\nowner = 5", "line 4: owner must be a text"),
         ("[[audit]]\nport = 1\nexpect = 'none'\n[[audit]]\nport = 1\nexpect = 'none'", "line 4: the id '1' is that"),
         ("[[adit]]\nport = 1", "did you mean 'audit'?"),
@@ -776,7 +776,7 @@ def test_a_bad_policy_is_refused(tmp_path: Path, text: str, words: str) -> None:
     path = tmp_path / "bad.toml"
     path.write_text(text, encoding="utf-8", errors="surrogateescape")
     with pytest.raises(ConfigError, match=re.escape(words)):
-        audit_bindings(policy=str(path))
+        audit_bindings(file=str(path))
 
 
 def test_a_bad_policy_is_no_traceback(tmp_path: Path) -> None:
@@ -785,7 +785,7 @@ def test_a_bad_policy_is_no_traceback(tmp_path: Path) -> None:
     assert_refused(run_lodiag("audit", "--file", "-"), "has no [[audit]] table")
 
 
-GOOD = "[[audit]]\nid = 'db'\nport = 5432\nproto = 'tcp'\nexpect = ['loopback', 'none']\nseverity = 'warning'\n"
+GOOD = "[[audit]]\nid = 'db'\nport = 5432\nproto = 'tcp'\nexpect = ['loopback', 'none']\nseverity = 'warn'\n"
 
 
 @settings(max_examples=60)
@@ -826,7 +826,7 @@ def test_what_is_new_since_a_baseline(
     assert at(report, fresh).since_baseline == "new"
     new = {f.severity: f for f in about(report, fresh, wide) if f.code == "new-listener"}
     assert f":{port_of(fresh)}" in new["warn"].message
-    assert report.summary.baseline == before["started_at"]
+    assert report.summary.baseline_at == before["started_at"]
     assert report.exit_status == 0
     assert audit(baseline=path, expect=["new=none"]).exit_status == 1
 

@@ -78,7 +78,7 @@ def test_a_stream_goes_the_way_that_was_asked_for(changes: dict[str, Any], direc
     for proto in ("tcp", "unix"):
         assert [r.direction for r in report.records if r.proto == proto and r.family != "ipv6"] == directions
     for record in report.records:
-        assert record.error or (record.streams, record.message_bytes) == (changes.get("streams", 1), 7000)
+        assert record.error or (record.streams, record.size_bytes) == (changes.get("streams", 1), 7000)
         assert record.error or (record.throughput_low_bps or 0) <= (record.throughput_bps or 0)
 
 
@@ -92,9 +92,9 @@ def test_a_slice_lasts_as_long_as_was_asked_for() -> None:
 
 
 def test_sources_and_graceful_closes() -> None:
-    report = bench_loopback("crr", total_bytes=40, sources=8, graceful=True, quick=True, family="ipv4")
+    report = bench_loopback("crr", total_bytes=40, source_addresses=8, graceful=True, quick=True, family="ipv4")
     tcp = find(report.records, proto="tcp")
-    assert (tcp.sources, tcp.closing, tcp.transactions) == (8, "graceful", 80)
+    assert (tcp.source_addresses, tcp.closing, tcp.transactions) == (8, "graceful", 80)
     assert tcp.time_wait_left is None or tcp.time_wait_left > 0
 
 
@@ -119,8 +119,8 @@ def test_waiting_awake_and_chosen_cores() -> None:
         (["-A", "x", "rr"], "is not a core"),
         (["-C", "nix", "stream"], "it is unknown here"),
         (["-C", "reno", "udp"], "congestion is for TCP"),
-        (["--sources", "2", "rr"], "are for crr"),
-        (["--sources", "2", "-6", "crr"], "::1 is alone"),
+        (["--source-addresses", "2", "rr"], "are for crr"),
+        (["--source-addresses", "2", "-6", "crr"], "::1 is alone"),
         (["--busy-poll", "udp"], "busy-poll is for rr"),
         (["nix"], "nix"),
     ],
@@ -139,7 +139,7 @@ def list_children(process: subprocess.Popen[bytes], least: int) -> list[psutil.P
     """Wait until a process has so many children."""
     until = time.monotonic() + WAIT_S
     while time.monotonic() < until:
-        found = psutil.Process(process.pid).children()
+        found = psutil.Process(process.pid).children(recursive=True)
         if len(found) >= least:
             return found
     pytest.fail("the ends were never started")
@@ -149,7 +149,7 @@ def list_children(process: subprocess.Popen[bytes], least: int) -> list[psutil.P
 def test_nothing_stays_behind(name: str) -> None:
     command = [sys.executable, "-m", "lodiag", "bench", "stream", "-t", "300", "-P", "2"]
     with subprocess.Popen(command, env=environment(), stdout=subprocess.DEVNULL) as process:
-        children = list_children(process, 4)
+        children = list_children(process, 5)
         process.send_signal(signal.Signals[name])
         gone, alive = psutil.wait_procs(children, timeout=WAIT_S)
         assert not alive
@@ -162,7 +162,7 @@ def test_an_end_that_is_killed_is_told() -> None:
     command = [sys.executable, "-m", "lodiag", "bench", "rr", "-4", "-t", "300", "--quick", "--json"]
     with subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE) as process:
         while process.poll() is None:
-            for child in psutil.Process(process.pid).children() if process.poll() is None else []:
+            for child in psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []:
                 child.kill()
             time.sleep(0.01)
         told = process.communicate()[0]
@@ -192,7 +192,7 @@ def test_without_ipv6() -> None:
     done = run_in_world(setup, "bench", "rr", *TINY, "--quick", "--json")
     report = parse(done)
     assert done.returncode == 0
-    assert {f["severity"] for f in report["findings"] if f["code"] == "addr6-missing"} == {"warn"}
+    assert {f["severity"] for f in report["findings"] if f["code"] == "ipv6-address-missing"} == {"warn"}
 
 
 def test_as_nobody() -> None:

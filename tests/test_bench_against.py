@@ -92,11 +92,11 @@ def test_http_is_read_to_its_end(name: str, service: Callable[..., int]) -> None
     request, stack = find(report, "request", port), find(report, "request", None)
     assert request is not None
     assert stack is not None
-    assert (request.error, request.status) == (None, page.partition(b"\r\n")[0].decode())
+    assert (request.error, request.status_line) == (None, page.partition(b"\r\n")[0].decode())
     assert request.transactions
     assert stack.transactions
-    assert stack.message_bytes == request.message_bytes
-    assert report.summary.sentence is not None
+    assert stack.size_bytes == request.size_bytes
+    assert report.summary.verdict is not None
     connect = find(report, "connect", port)
     assert connect is not None
     assert connect.transactions
@@ -108,7 +108,7 @@ def test_echo(request_kind: str, service: Callable[..., int]) -> None:
     report = measure(port, request_kind)
     request = find(report, "request", port)
     assert request is not None
-    assert (request.status, request.error) == ("echo", None)
+    assert (request.status_line, request.error) == ("echo", None)
 
 
 @pytest.mark.parametrize("answer", [lambda _: b"-ERR unknown\r\n", lambda _: b"*"])
@@ -118,7 +118,7 @@ def test_another_protocol_is_connected_to_alone(
     port = service(answer, closes=True)
     report = measure(port)
     assert {record.test for record in report.records} == {"connect"}
-    assert "take a connection" in (report.summary.sentence or "")
+    assert "take a connection" in (report.summary.verdict or "")
     assert {record.test for record in measure(port, "none").records} == {"connect"}
 
 

@@ -48,7 +48,7 @@ def test_a_change_is_told_from_noise(slowdown: float, least: int, most: int) -> 
     for _ in range(12):
         before = [draw(source, 100.0, 5) for _ in range(3)]
         changes = [compare(before, draw(source, 100.0 / slowdown, 5)) for _ in range(2)]
-        verdicts = {change.verdict for change in changes if change}
+        verdicts = {change.status for change in changes if change}
         told += verdicts == {wanted} if slowdown != 1 else len(verdicts) == 1 and "no-change" not in verdicts
     assert least <= told <= most
 
@@ -102,14 +102,14 @@ def test_a_suspect_is_measured_again(
 ) -> None:
     found, times = conclude(slices, again, cores_used)
     assert found.compared is not None
-    assert (found.compared.verdict, times) == (verdict, asked)
+    assert (found.compared.status, times) == (verdict, asked)
     assert fails(found, {"rr": 0.6}) == (verdict == "slower") or verdict != "slower"
 
 
 def test_a_suspect_that_cannot_be_measured_again_is_inconclusive() -> None:
     found, _ = conclude([0.02, 0.0201], [], is_there=False)
     assert found.compared is not None
-    assert found.compared.verdict == "inconclusive"
+    assert found.compared.status == "inconclusive"
 
 
 def test_limits() -> None:
@@ -157,7 +157,7 @@ def test_a_baseline_has_three_runs_and_serves_to_compare(saved: Path) -> None:
     assert report["summary"]["runs"] == 3
     assert all(record["run_slices"] == [5, 5, 5] for record in report["records"] if not record["error"])
     found = parse(run_lodiag("bench", *ARGUMENTS, "--baseline", str(saved), "--fail-if", "rr<0.001", "--json"))
-    assert found["summary"]["compared_with"] == report["started_at"]
+    assert found["summary"]["baseline_at"] == report["started_at"]
     for record in found["records"]:
         assert record["error"] or len(record["compared"]["baseline_slices"]) == 15
     assert not any(finding["severity"] == "fail" for finding in found["findings"])
@@ -171,7 +171,7 @@ def test_a_baseline_that_was_far_faster_is_found_and_fails(saved: Path) -> None:
     path = saved.with_name("faster.json")
     path.write_text(json.dumps(report))
     found = parse(run_lodiag("bench", *ARGUMENTS, "--baseline", str(path), "--json"))
-    verdicts = {record["compared"]["verdict"] for record in found["records"] if not record["error"]}
+    verdicts = {record["compared"]["status"] for record in found["records"] if not record["error"]}
     assert verdicts <= {"slower", "inconclusive"}  # others may use the processors meanwhile
     codes = {(finding["code"], finding["severity"]) for finding in found["findings"]}
     assert codes & {("slower-than-baseline", "fail"), ("comparison-inconclusive", "warn")}

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from lodiag.model.bench import BenchRecord
 
-HEALTHY = replace(BENCH.summary, interference=(), steal_ratio=0.0, throttled_ms=0.0, measured_ms=6000.0)
+HEALTHY = replace(BENCH.summary, interference=(), steal_ratio=0.0, throttled_ms=0.0, elapsed_ms=6000.0)
 
 
 def find(records: Sequence[BenchRecord] = (), *, around: dict[str, Any] | None = None, **changes: Any) -> set[str]:
@@ -43,8 +43,9 @@ def stream(*slices: float, **changes: Any) -> BenchRecord:
 @pytest.mark.parametrize(
     ("changes", "code"),
     [
-        (machine(qdisc="tbf"), "loopback-qdisc"),
-        (machine(mtu_bytes=1500), "loopback-mtu"),
+        (machine(qdisc="tbf"), "lo-qdisc"),
+        (machine(qdisc="fq"), "lo-queue"),
+        (machine(mtu_bytes=1500), "lo-mtu"),
         (machine(settings=(BenchSetting(name="net.ipv4.tcp_wmem", value="4096 4096 8192"),)), "small-tcp-buffers"),
         ({"steal_ratio": 0.05}, "cpu-stolen"),
         ({"throttled_ms": 900.0}, "cpu-throttled"),
@@ -120,9 +121,9 @@ def test_settings_that_cost_speed_are_found_for_real_and_repaired() -> None:
     )
     report = parse(run_in_world(setup, "bench", "stream", "-n", "1000000", "--quick", "-4", "--json"))
     found = {finding["code"]: finding for finding in report["findings"]}
-    assert {"loopback-qdisc", "loopback-mtu", "small-tcp-buffers", "conntrack-on-loopback"} <= set(found)
-    assert found["loopback-qdisc"]["fix"]["commands"] == ["tc qdisc del dev lo root"]
-    assert found["loopback-mtu"]["fix"]["undo"] == ["ip link set lo mtu 9000"]
+    assert {"lo-queue", "lo-mtu", "small-tcp-buffers", "conntrack-on-loopback"} <= set(found)
+    assert found["lo-queue"]["fix"]["commands"] == ["tc qdisc del dev lo root"]
+    assert found["lo-mtu"]["fix"]["undo"] == ["ip link set lo mtu 9000"]
     assert found["small-tcp-buffers"]["fix"]["commands"] == ["sysctl -w net.ipv4.tcp_rmem='4096 131072 6291456'"]
     assert report["records"][0]["segment_bytes"] < 9000
 

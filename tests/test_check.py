@@ -121,7 +121,7 @@ def test_two_families_are_two_results(port: int, family: str, status: str) -> No
 def test_a_warning_fails_if_that_is_wanted(port: int) -> None:
     report = run_checks(f"tcp:{port}", system=TwoAddresses())
     assert (report.exit_status, report.nagios_status) == (0, 1)
-    assert run_checks(f"tcp:{port}", system=TwoAddresses(), strict=True).exit_status == 1
+    assert run_checks(f"tcp:{port}", system=TwoAddresses(), fail_on="warn").exit_status == 1
 
 
 def test_both_families_must_be_there(opened: ExitStack) -> None:
@@ -322,7 +322,7 @@ def test_free(port: int, closed: int) -> None:
 def test_conns_counts(tmp_path: Path, port: int) -> None:
     file = tmp_path / "c.toml"
     file.write_text(
-        f'[[check]]\nid="few"\ntype="conns"\nfilter={{state="LISTEN", lport={port}}}\ncount={{min=1, max=1}}\n'
+        f'[[check]]\nid="few"\ntype="conns"\nfilter={{state="LISTEN", local_port={port}}}\ncount={{min=1, max=1}}\n'
         f'[[check]]\nid="none"\ntype="conns"\nfilter={{state=["CLOSE_WAIT"], port={port}}}\ncount={{min=1}}\n'
     )
     few, none = run_checks(file=str(file)).records
@@ -350,7 +350,8 @@ def test_resolve(changes: list[str], status: str) -> None:
 def test_conns_of_owners_that_may_not_be_seen(limits: str, status: str, tmp_path: Path, port: int) -> None:
     file = tmp_path / "c.toml"
     file.write_text(
-        f'[[check]]\nid="own"\ntype="conns"\nfilter={{process="no-such-process", lport={port}}}\ncount={{{limits}}}\n'
+        f'[[check]]\nid="own"\ntype="conns"\nfilter={{process="no-such-process", local_port={port}}}\n'
+        f"count={{{limits}}}\n"
     )
     record = run_checks(file=str(file), system=NoOwners()).records[0]
     assert (record.status, record.observed) == (status, "0"), record.message
@@ -490,7 +491,7 @@ severity = "{severity}"
 """
 
 
-@pytest.mark.parametrize("severity", ["error", "warning"])
+@pytest.mark.parametrize("severity", ["fail", "warn"])
 def test_what_needs_a_failed_check_is_skipped(tmp_path: Path, port: int, closed: int, severity: str) -> None:
     file = tmp_path / "c.toml"
     file.write_text(NEEDS.format(port=port, first=closed, severity=severity))
@@ -499,8 +500,8 @@ def test_what_needs_a_failed_check_is_skipped(tmp_path: Path, port: int, closed:
     assert (last.status, middle.status) == ("skipped", "skipped")
     assert (last.attempts, last.elapsed_ms) == (0, None)
     assert (last.success, last.attempts) == (None, 0)
-    assert first.status == ("fail" if severity == "error" else "warn")
-    assert report.exit_status == (severity == "error")
+    assert first.status == ("fail" if severity == "fail" else "warn")
+    assert report.exit_status == (severity == "fail")
     file.write_text(NEEDS.format(port=port, first=port, severity=severity))
     assert [record.status for record in run_checks(file=str(file)).records] == ["ok"] * 3
 

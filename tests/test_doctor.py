@@ -1,4 +1,4 @@
-"""The frame of doctor: outcomes, folding, groups and codes, explanations, and the allow-list."""
+"""The frame of doctor: statuses, folding, groups and codes, explanations, and the allow-list."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ class Hanging(System):
 
 def test_a_diagnosis_that_crashes_is_a_result() -> None:
     report = diagnose("names", system=Broken())
-    outcomes = {record.diagnosis: record.outcome for record in report.records}
-    assert outcomes["hosts"] == "error"
-    assert outcomes["nsswitch"] in {"ok", "skipped"}, "the others go on"
+    statuses = {record.diagnosis: record.status for record in report.records}
+    assert statuses["hosts"] == "error"
+    assert statuses["nsswitch"] in {"ok", "skipped"}, "the others go on"
     assert any("ZeroDivisionError" in str(record.why) for record in report.records)
     assert "failed themselves" in report.summary.verdict
     assert "diagnosis-failed" in {finding.code for finding in report.findings}
@@ -54,9 +54,9 @@ def test_a_diagnosis_that_crashes_is_a_result() -> None:
 
 def test_a_diagnosis_that_hangs_is_given_up() -> None:
     report = diagnose("names", "ports", deadline_s=1, system=Hanging())
-    outcomes = {record.diagnosis: record.outcome for record in report.records}
-    assert outcomes["localhost"] == "error"
-    assert outcomes["privilege"] in {"ok", "finding", "skipped"}
+    statuses = {record.diagnosis: record.status for record in report.records}
+    assert statuses["localhost"] == "error"
+    assert statuses["privilege"] in {"ok", "finding", "skipped"}
     assert any("did not end within 1 s" in str(record.why) for record in report.records)
 
 
@@ -84,9 +84,9 @@ def make(code: str, address: str = "127.0.0.1", severity: str = "fail") -> Found
 
 def test_what_a_cause_explains_is_folded_under_it() -> None:
     cause = find("lo-down", "fail", "lo", "lo is down", (), families=BOTH)
-    (kept,) = fold([make("timeout"), make("fw-input"), cause, make("address-not-available", "::1")])
+    (kept,) = fold([make("timeout"), make("filter-input"), cause, make("address-not-available", "::1")])
     assert kept.finding.code == "lo-down"
-    assert kept.finding.explains == ("timeout", "fw-input", "address-not-available")
+    assert kept.finding.explains == ("timeout", "filter-input", "address-not-available")
 
 
 def test_a_cause_in_one_family_does_not_explain_the_other() -> None:
@@ -95,7 +95,7 @@ def test_a_cause_in_one_family_does_not_explain_the_other() -> None:
 
 
 def test_what_is_the_same_in_both_families_is_told_once() -> None:
-    (one,) = unite([make("fw-input"), make("fw-input", "::1")])
+    (one,) = unite([make("filter-input"), make("filter-input", "::1")])
     assert (one.finding.message, one.families) == ("127.0.0.1 and ::1 is silent", BOTH)
 
 

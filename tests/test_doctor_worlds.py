@@ -85,7 +85,7 @@ def test_a_world_has_its_cause_and_no_other(name: str, user: str) -> None:
     finds = world.finds if user == "root" or world.nobody_finds is None else world.nobody_finds
     assert bad(first) == sorted(finds), first["text"]
     assert set(world.info) <= {finding["code"] for finding in first["findings"]}
-    assert [record for record in first["records"] if record["outcome"] == "error"] == []
+    assert [record for record in first["records"] if record["status"] == "error"] == []
     assert "secret" not in first["text"] + first["json"]
     assert told["failures"] == [], "a command that was printed fails"
     if again is not None:
@@ -127,5 +127,5 @@ def test_whatever_is_broken_together_a_report_is_made_in_time(combinations: list
         if "unmade" in item:
             continue
         assert "findings" in item["first"], (setup, item)
-        assert [record for record in item["first"]["records"] if record["outcome"] == "error"] == [], setup
+        assert [record for record in item["first"]["records"] if record["status"] == "error"] == [], setup
         validator.validate(json.loads(item["first"]["json"]))

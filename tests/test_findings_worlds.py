@@ -249,7 +249,7 @@ from functools import partial
 from lodiag.judge import drops, ephemeral, flows, ports, queues
 from lodiag.judge.sockets import judge_sockets
 from lodiag.model import to_plain
-from lodiag.options import ConnsOptions
+from lodiag.sockets.options import ConnsOptions
 from lodiag.sockets.snapshot import take_snapshot
 from lodiag.system import System
 

@@ -39,7 +39,7 @@ def flood(*arguments: str) -> dict[str, Any]:
     assert (record["sent"], record["not_sent"]) == (record["received"], 0)
     assert (record["lost"], record["duplicates"], record["late"], record["corrupted"]) == (0, 0, 0, 0)
     assert record["replies"] is None
-    assert record["rate_pps"] > 0
+    assert record["sent_per_s"] > 0
     return dict(record)
 
 
@@ -117,14 +117,14 @@ def test_a_flood_that_is_rejected_is_told_so() -> None:
     done = run_in_world(rules("input", reject), *FLOOD, "-c", "20", "127.0.0.1")
 
     (record,) = parse(done)["records"]
-    assert (record["received"], record["error"]) == (0, "rejected-by-firewall")
+    assert (record["received"], record["error"]) == (0, "rejected-by-filter")
 
 
 def test_a_flood_that_may_not_be_sent_is_told_so() -> None:
     done = run_in_world(rules("output", "drop"), *FLOOD, "-c", "3", "127.0.0.1")
 
     (record,) = parse(done)["records"]
-    assert (record["sent"], record["not_sent"], record["error"]) == (0, 3, "blocked-by-firewall")
+    assert (record["sent"], record["not_sent"], record["error"]) == (0, 3, "blocked-by-filter")
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1"])

@@ -169,7 +169,7 @@ def test_on_other_systems_an_alias_is_needed_and_so_it_is_not_called_useless() -
     report = add_alias("127.0.0.2/8", system=machine)
     change = report.summary.change
     assert change
-    assert (change.outcome, change.commands) == ("changed", ("ifconfig lo0 alias 127.0.0.2 netmask 255.0.0.0",))
+    assert (change.status, change.commands) == ("changed", ("ifconfig lo0 alias 127.0.0.2 netmask 255.0.0.0",))
     assert change.undo == ("ifconfig lo0 -alias 127.0.0.2",)
     assert [packet.error for packet in change.packets] == [None]
     assert report.findings == ()

@@ -88,8 +88,8 @@ def test_from_a_fresh_namespace_to_an_alias_and_back() -> None:
     lines = ("", "up", "up", "add 127.0.0.2/8 --label lo:1", "add 127.0.0.2/8", "del 127.0.0.2", "del 127.0.0.2")
     found = run_all("", *lines, "mtu 1000", "mtu 65536")
     assert [status for status, _, _ in found] == [1, 0, 0, 0, 0, 0, 0, 2, 0]
-    outcomes = [r["summary"]["change"] and r["summary"]["change"]["outcome"] for _, r, _ in found if r]
-    assert outcomes == [None, "changed", "unchanged", "changed", "unchanged", "changed", "unchanged", "unchanged"]
+    statuses = [r["summary"]["change"] and r["summary"]["change"]["status"] for _, r, _ in found if r]
+    assert statuses == [None, "changed", "unchanged", "changed", "unchanged", "changed", "unchanged", "unchanged"]
     down, up, _, added, _, removed, *_ = [report for _, report, _ in found]
     assert codes(down) == {"lo-down"}
     assert (down["records"][0]["flags"], down["records"][0]["operstate"]) == (["LOOPBACK"], "DOWN")
@@ -148,7 +148,7 @@ shell(change["commands"])
 found = [status, change, before, by_lodiag, restored, state()]
 """
     status, change, before, by_lodiag, restored, by_shell = run_steps(CHANGES[line], body)
-    assert (status, change["outcome"]) == (0, "changed")
+    assert (status, change["status"]) == (0, "changed")
     assert before != by_lodiag
     assert by_shell == by_lodiag
     if line == "up":  # addresses that came with it stay
@@ -200,15 +200,15 @@ def test_a_small_mtu_is_refused_and_what_it_takes_is_named_and_put_back() -> Non
     assert "not from 68 to 65536" in hopeless[2]
     gone = {"fd00::1/128", "::1/128", "route fd01::/64 of table main", "route unreachable 2001:db8::/32 of table main"}
     assert set(small[1]["summary"]["change"]["loses"]) == gone
-    assert codes(small[1]) == {"change-takes-along", "addr6-missing"}
+    assert codes(small[1]) == {"change-takes-along", "ipv6-address-missing"}
     assert small[1]["summary"]["change"]["packets"][0]["size_bytes"] == 1000 - 28
-    assert codes(large[1]) == {"addr6-missing"}
+    assert codes(large[1]) == {"ipv6-address-missing"}
     assert codes(mended[1]) == set()
     assert mended[1]["summary"]["change"]["commands"] == ["ip -6 address add ::1/128 dev lo"]
     assert {p["address"] for p in mended[1]["summary"]["change"]["packets"] if p["error"] is None} == {
         *("127.0.0.1", "::1"),
     }
-    assert again[1]["summary"]["change"]["outcome"] == "unchanged"
+    assert again[1]["summary"]["change"]["status"] == "unchanged"
 
 
 def test_an_address_that_cannot_be_is_refused_with_the_reason() -> None:
@@ -220,7 +220,7 @@ def test_an_address_that_cannot_be_is_refused_with_the_reason() -> None:
     assert "an mtu of 1000" in small[2]
     assert "IPv6 is disabled on lo" in disabled[0][2]
     (finding,) = disabled[1][1]["findings"]
-    assert (finding["code"], finding["severity"], disabled[1][0]) == ("addr6-missing", "info", 0)
+    assert (finding["code"], finding["severity"], disabled[1][0]) == ("ipv6-address-missing", "info", 0)
     (setting,) = [s for s in disabled[1][1]["summary"]["settings"] if s["note"] and "disable" in s["name"]]
     assert setting["value"] == "1"
 
@@ -234,7 +234,7 @@ found = [refused, report["findings"][0]["code"], lodiag()]
 """
     refused, code, (_, mended, _) = run_steps(f"{LO_UP}\nip link set lo mtu 60", body)
     assert (refused[0], "an mtu of 60, and IPv4 needs 68" in refused[2]) == (2, True)
-    assert code == "addr4-missing"
+    assert code == "ipv4-address-missing"
     assert "127.0.0.1/8" in addresses(mended)
 
 
@@ -247,12 +247,12 @@ def test_taking_it_down_is_refused_without_force_and_lists_what_is_lost() -> Non
     }
     assert all(item in refused[2] for item in lost)
     assert set(dry[1]["summary"]["change"]["loses"]) == lost
-    assert (dry[1]["summary"]["change"]["outcome"], dry[1]["records"][0]["flags"][1]) == ("planned", "UP")
+    assert (dry[1]["summary"]["change"]["status"], dry[1]["records"][0]["flags"][1]) == ("planned", "UP")
     assert set(forced[1]["summary"]["change"]["loses"]) == lost
     told = [{(e["name"], e["source"]) for e in r["findings"][0]["evidence"]} for r in (dry[1], forced[1])]
     assert told == [{("would go", "plan")}, {("gone", "read back")}]
     assert forced[1]["summary"]["change"]["packets"][0]["error"] == "timeout"
-    assert again[1]["summary"]["change"]["outcome"] == "unchanged"
+    assert again[1]["summary"]["change"]["status"] == "unchanged"
 
 
 def test_where_it_is_down_a_change_is_made_and_said_to_be_unproved() -> None:
@@ -440,7 +440,7 @@ before = state()
 changes = [Change("del-route", "lo", 1, route=r) for r in routes] + [Change("del-rule", "lo", 1, rule=r) for r in rules]
 undo = [Change("add-route", "lo", 1, route=r) for r in routes] + [Change("add-rule", "lo", 1, rule=r) for r in rules]
 shell(map(spell, changes))
-gone = [machine.look_up_route("127.0.0.1").error, [r for r in machine.list_rules() if r.table == "local"]]
+gone = [machine.look_up_route("127.0.0.1").errno, [r for r in machine.list_rules() if r.table == "local"]]
 machine.apply_changes(undo)
 found.append([gone, before == state(), rules == [r for r in machine.list_rules() if r.table == "local"]])
 machine.apply_changes(changes)

@@ -118,11 +118,11 @@ def test_localhost_is_every_address_that_it_resolves_to(arguments: list[str]) ->
 def test_p22_source_is_used_and_shown() -> None:
     (record,) = run_json("ping", *FAST, "-S", "127.0.0.5", "127.0.0.1")["records"]
 
-    assert (record["source"], record["received"]) == ("127.0.0.5", 1)
+    assert (record["source_address"], record["received"]) == ("127.0.0.5", 1)
 
 
 def test_p22_source_decides_the_family_of_a_name() -> None:
-    report = ping_address("localhost", count=1, source="127.0.0.5", system=FakeSystem(answer, addresses=BOTH))
+    report = ping_address("localhost", count=1, source_address="127.0.0.5", system=FakeSystem(answer, addresses=BOTH))
 
     assert [record.address for record in report.records] == ["127.0.0.1"]
 
@@ -412,7 +412,7 @@ RECORD_FIELDS: dict[str, Any] = {
     "address": str,
     "family": str,
     "method": str,
-    "source": (str, type(None)),
+    "source_address": (str, type(None)),
     "interval_s": NUMBER,
     "size_bytes": int,
     "sent": int,
@@ -692,13 +692,13 @@ def test_an_answer_to_what_was_never_sent_is_ignored(distance: int) -> None:
 
 
 def test_p38_an_icmp_error_is_told_with_its_type_and_code() -> None:
-    record, report, _ = ping_one(lambda p, seq: p.answer(seq, is_reply=False, error="rejected-by-firewall"), count=2)
+    record, report, _ = ping_one(lambda p, seq: p.answer(seq, is_reply=False, error="rejected-by-filter"), count=2)
 
-    assert (record.received, record.lost, record.error) == (0, 2, "rejected-by-firewall")
-    assert (codes(report), report.exit_status) == ({"rejected-by-firewall": "fail"}, 1)
+    assert (record.received, record.lost, record.error) == (0, 2, "rejected-by-filter")
+    assert (codes(report), report.exit_status) == ({"rejected-by-filter": "fail"}, 1)
     assert record.replies is not None
     assert {(r.status, r.error, r.icmp_type, r.icmp_code) for r in record.replies} == {
-        ("unreachable", "rejected-by-firewall", 3, 0)
+        ("unreachable", "rejected-by-filter", 3, 0)
     }
 
 
@@ -706,7 +706,7 @@ NOT_SENT = {
     "P34-network-unreachable": ("ENETUNREACH", "network-unreachable"),
     "P34-network-down": ("ENETDOWN", "network-unreachable"),
     "P35-address-not-available": ("EADDRNOTAVAIL", "address-not-available"),
-    "P36-blocked-by-firewall": ("EPERM", "blocked-by-firewall"),
+    "P36-blocked-by-filter": ("EPERM", "blocked-by-filter"),
     "P16-message-too-long": ("EMSGSIZE", "message-too-long"),
     "no-buffer-space": ("ENOBUFS", "no-buffer-space"),
     "address-family-not-supported": ("EAFNOSUPPORT", "address-family-not-supported"),
@@ -867,7 +867,7 @@ def test_the_first_method_that_opens_is_used(refused: tuple[str, ...], method: s
     (record,) = report.records
     assert (record.method, report.source) == (expected, expected)
     assert system.tried == [*refused, expected]
-    assert [(refusal.method, refusal.reason) for refusal in record.refused] == [(m, f"no {m} here") for m in refused]
+    assert [(refusal.method, refusal.why) for refusal in record.refused] == [(m, f"no {m} here") for m in refused]
     assert report.exit_status == 0
 
 

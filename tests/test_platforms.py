@@ -150,7 +150,7 @@ def test_where_only_raw_sockets_speak_icmp_they_are_used_and_it_is_said(method: 
     report = ping_address("127.0.0.1", count=1, method=method, system=Picky("icmp-datagram"))
     record = report.records[0]
     assert (record.method, record.received, report.source) == ("icmp-raw", 1, "icmp-raw")
-    assert [(r.method, r.reason[:15]) for r in record.refused] == [("icmp-datagram", "EPROTONOSUPPORT")]
+    assert [(r.method, r.why[:15]) for r in record.refused] == [("icmp-datagram", "EPROTONOSUPPORT")]
     assert report.findings == ()
     check(report)
     traced = trace_route("127.0.0.1", method="icmp", system=Picky("icmp-datagram"))

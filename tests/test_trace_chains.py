@@ -37,7 +37,7 @@ def test_a_loopback_that_leaves_the_host_shows_its_routers(method: str) -> None:
     assert {probe["status"] for probe in last["probes"]} == {"reached"}
     # TCP does not tell how an answer of the target came.
     assert (last["interface"], last["reply_ttl"]) == ((None, None) if method == "tcp" else ("v0", 62))
-    assert summary["methods"][0]["source"] == (None if method == "icmp" else "192.0.2.1")
+    assert summary["methods"][0]["source_address"] == (None if method == "icmp" else "192.0.2.1")
 
 
 def test_all_methods_agree_without_privilege_where_icmp_is_allowed() -> None:
@@ -175,8 +175,8 @@ in_ r2 nft 'add table ip t; add chain ip t c { type filter hook forward priority
 in_ r2 nft 'add rule ip t c ip daddr 127.0.0.2 reject with icmp type admin-prohibited'
 """
 ANSWERS = {
-    "T08-rejected": (REJECTING, 3, (3, 13), "rejected-by-firewall"),
-    "prohibited": ("in_ r2 ip route replace prohibit 127.0.0.2\n", 2, (3, 13), "rejected-by-firewall"),
+    "T08-rejected": (REJECTING, 3, (3, 13), "rejected-by-filter"),
+    "prohibited": ("in_ r2 ip route replace prohibit 127.0.0.2\n", 2, (3, 13), "rejected-by-filter"),
     "unreachable": ("in_ r2 ip route replace unreachable 127.0.0.2\n", 2, (3, 1), "destination-unreachable"),
     "no-route": ("in_ r2 ip route del 127.0.0.2\n", 2, (3, 0), "destination-unreachable"),
 }

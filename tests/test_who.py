@@ -316,7 +316,7 @@ def test_an_address_of_ipv6_stands_in_brackets(opened: ExitStack, who: Who) -> N
         ("tcp", V6, True),
         ("udp", V6, False),
     ]
-    assert report["summary"]["sentence"].startswith(f"A client that asks for [::1]:{port_of(server)} by TCP reaches ")
+    assert report["summary"]["verdict"].startswith(f"A client that asks for [::1]:{port_of(server)} by TCP reaches ")
 
 
 def test_protocol_and_family_choose(opened: ExitStack, who: Who) -> None:
@@ -360,7 +360,7 @@ def test_connections_do_not_answer_and_accepted_ones_hold_nothing(opened: ExitSt
 
 def sentence(port: int, *addresses: str, proto: str | None = "tcp") -> str:
     """Tell the sentence, without pids, where localhost has these addresses."""
-    told = find_answerer(port, proto=proto, system=Ordered(*addresses)).summary.sentence
+    told = find_answerer(port, proto=proto, system=Ordered(*addresses)).summary.verdict
     told = told.removeprefix(f"A client that asks for localhost:{port} ").replace(psutil.Process().name(), "NAME")
     return re.sub(r"\[\d+\]( of [^ ]+\.(service|scope))?", "", told)
 
@@ -429,7 +429,7 @@ def test_two_services_on_one_port(opened: ExitStack, who: Who) -> None:
     mine = bind(opened, V4)
     with another(V6, port_of(mine)) as pid:
         report = who(port_of(mine), "-t")
-        told = find_answerer(port_of(mine), proto="tcp", system=Ordered(V6, V4)).summary.sentence
+        told = find_answerer(port_of(mine), proto="tcp", system=Ordered(V6, V4)).summary.verdict
     found = one(report, "two-services-on-one-port")
     assert found["severity"] == "warn"
     assert f"[{THIS}]" in found["message"]
@@ -469,7 +469,7 @@ def test_a_stranger_before_the_wildcard_is_a_warning(opened: ExitStack, who: Who
     found = one(report, "specific-shadows-wildcard")
     assert found["severity"] == "warn"
     assert re.search(rf"\[{pid}\].* goes before .*\[{THIS}\]", found["message"])
-    assert re.search(rf"\[{pid}\].* at 127.0.0.1, before the wildcard of .*\[{THIS}\]", report["summary"]["sentence"])
+    assert re.search(rf"\[{pid}\].* at 127.0.0.1, before the wildcard of .*\[{THIS}\]", report["summary"]["verdict"])
 
 
 @pytest.mark.parametrize("proto", KINDS)
@@ -478,10 +478,10 @@ def test_a_group_is_shown_whole(opened: ExitStack, who: Who, proto: str) -> None
     report = who(port_of(first), f"--{proto}")
     row = at(report, V4, proto)
     inodes = {os.fstat(sock.fileno()).st_ino for sock in (first, second)}
-    assert {item["inode"] for item in row["group"]} == inodes
+    assert {item["inode"] for item in row["shared_by"]} == inodes
     assert row["socket"]["inode"] in inodes
     assert one(report, "reuseport-group")["severity"] == "info"
-    assert f"one of 2 sockets of {psutil.Process().name()}[{THIS}]" in report["summary"]["sentence"]
+    assert f"one of 2 sockets of {psutil.Process().name()}[{THIS}]" in report["summary"]["verdict"]
 
 
 @pytest.mark.parametrize("name", ["stranger", ""])
@@ -493,8 +493,8 @@ def test_different_programs_in_a_group_are_strangers(opened: ExitStack, who: Who
     with another(V4, port_of(mine), name=name or psutil.Process().name()[:15], reuse=True) as pid:
         report = who(port_of(mine), "-t")
     found = one(report, "reuseport-strangers")
-    assert "one of 2 sockets of " in report["summary"]["sentence"]
-    assert all(f"[{owner}]" in report["summary"]["sentence"] for owner in (THIS, pid))
+    assert "one of 2 sockets of " in report["summary"]["verdict"]
+    assert all(f"[{owner}]" in report["summary"]["verdict"] for owner in (THIS, pid))
     assert found["severity"] == "warn"
     assert any(f"[{pid}]" in str(item["value"]) for item in found["evidence"])
 
@@ -505,7 +505,7 @@ def test_workers_that_run_one_program_are_one_service(opened: ExitStack, who: Wh
     with another(V4, port, reuse=True) as first, another(V4, port, reuse=True) as second:
         mine.close()
         report = who(port, "-t")
-    assert {owner["pid"] for item in at(report, V4)["group"] for owner in item["owners"]} == {first, second}
+    assert {owner["pid"] for item in at(report, V4)["shared_by"] for owner in item["owners"]} == {first, second}
     assert one(report, "reuseport-group")["severity"] == "info"
     assert find(report, "reuseport-strangers") == []
 
@@ -520,7 +520,7 @@ def test_the_workers_of_a_server_are_all_owners(opened: ExitStack, who: Who) -> 
         worker.communicate()
     row = at(report, V4)
     assert {owner["pid"] for owner in row["socket"]["owners"]} == {THIS, worker.pid}
-    assert (row["group"], codes(report) & {"reuseport-group", "two-services-on-one-port"}) == ([], set())
+    assert (row["shared_by"], codes(report) & {"reuseport-group", "two-services-on-one-port"}) == ([], set())
 
 
 # --- held without an answer ------------------------------------------------------------------------------------------
@@ -552,7 +552,7 @@ def test_a_port_that_is_bound_and_does_not_listen(opened: ExitStack, who: Who) -
     assert refuses_bind(V4, port_of(sock))
     assert held_by_whom(report) == [("bound", THIS)]
     assert one(report, "port-held")["severity"] == "warn"
-    assert f"; the port is held (bound) by {psutil.Process().name()}[{THIS}]" in report["summary"]["sentence"]
+    assert f"; the port is held (bound) by {psutil.Process().name()}[{THIS}]" in report["summary"]["verdict"]
 
 
 def test_a_port_that_a_client_was_given(opened: ExitStack, who: Who) -> None:
@@ -596,7 +596,7 @@ def test_a_connected_udp_socket_beside_one_that_answers_is_told(opened: ExitStac
     near.connect((V4, 9))
     report = who(port_of(far), "-u")
     assert at(report, V4, "udp")["socket"]["inode"] == os.fstat(far.fileno()).st_ino
-    assert (at(report, V4, "udp")["group"], held_by_whom(report)) == ([], [("established", THIS)])
+    assert (at(report, V4, "udp")["shared_by"], held_by_whom(report)) == ([], [("established", THIS)])
 
 
 def test_a_socket_that_holds_another_address_is_worth_no_warning(opened: ExitStack, who: Who) -> None:
@@ -635,7 +635,7 @@ def test_a_port_in_time_wait_cannot_be_bound(opened: ExitStack, who: Who) -> Non
     assert found["severity"] == "warn"
     assert 0 < report["summary"]["time_wait_ms"] <= 60_000
     assert held_by_whom(report) == []
-    assert re.search(r"; the port is held for \d+ s more by TIME_WAIT\.$", report["summary"]["sentence"])
+    assert re.search(r"; the port is held for \d+ s more by TIME_WAIT\.$", report["summary"]["verdict"])
 
 
 def test_time_wait_beside_a_listener_blocks_nothing(opened: ExitStack, who: Who) -> None:
@@ -667,7 +667,7 @@ def test_a_full_queue_is_said(opened: ExitStack, who: Who) -> None:
     report = who(port_of(server), "-t")
     assert one(report, "accept-queue-full")["severity"] == "warn"
     assert (at(report, V4)["socket"]["accept_queue"], at(report, V4)["socket"]["backlog"]) == (1, 0)
-    assert ", whose queue is full, at 127.0.0.1" in report["summary"]["sentence"]
+    assert ", whose queue is full, at 127.0.0.1" in report["summary"]["verdict"]
     server.accept()[0].close()
 
 
@@ -707,7 +707,7 @@ def test_with_the_interface_down_nobody_is_reached() -> None:
     assert report["findings"][0]["code"] == "lo-down"
     assert report["findings"][0]["fix"]["commands"] == ["ip link set lo up"]
     assert "nobody-answers" in codes(report)
-    assert "because the loopback interface is down" in report["summary"]["sentence"]
+    assert "because the loopback interface is down" in report["summary"]["verdict"]
 
 
 def test_an_address_that_this_machine_does_not_have_is_not_nobody() -> None:
@@ -719,10 +719,10 @@ def test_an_address_that_this_machine_does_not_have_is_not_nobody() -> None:
     assert done.returncode == 0
     done = run_served(world, V4, "", "who", "-t", "[::1]:PORT", "--json")
     report = parse(done)
-    found = one(report, "addr6-missing")
+    found = one(report, "ipv6-address-missing")
     assert found["fix"]["commands"] == ["sysctl -w net.ipv6.conf.lo.disable_ipv6=0"]
     assert done.returncode == 1
-    assert "::1, which this machine does not have" in report["summary"]["sentence"]
+    assert "::1, which this machine does not have" in report["summary"]["verdict"]
 
 
 COUNT = """
@@ -996,7 +996,7 @@ def test_localhost_that_leads_elsewhere_is_told(opened: ExitStack, address: str,
     report = find_answerer(port_of(bind(opened, address)), proto="tcp", system=Ordered("127.0.0.2"))
     assert [found.code for found in report.findings if found.code.startswith("only")] == ([code] if code else [])
     words = "is refused at 127.0.0.2, though 127.0.0.1 would answer." if code else "at 127.0.0.2."
-    assert report.summary.sentence.endswith(words)
+    assert report.summary.verdict.endswith(words)
 
 
 def test_servers_have_a_udp_socket_for_each_client(opened: ExitStack, who: Who) -> None:
@@ -1077,7 +1077,7 @@ def test_another_user_is_told_all_but_the_owner(opened: ExitStack) -> None:
     assert (done.returncode, report["complete"], found["owners"]) == (0, False, None)
     assert (found["uid"], found["user"], found["backlog"]) == (0, "root", 9)
     assert [(item["what"], item["count"]) for item in report["missing"]] == [("owners", 1)]
-    assert "a hidden process" in report["summary"]["sentence"]
+    assert "a hidden process" in report["summary"]["verdict"]
     table = run_as_nobody("who", "-t", str(port_of(server))).stdout
     assert "? of user root" in table
 

@@ -109,7 +109,7 @@ class Against:
             message = "it took too long"
             raise EndError(message)
         self._status = answer.get("status")
-        return take_times(answer, {"message_bytes": len(self._request)})
+        return take_times(answer, {"size_bytes": len(self._request)})
 
     def _ask_own(self, target: tuple[str, int], listener: Any) -> Slice:  # noqa: ANN401 - a socket
         """Let an end of our own give back the same request."""
@@ -130,7 +130,7 @@ class Against:
             Task("rr-ask", [client], asking),
             Task("rr-answer", [server], {"size_bytes": size, "spin": False}),
         ]
-        return take_times(self._ends.run(tasks, window.timeout_s)[0], {"message_bytes": size})
+        return take_times(self._ends.run(tasks, window.timeout_s)[0], {"size_bytes": size})
 
     def _make(
         self, test: str, port: int | None, pieces: list[Slice], failure: tuple[str, str | None] | None
@@ -146,7 +146,7 @@ class Against:
             "port": port,
             "placement": "unpinned",
             "streams": 1,
-            "message_bytes": len(self._request) if test == "request" else None,
+            "size_bytes": len(self._request) if test == "request" else None,
             "measured_ms": to_ms(sum(piece.told["elapsed_ns"] for piece in pieces)),
             "measure": "rtt_p50_ms",
             "slices": values,
@@ -154,7 +154,7 @@ class Against:
             "histogram": (),
             "transactions": sum(piece.told["transactions"] for piece in pieces),
             "transactions_per_s": statistics.median(rates) if rates else None,
-            "status": self._status if test == "request" and port is not None else None,
+            "status_line": self._status if test == "request" and port is not None else None,
         }
         told |= tell_times(pieces)
         if failure is not None:

@@ -18,7 +18,7 @@ Two results of an unchanged machine differ by more than 10 % in a quarter of all
 exclude 1 in one of twenty (30 runs within minutes).
 """
 SEED = 20_240_229
-"""The same slices give the same verdict."""
+"""The same slices give the same status."""
 
 
 class Change(NamedTuple):
@@ -29,7 +29,7 @@ class Change(NamedTuple):
     high: float
 
     @property
-    def verdict(self) -> str:
+    def status(self) -> str:
         """Name what these slices alone would come to."""
         if self.high < 1 / BOUND:
             return "slower"

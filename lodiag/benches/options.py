@@ -13,6 +13,8 @@ ROUNDS, QUICK_ROUNDS = 5, 2
 
 SLICE_S = {"stream": 0.1, "rr": 0.045, "crr": 0.05, "udp": 0.07}
 """So that all tests take some 7 s. Each slice of rr still has thousands of round trips."""
+QUICK_PART = 0.7
+"""Of a slice where there are two: so that all tests take some 2 s."""
 
 WARM_UP_S = {"stream": 0.02, "rr": 0.004, "crr": 0.004, "udp": 0.002}
 """Before a slice begins: TCP finds its window, caches fill, the processor wakes up."""
@@ -54,7 +56,7 @@ class BenchOptions:
         quick: Whether to take two slices of each test, which are too few to compare.
         family: ``ipv4`` or ``ipv6``; ``None`` for both.
         graceful: Whether crr closes connections as most programs do, which leaves them in TIME_WAIT.
-        sources: Addresses of 127/8 from which crr connects in turn.
+        source_addresses: Addresses of 127/8 from which crr connects in turn.
 
     """
 
@@ -72,7 +74,7 @@ class BenchOptions:
     quick: bool = False
     family: str | None = None
     graceful: bool = False
-    sources: int = 1
+    source_addresses: int = 1
 
     def __post_init__(self) -> None:
         """Raise ``ConfigError`` for what is out of range, or has no meaning for these tests."""
@@ -87,7 +89,7 @@ class BenchOptions:
             require_whole("window", self.window_bytes, 1, MOST_WINDOW, "bytes")
         if self.family is not None:
             require_choice("family", self.family, FAMILIES)
-        require_whole("sources", self.sources, 1, MOST_SOURCES)
+        require_whole("source-addresses", self.source_addresses, 1, MOST_SOURCES)
         for core in self.affinity or ():
             require_whole("affinity", core, 0, MOST_CORES)
         self._check_size()
@@ -113,8 +115,11 @@ class BenchOptions:
                 "reverse and bidir are for stream and udp",
             ),
             (self.busy_poll and "rr" not in tests, "busy-poll is for rr"),
-            ((self.graceful or self.sources > 1) and "crr" not in tests, "graceful and sources are for crr"),
-            (self.sources > 1 and self.family == "ipv6", "sources are addresses of 127/8, and ::1 is alone"),
+            (
+                (self.graceful or self.source_addresses > 1) and "crr" not in tests,
+                "graceful and source-addresses are for crr",
+            ),
+            (self.source_addresses > 1 and self.family == "ipv6", "source-addresses are of 127/8, and ::1 is alone"),
             (self.congestion is not None and tests == {"udp"}, "congestion is for TCP"),
         )
         for is_wrong, message in alone:
@@ -135,7 +140,9 @@ class BenchOptions:
         """Seconds that a slice of this test is measured, or may last if bytes are counted."""
         if self.total_bytes is not None:
             return LONGEST_COUNTED_S
-        return SLICE_S[test] if self.time_s is None else self.time_s / self.rounds
+        if self.time_s is None:
+            return SLICE_S[test] * (QUICK_PART if self.quick else 1)
+        return self.time_s / self.rounds
 
     def warm_up_s(self, test: str) -> float:
         """Seconds before a slice begins, no longer than itself."""

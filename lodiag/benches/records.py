@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from lodiag.benches.rounds import Failure, Key, Measured
 
 KEPT = (
-    *("message_bytes", "read_bytes", "send_buffer_bytes", "receive_buffer_bytes", "segment_bytes", "congestion"),
+    *("size_bytes", "read_bytes", "send_buffer_bytes", "receive_buffer_bytes", "segment_bytes", "congestion"),
     "limited_by",
 )
 """What is the same in all slices; of the reasons why a rate is limited, the first that is not the processor counts."""
@@ -47,8 +47,8 @@ NOTHING: dict[str, Any] = dict.fromkeys(
     (
         *("port", "client_core", "server_core", "throughput_bps", "throughput_low_bps", "throughput_high_bps"),
         *("client_cpu_s_per_gb", "server_cpu_s_per_gb", "pacing_bps", "transactions_per_s", *PERCENTILES),
-        *("rtt_max_ms", "closing", "sources", "lost", "loss_ratio", "received_pps", "unix_ratio"),
-        *("status", "error", "errno", "direction", "compared", *KEPT, *ADDED),
+        *("rtt_max_ms", "closing", "source_addresses", "lost", "loss_ratio", "received_per_s", "unix_ratio"),
+        *("status_line", "error", "errno", "direction", "compared", *KEPT, *ADDED),
     )
 )
 
@@ -115,14 +115,14 @@ def _tell_case(case: Case, pieces: Iterable[Slice], options: BenchOptions) -> di
         pacing = _first(reversed([*pieces]), "pacing_bytes_per_s")
         return {"pacing_bps": None if pacing is None else float(pacing * BITS)}
     if case.test == "udp":
-        rate = [piece.value * piece.told["message_bytes"] * BITS for piece in pieces if piece.value is not None]
+        rate = [piece.value * piece.told["size_bytes"] * BITS for piece in pieces if piece.value is not None]
         return {"throughput_bps": statistics.median(rate)} if rate else {}
     if case.test == "crr":
         is_abrupt = not options.graceful and case.family is not None
         reasons = [piece.told["limited_by"] for piece in pieces]
         return {
             "closing": "abortive" if is_abrupt else "graceful",
-            "sources": options.sources if case.family == "ipv4" else 1 if case.family else None,
+            "source_addresses": options.source_addresses if case.family == "ipv4" else 1 if case.family else None,
             "limited_by": next((reason for reason in reasons if reason != "cpu"), "cpu"),
         }
     rates = [p.told["transactions"] * 1e9 / p.told["elapsed_ns"] for p in pieces if p.told["elapsed_ns"]]

@@ -44,8 +44,8 @@ def judge(
 ) -> list[BenchRecord]:
     """Give the records with their comparisons; ``again`` measures those that it is given once more."""
     changes = {name_record(record): _compare(record, baseline) for record in records}
-    first = {name: change.verdict for name, change in changes.items() if change is not None}
-    suspects = {name for name, verdict in first.items() if verdict != "no-change"}
+    first = {name: change.status for name, change in changes.items() if change is not None}
+    suspects = {name for name, status in first.items() if status != "no-change"}
     found: dict[tuple[str, ...], BenchComparison] = {}
     for tried in range(1, MOST_TRIES + 1):
         asked = [record for record in records if name_record(record) in suspects]
@@ -58,9 +58,9 @@ def judge(
             second = _compare(repeated[name], baseline) if name in repeated else None
             slices = (*record.slices, *(repeated[name].slices if name in repeated else ()))
             whole = _describe(_compare(replace(record, slices=slices), baseline), record, baseline)
-            verdict = _conclude(first[name], second, is_disturbed=repeat.is_disturbed)
-            found[name] = replace(whole, verdict=verdict, repeated=tried)
-        suspects = {name for name in suspects if found[name].verdict == "inconclusive" and repeat.is_disturbed}
+            status = _conclude(first[name], second, is_disturbed=repeat.is_disturbed)
+            found[name] = replace(whole, status=status, repeated=tried)
+        suspects = {name for name in suspects if found[name].status == "inconclusive" and repeat.is_disturbed}
     return [
         replace(
             record, compared=found.get(name_record(record)) or _describe(changes[name_record(record)], record, baseline)
@@ -78,7 +78,7 @@ def _conclude(first: str, second: Change | None, *, is_disturbed: bool) -> str:
     """Say what both measurements come to: a change only if each of them shows it and nobody interfered."""
     if second is None:
         return "inconclusive"
-    if second.verdict != first:
+    if second.status != first:
         return "no-change"
     return "inconclusive" if is_disturbed else first
 
@@ -86,7 +86,7 @@ def _conclude(first: str, second: Change | None, *, is_disturbed: bool) -> str:
 def _describe(change: Change | None, record: BenchRecord, baseline: Baseline) -> BenchComparison:
     runs = baseline.runs.get(name_record(record), ())
     return BenchComparison(
-        verdict="not-compared" if change is None else "no-change",
+        status="not-compared" if change is None else "no-change",
         speed_ratio=None if change is None else change.ratio,
         speed_low_ratio=None if change is None else change.low,
         speed_high_ratio=None if change is None else change.high,

@@ -22,7 +22,7 @@ class Seen(NamedTuple):
     """What was seen in the meantime; ``None`` for what this system does not tell."""
 
     interference: tuple[BenchInterference, ...]
-    measured_ms: float
+    elapsed_ms: float
     steal_ratio: float | None
     throttled_ms: float | None
 

@@ -61,7 +61,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--histogram", action="store_true", help="draw how long round trips took, below the table")
     parser.add_argument("--graceful", action="store_true", help="crr: close as most programs do, into TIME_WAIT")
     parser.add_argument(
-        "--sources", type=number(int), default=1, help="crr: connect from so many addresses of 127/8", metavar="COUNT"
+        "--source-addresses",
+        type=number(int),
+        default=1,
+        help="crr: connect from so many addresses of 127/8",
+        metavar="COUNT",
     )
     parser.add_argument("--save", metavar="FILE", help="measure three times, and write what a later run is judged by")
     parser.add_argument("--baseline", metavar="FILE", help="judge by what --save wrote; exit with 1 if it is slower")
@@ -105,7 +109,7 @@ def run(options: argparse.Namespace, output: Output) -> int:
     from lodiag.errors import ConfigError
     from lodiag.render import render
     from lodiag.render.bars import LEVELS, to_ascii
-    from lodiag.render.bench import render_histograms
+    from lodiag.render.layouts.bench import render_histograms
 
     if options.histogram and options.format != "table":
         message = f"--histogram draws below a table, and the format is {options.format}"
@@ -130,7 +134,7 @@ def run(options: argparse.Namespace, output: Output) -> int:
             quick=options.quick,
             family=options.family,
             graceful=options.graceful,
-            sources=options.sources,
+            source_addresses=options.source_addresses,
             runs=SAVED_RUNS if options.save is not None else 1,
             baseline=options.baseline,
             fail_if=options.fail_if,

@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from lodiag.cli import SIGNAL_STATUS, Terminated
-from lodiag.cli.judging import Sinks, add_judging_arguments
+from lodiag.cli.judging import Sinks, add_fail_on_argument, add_judging_arguments
 
 if TYPE_CHECKING:
     import argparse
@@ -50,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="ID.KEY=VALUE",
         help="set a key of a check, or of defaults; several times for several",
     )
-    parser.add_argument("--strict", action="store_true", help="a warning fails, too")
+    add_fail_on_argument(parser)
     parser.add_argument("--init", action="store_true", help="print a file of checks of what runs now")
     parser.add_argument("-v", "--verbose", action="store_true", help="print all that is known of each check")
     add_judging_arguments(parser)
@@ -79,7 +79,7 @@ def run(options: argparse.Namespace, output: Output) -> int:
             wait_s=_read_duration("--wait", options.wait),
             timeout_s=_read_duration("--timeout", options.timeout, least=0.001),
             interval_s=_read_duration("--interval", options.interval, least=0.001),
-            strict=options.strict,
+            fail_on=options.fail_on,
             watch=lambda runs: show(_tell_progress(runs)),
         )
         stopped: KeyboardInterrupt | None = None

@@ -6,6 +6,7 @@ import gc
 from typing import TYPE_CHECKING, Any
 
 from lodiag.cli.parsing import add_family_arguments, add_output_arguments, number
+from lodiag.limits import SOURCES
 
 if TYPE_CHECKING:
     import argparse
@@ -21,7 +22,6 @@ EXAMPLES = """examples:
   lodiag conns --watch --port 5432 what comes, changes and goes
 """
 
-SOURCES = ("sock_diag", "proc", "psutil")
 _MEASURED = ("tcp.", "congestion", "drops")
 """Beginnings of the columns that the kernel is asked for with --info."""
 
@@ -37,11 +37,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-e", "--established", action="store_true", help="sockets that are connected")
     parser.add_argument("--state", metavar="STATE[,STATE]", help="sockets in these states, as in listen,time-wait")
     parser.add_argument("--port", type=number(int), help="sockets of which either end has this port")
-    parser.add_argument("--lport", type=number(int), help="sockets of which this end has this port", metavar="PORT")
     parser.add_argument(
-        "--rport", type=number(int), help="sockets of which the other end has this port", metavar="PORT"
+        "--local-port", type=number(int), help="sockets of which this end has this port", metavar="PORT"
     )
-    parser.add_argument("--local", metavar="ADDRESS", help="sockets of which this end has this address")
+    parser.add_argument(
+        "--remote-port", type=number(int), help="sockets of which the other end has this port", metavar="PORT"
+    )
+    parser.add_argument("--local-address", metavar="ADDRESS", help="sockets of which this end has this address")
     parser.add_argument("--pid", type=number(int), help="sockets of this process")
     parser.add_argument("--process", metavar="TEXT", help="sockets of processes whose name contains this")
     parser.add_argument("--user", metavar="USER", help="sockets of this user, by name or number")
@@ -140,9 +142,9 @@ def _choose_sockets(options: argparse.Namespace, columns: tuple[str, ...]) -> di
         "family": options.family,
         "states": states or None,
         "port": options.port,
-        "local_port": options.lport,
-        "remote_port": options.rport,
-        "local_address": options.local,
+        "local_port": options.local_port,
+        "remote_port": options.remote_port,
+        "local_address": options.local_address,
         "pid": options.pid,
         "process": options.process,
         "user": options.user,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from lodiag.cli.judging import Sinks, add_judging_arguments
+from lodiag.cli.judging import Sinks, add_fail_on_argument, add_judging_arguments
 from lodiag.cli.output import tell
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ USAGE = "[OPTIONS] [GROUP|CODE|PORT|ADDRESS:PORT ...]"
 EXAMPLES = """examples:
   lodiag doctor                    what is wrong with the loopback
   lodiag doctor 5432               why the service at port 5432 does not answer
-  lodiag doctor names icmp         two families of diagnoses alone
+  lodiag doctor names icmp         two groups of diagnoses alone
   lodiag doctor --explain lo-mtu   what a code means, and what mends it
   lodiag doctor --fix              mend what may be mended, after asking
 """
@@ -31,23 +31,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "what",
         nargs="*",
         metavar="GROUP|CODE|PORT|ADDRESS:PORT",
-        help="families of diagnoses or codes to look for alone (default: all), or a service that does not answer",
+        help="groups of diagnoses or codes to look for alone (default: all), or a service that does not answer",
     )
-    parser.add_argument("-v", "--verbose", action="store_true", help="show every diagnosis, and not only families")
-    parser.add_argument("--list", action="store_true", help="list families, diagnoses and codes, and look at nothing")
-    parser.add_argument("--explain", metavar="CODE", help="explain a code, and look at nothing")
     parser.add_argument(
-        "--fail-on",
-        choices=("warn", "fail"),
-        default="fail",
-        help="exit with 1 from this severity on (default: fail)",
+        "-v", "--verbose", action="store_true", help="show every diagnosis, and not only groups of them"
     )
+    parser.add_argument("--list", action="store_true", help="list groups, diagnoses and codes, and look at nothing")
+    parser.add_argument("--explain", metavar="CODE", help="explain a code, and look at nothing")
+    add_fail_on_argument(parser)
     parser.add_argument(
         "--fix",
         action="store_true",
         help="repair lo, its addresses, mtu, queue and sysctls, local routes and rules; asks before each repair",
     )
-    parser.add_argument("--yes", action="store_true", help="with --fix, do not ask")
+    parser.add_argument("-y", "--yes", action="store_true", help="with --fix, do not ask")
     add_judging_arguments(parser)
 
 

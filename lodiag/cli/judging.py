@@ -51,6 +51,16 @@ def add_judging_arguments(parser: argparse.ArgumentParser) -> None:
     add_file_argument(group)
 
 
+def add_fail_on_argument(parser: argparse.ArgumentParser) -> None:
+    """Add --fail-on."""
+    parser.add_argument(
+        "--fail-on",
+        choices=("warn", "fail"),
+        default="fail",
+        help="exit with 1 from this severity on (default: fail)",
+    )
+
+
 class Sinks:
     """Where the report goes: one format on standard output, others in files, each whole or not at all."""
 

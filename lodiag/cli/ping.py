@@ -82,7 +82,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="BYTES",
     )
     parser.add_argument("-t", "--ttl", type=number(int), help="TTL or hop limit, 1 to 255")
-    parser.add_argument("-S", "--source", help="loopback address to send from", metavar="ADDRESS")
+    parser.add_argument("-S", "--source-address", help="loopback address to send from", metavar="ADDRESS")
     add_family_arguments(parser)
     parser.add_argument("-q", "--quiet", action="store_true", help="no line for each reply")
     parser.add_argument("-D", "--timestamps", action="store_true", help="begin each line with the time, in UTC")
@@ -158,7 +158,7 @@ def run(options: argparse.Namespace, output: Output) -> int:
             deadline_s=options.deadline,
             size_bytes=options.size,
             ttl=options.ttl,
-            source=options.source,
+            source_address=options.source_address,
             family=options.family,
             method=options.method,
             clock=options.clock,

@@ -39,7 +39,7 @@ def run_sweep(options: argparse.Namespace, output: Output) -> int:
             interval_s=USUAL_INTERVAL_S if options.interval is None else options.interval,
             timeout_s=USUAL_TIMEOUT_S if options.timeout is None else options.timeout,
             ttl=options.ttl,
-            source=options.source,
+            source_address=options.source_address,
             family=options.family,
             method=options.method,
             clock=options.clock,

@@ -15,7 +15,7 @@ USAGE = "[OPTIONS] PORT|ADDRESS:PORT"
 EXAMPLES = """examples:
   lodiag who 5432                  at each address of localhost, by TCP and UDP
   lodiag who -t '[::1]:8080'       at one address, by TCP
-  lodiag who 8080 --json | jq -r '.summary.sentence'
+  lodiag who 8080 --json | jq -r '.summary.verdict'
 """
 
 

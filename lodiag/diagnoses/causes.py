@@ -11,9 +11,25 @@ from lodiag.model.doctor import Repair
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-_NO_WAY = ("lo-down", "addr4-missing", "addr6-missing", "lo-mtu", "ipv6-disabled", "ipv6-absent", "seccomp")
+_NO_WAY = (
+    "lo-down",
+    "ipv4-address-missing",
+    "ipv6-address-missing",
+    "lo-mtu",
+    "ipv6-disabled",
+    "ipv6-absent",
+    "seccomp",
+)
 _ROUTES = ("rule-order", "leaves-loopback", "route-local")
-_FILTERS = ("xdp-program", "conntrack-full", "fw-input", "fw-output", "fw-reset", "fw-reject", "xfrm-policy")
+_FILTERS = (
+    "xdp-program",
+    "conntrack-full",
+    "filter-input",
+    "filter-output",
+    "filter-reset",
+    "filter-reject",
+    "xfrm-policy",
+)
 _SHAPING = ("lo-qdisc",)
 _ALL = (*_NO_WAY, *_ROUTES, *_FILTERS, "lsm", *_SHAPING)
 
@@ -25,38 +41,45 @@ EXPLAINED_BY: dict[str, tuple[str, ...]] = {
     "address-family-not-supported": _ALL,
     "route-blackhole": _ALL,
     "route-prohibited": _ALL,
-    "blocked-by-firewall": (*_ALL, "loss"),
+    "blocked-by-filter": (*_ALL, "loss"),
     "refused": _ALL,
     "no-buffer-space": _ALL,
     "send-failed": _ALL,
     "too-many-open-files": ("files-exhausted",),
     "no-free-port": ("ephemeral-exhausted", "ephemeral-low"),
-    "lsm": (*_NO_WAY, *_ROUTES, "fw-reject"),
-    "timeout": (*_ALL, "loss", "fw-limit"),
+    "lsm": (*_NO_WAY, *_ROUTES, "filter-reject"),
+    "timeout": (*_ALL, "loss", "filter-limit"),
     # Causes that have causes of their own.
     "ephemeral-low": ("ephemeral-exhausted",),
-    "addr4-missing": ("lo-down", "lo-mtu"),
-    "addr6-missing": ("lo-down", "lo-mtu", "ipv6-disabled", "ipv6-absent", "seccomp"),
-    "addr4-narrow": ("lo-down", "lo-mtu"),
+    "ipv4-address-missing": ("lo-down", "lo-mtu"),
+    "ipv6-address-missing": ("lo-down", "lo-mtu", "ipv6-disabled", "ipv6-absent", "seccomp"),
+    "ipv4-address-narrow": ("lo-down", "lo-mtu"),
     "ipv6-disabled": (),
-    "route-local": ("lo-down", "addr4-missing", "addr6-missing", "lo-mtu", "addr4-narrow", "leaves-loopback"),
+    "route-local": (
+        "lo-down",
+        "ipv4-address-missing",
+        "ipv6-address-missing",
+        "lo-mtu",
+        "ipv4-address-narrow",
+        "leaves-loopback",
+    ),
     "leaves-loopback": (),
     "rule-order": (),
-    "fw-input": (*_NO_WAY, *_ROUTES, "xdp-program", "conntrack-full", "lo-qdisc"),
-    "fw-output": (*_NO_WAY, *_ROUTES, "conntrack-full", "lo-qdisc"),
-    "fw-reset": (*_NO_WAY, *_ROUTES),
-    "fw-reject": (*_NO_WAY, *_ROUTES),
+    "filter-input": (*_NO_WAY, *_ROUTES, "xdp-program", "conntrack-full", "lo-qdisc"),
+    "filter-output": (*_NO_WAY, *_ROUTES, "conntrack-full", "lo-qdisc"),
+    "filter-reset": (*_NO_WAY, *_ROUTES),
+    "filter-reject": (*_NO_WAY, *_ROUTES),
     "xfrm-policy": (*_NO_WAY, *_ROUTES),
-    "fw-limit": (*_NO_WAY, *_ROUTES, "fw-input", "fw-output", "fw-reset", "lo-qdisc", "loss"),
-    "fw-icmp": (*_NO_WAY, *_ROUTES, *_FILTERS, "icmp-ignored", "lo-qdisc", "loss", "fw-limit"),
+    "filter-limit": (*_NO_WAY, *_ROUTES, "filter-input", "filter-output", "filter-reset", "lo-qdisc", "loss"),
+    "filter-icmp": (*_NO_WAY, *_ROUTES, *_FILTERS, "icmp-ignored", "lo-qdisc", "loss", "filter-limit"),
     # What travels badly.
     "loss": (*_ALL,),
     "duplicates": _SHAPING,
-    "reordering": _SHAPING,
+    "reordered": _SHAPING,
     "corrupted": _SHAPING,
-    "delay": _SHAPING,
+    "long-delay": _SHAPING,
     # Names.
-    "localhost-v6-dead": _ALL,
+    "localhost-ipv6-dead": _ALL,
     "hosts-no-localhost": ("hosts-missing", "hosts-unreadable", "nss-no-files", "hosts-foreign"),
     "hosts-foreign": ("hosts-missing", "hosts-unreadable", "nss-no-files"),
     "hosts-unreadable": ("files-exhausted",),
@@ -70,7 +93,7 @@ EXPLAINED_BY: dict[str, tuple[str, ...]] = {
     "resolv-loopback-dead": _ALL,
     "hostname-unresolved": ("hosts-missing", "hosts-unreadable", "nss-no-files", "hosts-no-localhost"),
     # Sockets.
-    "syn-sent-lasting": (*_ALL, "loss", "fw-limit", "accept-queue-full", "service-stopped", "files-exhausted"),
+    "syn-sent-lasting": (*_ALL, "loss", "filter-limit", "accept-queue-full", "service-stopped", "files-exhausted"),
     "segments-lost": (*_ALL, "loss"),
     "accept-queue-overflow": ("accept-queue-full", "never-accepted", "service-stopped", "files-exhausted"),
     "accept-queue-full": ("service-stopped", "files-exhausted"),
@@ -80,9 +103,16 @@ EXPLAINED_BY: dict[str, tuple[str, ...]] = {
     # The service that was asked about.
     "service-timeout": (*_ALL, "accept-queue-full", "service-stopped", "files-exhausted", "never-accepted", "loss"),
     "service-silent": ("service-stopped", "files-exhausted", "accept-queue-full", "never-accepted"),
-    "family-mismatch": ("wrong-family", "order-v6-first", "ipv6-disabled", "addr6-missing", "lo-mtu", "ipv6-absent"),
+    "family-mismatch": (
+        "wrong-family",
+        "order-ipv6-first",
+        "ipv6-disabled",
+        "ipv6-address-missing",
+        "lo-mtu",
+        "ipv6-absent",
+    ),
     "only-at-another-address": ("bound-elsewhere",),
-    "nobody-answers": ("lo-down", "addr4-missing"),
+    "nobody-answers": ("lo-down", "ipv4-address-missing"),
 }
 """By code: what explains it. A finding about more families than its cause is not explained by that alone."""
 

@@ -17,7 +17,7 @@ ALIASES = {
     "shadowed": "two-services-on-one-port",
     "container-localhost": "other-namespace",
     "sandbox-no-netadmin": "lo-down",
-    "v6-slow-fallback": "order-v6-first",
+    "v6-slow-fallback": "order-ipv6-first",
 }
 """Other names of codes, which people look for."""
 
@@ -43,7 +43,7 @@ def explain(code: str) -> str:
 
 
 def list_all() -> str:
-    """List families of diagnoses, the diagnoses of each, and the codes that each may find."""
+    """List groups of diagnoses, the diagnoses of each, and the codes that each may find."""
     lines = []
     for group in GROUPS:
         lines.append(f"{group}")

@@ -36,7 +36,7 @@ class FloodStream(EchoStream):
                     method,
                     self.family,
                     self.address,
-                    source=self._options.source,
+                    source=self._options.source_address,
                     size_bytes=self._options.size_bytes,
                 )
             except (MethodRefusedError, SendError):  # one by one it may be opened, and tells what each probe meets

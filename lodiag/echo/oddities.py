@@ -74,7 +74,7 @@ class Oddities:
                     first_seq=span.first,
                     started_at=self._instant(span.from_ns),
                     ended_at=self._instant(span.to_ns),
-                    probes=span.probes,
+                    count=span.probes,
                 )
                 for span in self._outages.list()
             ),

@@ -42,7 +42,7 @@ class PingOptions:
         deadline_s: Seconds after which the whole run ends; ``None`` sets no bound.
         size_bytes: Bytes of payload.
         ttl: TTL or hop limit of the probes, 1 to 255; ``None`` leaves the system's default.
-        source: Loopback address to send from.
+        source_address: Loopback address to send from.
         family: ``ipv4``, ``ipv6``, or ``None`` for every address of a name.
         method: ``auto``, ``icmp`` or ``udp``.
         clock: ``auto`` for the best that is to be had, ``kernel``, ``kernel-rx`` or ``user``.
@@ -62,7 +62,7 @@ class PingOptions:
     deadline_s: float | None = None
     size_bytes: int = 56
     ttl: int | None = None
-    source: str | None = None
+    source_address: str | None = None
     family: str | None = None
     method: str = "auto"
     clock: str = "auto"

@@ -48,9 +48,9 @@ class PingRun:
 
         """
         self._system = system or System()
-        if options.source is not None:
-            source = resolve_source(options.source, options.family)
-            options = replace(options, source=source, family=family_of(source))
+        if options.source_address is not None:
+            source = resolve_source(options.source_address, options.family)
+            options = replace(options, source_address=source, family=family_of(source))
         self._options = options
         self._is_open = False
         self._maker = ReportMaker("ping", self._system)
@@ -103,7 +103,7 @@ class PingRun:
             stream.open(self._fans, self._options.ladder)
         barred = [s for s in self.streams if s.probe is None and s.error is None]
         if barred:
-            reasons = "; ".join(f"{r.method}: {r.reason}" for r in barred[0].refused)
+            reasons = "; ".join(f"{r.method}: {r.why}" for r in barred[0].refused)
             message = f"no socket to probe {barred[0].address} with may be opened: {reasons}"
             raise PrivilegeError(message, self._privilege_hint())
         for stream in self.streams:

@@ -82,7 +82,7 @@ class EchoStream:
             try:
                 self._open_probe(system, method)
             except MethodRefusedError as refusal:
-                self.refused.append(Refusal(method=method, reason=str(refusal)))
+                self.refused.append(Refusal(method=method, why=str(refusal)))
             except SendError as error:
                 self.error, self._errno = error.code, error.errno_name
                 return
@@ -92,7 +92,7 @@ class EchoStream:
     def _open_probe(self, system: System | Fans, method: str) -> None:
         options = self._options
         probe = system.open_probe(
-            method, self.family, self.address, source=options.source, size_bytes=options.size_bytes
+            method, self.family, self.address, source=options.source_address, size_bytes=options.size_bytes
         )
         closely = options.pace_s > 0  # without a pause, more stamps would slow the run
         self.probe = probe
@@ -281,7 +281,7 @@ class EchoStream:
             self._replies.pop(seq - MOST_REPLIES, None)
         return PingEvent(self.target, self.address, self.probe.method if self.probe else None, reply)
 
-    def _rate_pps(self) -> float | None:
+    def _sent_per_s(self) -> float | None:
         span_ns = self._last_ns - self._first_ns
         return round((self.sent - 1) * NS_PER_S / span_ns, 3) if span_ns else None
 
@@ -294,7 +294,7 @@ class EchoStream:
             family=self.family,
             method=self.probe.method if self.probe else None,
             clock=self._clocks.most_common(1)[0][0] if self._clocks else self.clock,
-            source=self._options.source,
+            source_address=self._options.source_address,
             interval_s=self._options.pace_s,
             size_bytes=self._options.size_bytes,
             fragments=None,
@@ -303,7 +303,7 @@ class EchoStream:
             lost=lost,
             loss_ratio=lost / self.sent if self.sent else None,
             not_sent=self._not_sent,
-            rate_pps=self._rate_pps(),
+            sent_per_s=self._sent_per_s(),
             timed=len(self._rtts),
             duplicates=self._duplicates,
             corrupted=self._corrupted,

@@ -29,7 +29,7 @@ class Path:
 
     method: str
     port: int | None
-    source: str | None
+    source_address: str | None
     records: Sequence[HopRecord]
 
     @property
@@ -55,7 +55,7 @@ class Path:
             port=self.port,
             reached=self.hops is not None,
             hops=self.hops,
-            source=self.source,
+            source_address=self.source_address,
             error=self.error,
         )
 
@@ -78,7 +78,7 @@ def find_paths(
             elif found is not None:
                 walks.append(HopWalk(found, system, options, end_ns))
         if not walks and not unsent:
-            reasons = "; ".join(f"{r.method}: {r.reason}" for r in refused)
+            reasons = "; ".join(f"{r.method}: {r.why}" for r in refused)
             message = f"no socket to trace {address} with may be opened: {reasons}"
             raise PrivilegeError(message, "Try --method udp or tcp, which need no privilege.")
         walk_all(walks, system)
@@ -104,7 +104,7 @@ def _open(
                 method, family_of(address), address, source=None, size_bytes=PAYLOAD_BYTES, port=options.port
             )
         except MethodRefusedError as refusal:
-            refused.append(Refusal(method=method, reason=str(refusal)))
+            refused.append(Refusal(method=method, why=str(refusal)))
         except SendError as error:
             hop = options.first_hop
             probes = [Probe(hop, failure=error) for _ in range(options.probes_per_hop)]

@@ -95,7 +95,7 @@ def _list_untried(summary: TraceSummary, options: TraceOptions) -> Iterator[Miss
     tried = {found.method for found in summary.methods}
     for ladder in options.ladders:
         if not tried & set(ladder):
-            why = "; ".join(f"{r.method}: {r.reason}" for r in summary.refused if r.method in ladder)
+            why = "; ".join(f"{r.method}: {r.why}" for r in summary.refused if r.method in ladder)
             yield Missing(what=f"the way by {ladder[0].partition('-')[0]}", count=None, why=why)
     if summary.path_mtu_status == "unanswered":
         yield Missing(what="the mtu of the path", count=None, why="UDP packets without fragments were not answered")

@@ -59,7 +59,7 @@ def _judge_comparisons(records: Sequence[BenchRecord], around: Around) -> Iterat
     """Tell what changed beside the baseline, once it was found twice."""
     for record in records:
         found = record.compared
-        if found is None or found.speed_ratio is None or found.verdict not in {"slower", "faster", "inconclusive"}:
+        if found is None or found.speed_ratio is None or found.status not in {"slower", "faster", "inconclusive"}:
             continue
         low, high = found.speed_low_ratio or 0, found.speed_high_ratio or 0
         evidence = (
@@ -68,12 +68,12 @@ def _judge_comparisons(records: Sequence[BenchRecord], around: Around) -> Iterat
             Evidence(name="measured again", value=found.repeated, source="bench"),
         )
         name = describe(record)
-        if found.verdict == "slower":
+        if found.status == "slower":
             times = 1 / found.speed_ratio if found.speed_ratio else 0
             is_failure = fails(record, around.limits)
             message = f"{name} is {times:.2f} times as slow as the baseline"
             yield make("slower-than-baseline", "fail" if is_failure else "warn", name, message, evidence)
-        elif found.verdict == "faster":
+        elif found.status == "faster":
             message = f"{name} is {found.speed_ratio:.2f} times as fast as the baseline"
             yield make("faster-than-baseline", "info", name, message, evidence)
         else:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from lodiag.judge.bench_words import describe, make
 from lodiag.model import Evidence
+from lodiag.model.net import QUEUES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -53,7 +54,8 @@ def _judge_interface(summary: BenchSummary, records: Sequence[BenchRecord], arou
     if machine.qdisc not in USUAL_QDISCS:
         evidence = (interface, Evidence(name="qdisc", value=machine.qdisc, source="rtnetlink"), *_measured(records))
         message = f"packets of {name} pass the queueing discipline {machine.qdisc}, which a loopback does without"
-        yield make("loopback-qdisc", "warn", name, message, evidence, "It delays, drops or at least locks.")
+        code = "lo-queue" if machine.qdisc in QUEUES else "lo-qdisc"
+        yield make(code, "warn", name, message, evidence, "It delays, drops or at least locks.")
     if machine.mtu_bytes not in {None, USUAL_MTU}:
         mss = next(
             (record.segment_bytes for record in records if record.test == "stream" and record.segment_bytes), None
@@ -66,7 +68,7 @@ def _judge_interface(summary: BenchSummary, records: Sequence[BenchRecord], arou
         )
         message = f"{name} has mtu {machine.mtu_bytes}, and not {USUAL_MTU}"
         hint = "The smaller a packet is, the more of them the kernel has to handle for the same bytes."
-        yield make("loopback-mtu", "warn", name, message, evidence, hint)
+        yield make("lo-mtu", "warn", name, message, evidence, hint)
 
 
 def _judge_buffers(summary: BenchSummary, records: Sequence[BenchRecord]) -> Iterator[Finding]:
@@ -114,10 +116,10 @@ def _judge_tracking(around: Around) -> Iterator[Finding]:
 
 
 def _judge_processors(summary: BenchSummary) -> Iterator[Finding]:
-    measured_ms = summary.measured_ms
-    if summary.throttled_ms is not None and measured_ms and summary.throttled_ms > LONG_THROTTLE * measured_ms:
+    elapsed_ms = summary.elapsed_ms
+    if summary.throttled_ms is not None and elapsed_ms and summary.throttled_ms > LONG_THROTTLE * elapsed_ms:
         evidence = (
-            Evidence(name="stopped", value=f"{summary.throttled_ms:.0f} of {measured_ms:.0f} ms", source="cpu.stat"),
+            Evidence(name="stopped", value=f"{summary.throttled_ms:.0f} of {elapsed_ms:.0f} ms", source="cpu.stat"),
             Evidence(name="cpu.max", value=summary.machine.cpu_max, source="control group"),
         )
         message = f"the quota of its control group stopped the benchmark for {summary.throttled_ms:.0f} ms"

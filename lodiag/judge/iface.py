@@ -32,11 +32,11 @@ def judge_interfaces(records: Sequence[IfaceRecord], settings: Mapping[str, Sett
         Evidence(name="mtu", value=first.mtu, source="interface"),
     )
     if not any(address.startswith("127.") for address in addresses):
-        yield make_finding("addr4-missing", "fail", "127.0.0.1", facts)
+        yield make_finding("ipv4-address-missing", "fail", "127.0.0.1", facts)
     disabled = settings.get("ipv6-disabled")
     if "::1" not in addresses and disabled is not None and disabled.value is not None:
         severity = "info" if disabled.value == "1" else "warn"
-        yield make_finding("addr6-missing", severity, "::1", (*facts, tell(disabled)))
+        yield make_finding("ipv6-address-missing", severity, "::1", (*facts, tell(disabled)))
 
 
 class Reach(NamedTuple):
@@ -61,7 +61,7 @@ def judge_change(change: IfaceChange, *, unkept: Sequence[str], reach: Reach) ->
         yield _make(change, code="change-not-kept", severity="fail", message=message, hint=hint, evidence=facts)
     yield from _judge_packets(change)
     if change.loses:
-        how = ("would go", "plan") if change.outcome == "planned" else ("gone", "read back")
+        how = ("would go", "plan") if change.status == "planned" else ("gone", "read back")
         facts = [Evidence(name=how[0], value=item, source=how[1]) for item in change.loses]
         others = f" and {len(facts) - 1} more" if len(facts) > 1 else ""
         message = f"{change.loses[0]}{others}, which nobody named, goes with it and does not come back by itself"
@@ -85,7 +85,7 @@ def _judge_packets(change: IfaceChange) -> Iterator[Finding]:
         message = f"{silent[0].address} does not answer over {name}, which was set as asked"
         hint = f"Something else keeps it silent, such as the packet filter. See: lodiag ping {silent[0].address}"
         yield _make(change, code="change-not-answering", severity="fail", message=message, hint=hint, evidence=facts)
-    elif not change.packets and change.action in {"add", "mtu"} and change.outcome != "planned":
+    elif not change.packets and change.action in {"add", "mtu"} and change.status != "planned":
         message = f"no packet could prove it: {name} is down, or has neither 127.0.0.1 nor ::1"
         hint = "See: lodiag iface; to bring it up: lodiag iface up"
         yield _make(change, code="change-not-proved", severity="info", message=message, hint=hint, evidence=[])

@@ -138,7 +138,7 @@ def _judge_clock(record: PingRecord) -> Iterator[Finding]:
 
 def _judge_refusal(record: PingRecord, around: Surroundings) -> Finding:
     """Say that UDP stands in for echo, which this user may not send."""
-    refused = tuple(Evidence(name=r.method, value=r.reason, source="socket(2)") for r in record.refused)
+    refused = tuple(Evidence(name=r.method, value=r.why, source="socket(2)") for r in record.refused)
     groups = around.settings["icmp-groups"]
     return Finding(
         code="icmp-denied",
@@ -162,7 +162,7 @@ def _met(record: PingRecord) -> tuple[Evidence, ...]:
     error = tell_icmp_error(record.family, record.icmp_type, record.icmp_code, record.icmp_from)
     outages = (
         Evidence(
-            name=f"outage from {outage.started_at} to {outage.ended_at}", value=f"{outage.probes} probes", source="ping"
+            name=f"outage from {outage.started_at} to {outage.ended_at}", value=f"{outage.count} probes", source="ping"
         )
         for outage in record.outages[:MOST_OUTAGES_SHOWN]
     )

@@ -55,12 +55,12 @@ ADVICE = {
         "the loopback interface {subject} is down: nothing here can reach 127.0.0.0/8 or ::1",
         "Bring it up: lodiag iface up",
     ),
-    "addr6-missing": Advice(
+    "ipv6-address-missing": Advice(
         "no loopback interface has the address ::1",
         "IPv6 is disabled there, its mtu is below the 1280 bytes that IPv6 needs, or the address was taken away.",
         ("RFC 4291 2.5.3",),
     ),
-    "addr4-missing": Advice(
+    "ipv4-address-missing": Advice(
         "no loopback interface has an address in 127.0.0.0/8",
         "Give it 127.0.0.1/8; with an mtu below the 68 bytes that IPv4 needs it can have none.",
         ("RFC 1122 3.2.1.3",),
@@ -76,8 +76,8 @@ ADVICE = {
     "address-family-not-supported": Advice(
         "this kernel does not speak the address family of {subject}", "It was built, or started, without it."
     ),
-    "blocked-by-firewall": Advice("the packet filter refuses to let probes to {subject} out (EPERM)", LOOK_AT_RULES),
-    "rejected-by-firewall": Advice(
+    "blocked-by-filter": Advice("the packet filter refuses to let probes to {subject} out (EPERM)", LOOK_AT_RULES),
+    "rejected-by-filter": Advice(
         "the packet filter rejects probes to {subject} with an ICMP error", LOOK_AT_RULES, ("RFC 1812 5.2.7.1",)
     ),
     "destination-unreachable": Advice(
@@ -179,7 +179,7 @@ def _judge_interfaces(silence: Silence, around: Surroundings) -> tuple[str, str,
     if silence.family == "ipv6":
         disabled = around.settings.get("ipv6-disabled")
         facts += [tell(disabled)] if disabled else []
-    return f"addr{silence.family[-1]}-missing", silence.address, tuple(facts)
+    return f"{silence.family}-address-missing", silence.address, tuple(facts)
 
 
 def make_finding(

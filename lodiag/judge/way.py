@@ -66,8 +66,8 @@ def _tell_route(summary: TraceSummary, records: Sequence[HopRecord], local: set[
         yield Evidence(name="route", value=f"unicast{via} dev {route.dev}", source="rtnetlink")
     elif route is None and not arrivals:
         for found in summary.methods:
-            if found.source is not None and not is_loopback(found.source):
-                yield Evidence(name="own address", value=found.source, source=f"{found.method} socket")
+            if found.source_address is not None and not is_loopback(found.source_address):
+                yield Evidence(name="own address", value=found.source_address, source=f"{found.method} socket")
                 return
 
 

@@ -34,7 +34,7 @@ def judge_who(
     ``processes`` are the owners of what listens, if that is more than one socket.
     """
     for record in records:
-        if record.status == "lo-down" or (record.status == "no-address" and record.address in summary.addresses):
+        if record.status == "lo-down" or (record.status == "no-address" and record.address in summary.resolved):
             yield _judge_interface(record, around)
     if not summary.answered:
         yield _judge_nobody(summary, records)
@@ -81,8 +81,8 @@ def _judge_families(summary: WhoSummary, records: Sequence[WhoRecord]) -> Iterat
         return
     (good,), (bad,) = answering, refusing
     by = "" if records[0].proto == "tcp" else f"by {records[0].proto.upper()} "
-    is_met = bad in summary.addresses
-    resolver = Evidence(name="localhost", value=" ".join(summary.addresses) or "no address", source="resolver")
+    is_met = bad in summary.resolved
+    resolver = Evidence(name="localhost", value=" ".join(summary.resolved) or "no address", source="resolver")
     away = f"localhost does not lead to {bad} here, but clients with a resolver of their own may try it. "
     yield Finding(
         code="family-mismatch",
@@ -98,7 +98,7 @@ def _judge_families(summary: WhoSummary, records: Sequence[WhoRecord]) -> Iterat
 
 def _judge_elsewhere(summary: WhoSummary, records: Sequence[WhoRecord]) -> Iterator[Finding]:
     """Find that the service answers, but not where clients look for it."""
-    led_to = {address for address in summary.addresses if is_loopback(address)}
+    led_to = {address for address in summary.resolved if is_loopback(address)}
     usual = led_to if led_to - {V4, V6} else {record.address for record in records if record.address in {V4, V6}}
     usual = usual or led_to
     if any(r.answered is not False or r.status == "lo-down" for r in records if r.address in usual):

@@ -25,7 +25,7 @@ def tell_what_is_met(summary: WhoSummary, records: Sequence[WhoRecord], processe
     Where nobody answers, say what holds the port all the same.
     """
     subject = f"A client that asks for {summary.name}"
-    if not summary.addresses:
+    if not summary.resolved:
         return f"{subject} finds no address for it here."
     return f"{subject} {_tell_ways(summary, records, processes)}{'' if summary.answered else _tell_hold(summary)}."
 
@@ -43,7 +43,7 @@ def _tell_hold(summary: WhoSummary) -> str:
 def _tell_ways(summary: WhoSummary, records: Sequence[WhoRecord], processes: Mapping[int, Condition]) -> str:
     """Say it for each protocol by which somebody answers, or for all."""
     protos = list(dict.fromkeys(record.proto for record in records))
-    met = {p: {r.address: r for r in records if r.proto == p and r.address in summary.addresses} for p in protos}
+    met = {p: {r.address: r for r in records if r.proto == p and r.address in summary.resolved} for p in protos}
     told = {proto: _tell_way(summary, met[proto], processes) for proto in protos}
     for proto in protos:
         elsewhere = [record.address for record in records if record.proto == proto and record.answered]
@@ -59,7 +59,7 @@ def _tell_ways(summary: WhoSummary, records: Sequence[WhoRecord], processes: Map
 
 def _tell_way(summary: WhoSummary, met: Mapping[str, WhoRecord], processes: Mapping[int, Condition]) -> str:
     """Say what happens to one that goes from address to address until it is answered."""
-    order = summary.addresses
+    order = summary.resolved
     missed = list(takewhile(lambda address: not (address in met and met[address].answered), order))
     if len(missed) == len(order):
         return " and ".join(_tell_miss(address, met) for address in order)

@@ -29,7 +29,7 @@ def judge_sharing(
     yield from _judge_services(summary, answered, processes)
     for record in answered:
         yield from _judge_shadow(summary, record, processes)
-        if record.group:
+        if record.shared_by:
             yield _judge_group(record, processes)
 
 
@@ -51,7 +51,7 @@ def _judge_services(
     unseen = [item for s in services for item in sockets_of(s[0]) if item.owners is None]
     judged = Evidence(name="owners", value="hidden: told apart by user and unit", source="process table")
     evidence = [tell_record(record) for service in services for record in service]
-    groups = dict.fromkeys(tell_socket(item) for service in services for item in service[0].group[:MOST_SHOWN])
+    groups = dict.fromkeys(tell_socket(item) for service in services for item in service[0].shared_by[:MOST_SHOWN])
     yield Finding(
         code="two-services-on-one-port",
         severity="warn",
@@ -90,7 +90,7 @@ def _judge_shadow(summary: WhoSummary, record: WhoRecord, processes: Mapping[int
 
 def _judge_group(record: WhoRecord, processes: Mapping[int, Condition]) -> Finding:
     """Say that several sockets share an address and a port, and whether they are of one service."""
-    group = record.group
+    group = record.shared_by
     end = name_end(group[0].local, group[0].interface)
     is_tcp = record.proto == "tcp"
     option = "SO_REUSEPORT" if is_tcp else "SO_REUSEPORT or SO_REUSEADDR"

@@ -18,10 +18,10 @@ MOST_NAMED = 2
 
 def name_answer(record: WhoRecord) -> str:
     """Name who answers: the owner, or that several sockets share the port."""
-    if record.group:
-        names = list(dict.fromkeys(map(name_owners, record.group)))
+    if record.shared_by:
+        names = list(dict.fromkeys(map(name_owners, record.shared_by)))
         others = " or others" if len(names) > MOST_NAMED else ""
-        return f"one of {len(record.group)} sockets of {' or '.join(names[:MOST_NAMED])}{others}"
+        return f"one of {len(record.shared_by)} sockets of {' or '.join(names[:MOST_NAMED])}{others}"
     return name_owners(record.socket) if record.socket else "nobody"
 
 
@@ -46,7 +46,7 @@ def tell_record(record: WhoRecord) -> Evidence:
     if record.socket is None:
         return Evidence(name=name, value="no socket", source=source)
     at = name_end(record.socket.local, record.socket.interface)
-    since = "" if record.group else _tell_start(record.socket)
+    since = "" if record.shared_by else _tell_start(record.socket)
     return Evidence(name=name, value=f"{at} of {name_answer(record)}{since}", source=source)
 
 
@@ -67,7 +67,7 @@ def _tell_start(item: WhoSocket) -> str:
 
 def sockets_of(record: WhoRecord) -> tuple[WhoSocket, ...]:
     """All sockets that may get what is sent to the address of a record."""
-    return record.group or ((record.socket,) if record.socket else ())
+    return record.shared_by or ((record.socket,) if record.socket else ())
 
 
 def find_shadowed(summary: WhoSummary, record: WhoRecord) -> list[WhoSocket]:

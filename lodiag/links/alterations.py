@@ -57,7 +57,7 @@ class Alteration:
         change = IfaceChange(
             action=self._action,
             interface=place.link.ifname,
-            outcome="unchanged" if not plan.changes else "changed" if is_done else "planned",
+            status="unchanged" if not plan.changes else "changed" if is_done else "planned",
             commands=self._spell(plan.changes),
             undo=self._spell(plan.undo),
             loses=tuple(self._find_lost(plan, place, after)) if is_done else tuple(plan.loses),

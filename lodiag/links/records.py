@@ -50,7 +50,7 @@ class View:
             rules=self.rules,
             settings=tuple(note_settings(self.settings)),
             change=change,
-            refused=tuple(Refusal(method=name, reason=why) for name, why in self.refused),
+            refused=tuple(Refusal(method=name, why=why) for name, why in self.refused),
         )
 
     def place(self, system: System) -> Place:

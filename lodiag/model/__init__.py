@@ -107,7 +107,7 @@ class Refusal:
     """A better method that this machine refused, and why."""
 
     method: str = fact("The method that was tried.")
-    reason: str = fact("Why it was refused.")
+    why: str = fact("Why it was refused.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,9 +136,9 @@ class Report(Generic[RecordT, SummaryT]):
     def nagios_status(self) -> int:
         """What a monitoring plugin exits with: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.
 
-        UNKNOWN is what could not be looked at: every record that failed has the status or outcome ``error``.
+        UNKNOWN is what could not be looked at: every record that failed has the status ``error``.
         """
-        words = {getattr(record, "status", getattr(record, "outcome", None)) for record in self.records}
+        words = {getattr(record, "status", None) for record in self.records}
         if self.exit_status:
             is_unknown = "error" in words and not words & {"fail", "timeout", "finding", "interrupted"}
             return 3 if is_unknown else 2

@@ -89,7 +89,7 @@ class AuditForward:
     rule: str = fact("Family, table and chain of the rule, and its handle.")
     proto: str | None = fact("Protocol; null if the rule names none.")
     ports: str | None = fact("Ports that it takes; null if it names none.")
-    at: str | None = fact("Address that they must have been sent to; null if it names none.")
+    address: str | None = fact("Address that they must have been sent to; null if it names none.")
     to: str | None = fact("Address, and port, that it sends to; null if a map decides, or that is not told.")
 
 
@@ -101,16 +101,16 @@ class AuditSummary:
     sockets: int = fact("Sockets that take what anybody sends to them.")
     exposed: int = metric("Those of them that other hosts may reach.")
     counts: tuple[AuditCount, ...] = detail("Sockets by protocol and exposure.")
-    interfaces: tuple[str, ...] | None = detail(
+    interfaces_up: tuple[str, ...] | None = detail(
         "Interfaces that are up, but for the loopback's; null if that is not told."
     )
     forwards: tuple[AuditForward, ...] | None = detail(
         "Rules that send on what other hosts send to ports of this one; null if they may not be read."
     )
-    policy: str | None = fact("File that the expectations were read from; null if from none.")
+    file: str | None = fact("File that the expectations were read from; null if from none.")
     expectations: int = metric("Expectations that were judged.")
     unmet: int = metric("Those of them that do not hold.")
-    baseline: str | None = fact("When the report was made that this one is compared with; null if with none.")
+    baseline_at: str | None = fact("When the report was made that this one is compared with; null if with none.")
     refused: tuple[Refusal, ...] = detail("Better sources that could not be had, best first.")
 
 

@@ -11,7 +11,7 @@ BENCH_PROTOS = ("tcp", "udp", "unix")
 PLACEMENTS = ("same-core", "across-cores", "chosen-cores", "unpinned")
 DIRECTIONS = ("to-server", "to-client")
 CLOSINGS = ("abortive", "graceful")
-VERDICTS = ("slower", "faster", "no-change", "inconclusive", "not-compared")
+COMPARISONS = ("slower", "faster", "no-change", "inconclusive", "not-compared")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +27,7 @@ class BenchBucket:
 class BenchComparison:
     """How a test does beside a baseline; every ratio is one of speed, so that less than 1 is slower."""
 
-    verdict: str = fact("What the comparison comes to.", VERDICTS)
+    status: str = fact("What the comparison comes to.", COMPARISONS)
     speed_ratio: float | None = fact("Speed now of that of the baseline, by the medians of their slices.")
     speed_low_ratio: float | None = fact("Least speed ratio that the slices allow, with 95 % confidence.")
     speed_high_ratio: float | None = fact("Greatest speed ratio that the slices allow, with 95 % confidence.")
@@ -51,7 +51,7 @@ class BenchRecord:
     client_core: int | None = fact("Core that the client ran on; null where it was not told to.")
     server_core: int | None = fact("Core that the server ran on; null where it was not told to.")
     streams: int = fact("Connections at a time.")
-    message_bytes: int | None = fact("Bytes of a write, a request, or a datagram.")
+    size_bytes: int | None = fact("Bytes of a write, a request, or a datagram.")
     read_bytes: int | None = fact("Bytes of a read.")
     send_buffer_bytes: int | None = fact("Send buffer of the sockets, as the kernel tells it when it begins.")
     receive_buffer_bytes: int | None = fact("Receive buffer of the sockets, likewise; TCP enlarges it as it goes.")
@@ -73,7 +73,7 @@ class BenchRecord:
     rtt_p999_ms: float | None = metric("99.9th percentile round trip.")
     rtt_max_ms: float | None = metric("Longest round trip.")
     closing: str | None = fact("How connections were closed; an abortive close leaves no TIME_WAIT.", CLOSINGS)
-    sources: int | None = fact("Source addresses that connections came from, in turn.")
+    source_addresses: int | None = fact("Source addresses that connections came from, in turn.")
     failed: int | None = metric("Connections that could not be made.")
     limited_by: str | None = fact("What keeps the rate of connections from being higher.")
     time_wait_left: int | None = metric("Sockets in TIME_WAIT that were there after the test and not before.")
@@ -84,9 +84,9 @@ class BenchRecord:
     dropped: int | None = metric("Lost datagrams that found the receive buffer full, as the kernel counts them.")
     reordered: int | None = metric("Datagrams that a later one had overtaken.")
     duplicates: int | None = metric("Datagrams that came again.")
-    received_pps: float | None = metric("Datagrams that were received a second, the median of the slices.")
+    received_per_s: float | None = metric("Datagrams that were received a second, the median of the slices.")
     unix_ratio: float | None = metric("Speed of that of the same test over AF_UNIX in the same run.")
-    status: str | None = fact("What the running service answered, as its first line; null if there was none.")
+    status_line: str | None = fact("What the running service answered, as its first line; null if there was none.")
     error: str | None = fact("Code of what kept it from being measured; null if nothing did.")
     errno: str | None = fact("The system's own word for that.")
     measure: str = fact("Name of the field that slices hold.")
@@ -111,7 +111,7 @@ class BenchParameters:
     affinity: tuple[int, ...] | None = fact("Cores of the client and the server that were asked for.")
     busy_poll: bool = fact("Whether both ends of rr waited awake.")
     graceful: bool = fact("Whether crr closed as most programs do.")
-    sources: int = fact("Addresses from which crr connected.")
+    source_addresses: int = fact("Addresses from which crr connected.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,13 +156,13 @@ class BenchSummary:
     runs: int = fact("Runs that were made, of so many rounds each.")
     machine: BenchMachine = fact("What the machine was.")
     parameters: BenchParameters = fact("What was asked for.")
-    measured_ms: float = fact("How long all of it took, in milliseconds.")
+    elapsed_ms: float = fact("How long all of it took, in milliseconds.")
     load_before: float | None = metric("Load average over a minute when it began.")
     interference: tuple[BenchInterference, ...] = detail("Processes of others that used the processors, most first.")
     steal_ratio: float | None = metric("Share of the processors' time that the host gave to others, 0 to 1.")
     throttled_ms: float | None = metric("How long the control group's quota stopped its processes.")
-    compared_with: str | None = fact("When the baseline was saved; null if nothing was compared.")
-    sentence: str | None = fact("Whether a service or the stack takes the time; null if none was asked.")
+    baseline_at: str | None = fact("When the baseline was saved; null if nothing was compared.")
+    verdict: str | None = fact("Whether a service or the stack takes the time; null if none was asked.")
 
 
 RECORD, SUMMARY = BenchRecord, BenchSummary

@@ -5,7 +5,7 @@ from __future__ import annotations
 from lodiag.dataclass import dataclass
 from lodiag.model import SEVERITIES, Finding, Fix, fact, label, metric
 
-OUTCOMES = ("finding", "error", "skipped", "ok")
+STATUSES = ("finding", "error", "skipped", "ok")
 """Worst first."""
 
 CONFIDENCES = ("certain", "likely", "possible")
@@ -36,26 +36,26 @@ class Diagnosed(Finding):
 class DiagnosisRecord:
     """What became of one diagnosis."""
 
-    group: str = label("Family of diagnoses.")
+    group: str = label("Group of diagnoses.")
     diagnosis: str = label("Name of the diagnosis.")
-    outcome: str = fact(
-        "ok: nothing was found; finding: something was; skipped: it could not look; error: it failed itself.", OUTCOMES
+    status: str = fact(
+        "ok: nothing was found; finding: something was; skipped: it could not look; error: it failed itself.", STATUSES
     )
-    findings: int = metric("How many findings it made, those that others explain among them.")
+    finding_count: int = metric("How many findings it made, those that others explain among them.")
     severity: str | None = fact(
         "The worst of its findings that no other one explains; null if there is none.", SEVERITIES
     )
     measured: str | None = fact("What was measured, in short; null if nothing was.")
     why: str | None = fact("Why it could not look, or how it failed; null if it did neither.")
-    took_ms: float = metric("How long it took, in milliseconds.")
+    elapsed_ms: float = metric("How long it took, in milliseconds.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiagnosisGroup:
-    """What became of one family of diagnoses."""
+    """What became of one group of diagnoses."""
 
-    group: str = label("Family of diagnoses.")
-    outcome: str = fact("The worst outcome of its diagnoses.", OUTCOMES)
+    group: str = label("Group of diagnoses.")
+    status: str = fact("The worst status of its diagnoses.", STATUSES)
     severity: str | None = fact(
         "The worst of its findings that no other one explains; null if there is none.", SEVERITIES
     )
@@ -86,7 +86,7 @@ class DoctorSummary:
     skipped: int = metric("Diagnoses that could not look.")
     errors: int = metric("Diagnoses that failed themselves.")
     capabilities: tuple[str, ...] | None = fact("Effective capabilities of lodiag; null where the system has none.")
-    groups: tuple[DiagnosisGroup, ...] = fact("Families of diagnoses.")
+    groups: tuple[DiagnosisGroup, ...] = fact("Groups of diagnoses.")
     repairs: tuple[Applied, ...] = fact("What doctor --fix did before this was found; empty if it was not asked to.")
 
 

@@ -10,7 +10,7 @@ from lodiag.model.net import LinkStats, Qdisc, Route, Rule  # noqa: TC001 - the 
 
 KINDS = ("standard", "alias", "extra")
 ACTIONS = ("up", "down", "add", "del", "mtu")
-OUTCOMES = ("changed", "unchanged", "planned")
+STATUSES = ("changed", "unchanged", "planned")
 
 
 class IfaceAddress(NamedTuple):
@@ -80,7 +80,7 @@ class IfaceChange:
 
     action: str = fact("What was asked for.", ACTIONS)
     interface: str = fact("Name of the interface.")
-    outcome: str = fact("changed; unchanged: it was so before; planned: nothing was done.", OUTCOMES)
+    status: str = fact("changed; unchanged: it was so before; planned: nothing was done.", STATUSES)
     commands: tuple[str, ...] = fact("Commands that do the same; empty if nothing had to be done.")
     undo: tuple[str, ...] = fact("Commands that restore the former state.")
     loses: tuple[str, ...] = fact("What goes with it though nobody asked: addresses and routes.")

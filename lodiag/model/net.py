@@ -146,6 +146,10 @@ class Rule(NamedTuple):
     goto: Annotated[int | None, "Priority of the rule to go on with."]
 
 
+QUEUES = frozenset({"pfifo", "bfifo", "pfifo_fast", "fq", "fq_codel", "mq", "sfq", "prio"})
+"""Kinds of queueing disciplines that queue and, unless told to, neither shape nor drop."""
+
+
 class Qdisc(NamedTuple):
     """What queues, shapes or harms the packets of an interface; null for what its kind does not know."""
 
@@ -162,7 +166,7 @@ class Qdisc(NamedTuple):
     corrupt_ratio: Annotated[float | None, "Share of packets that it damages, 0 to 1."]
     drops: Annotated[int | None, "Packets that it has dropped."]
     overlimits: Annotated[int | None, "How often a packet had to wait."]
-    backlog: Annotated[int | None, "Bytes that wait."]
+    backlog_bytes: Annotated[int | None, "Bytes that wait."]
 
 
 class RouteAnswer(NamedTuple):
@@ -180,4 +184,6 @@ class RouteAnswer(NamedTuple):
     prefsrc: Annotated[str | None, "Address that it would be sent from."]
     gateway: Annotated[str | None, "Router that it would be sent to."]
     mtu: Annotated[int | None, "Bytes of the largest packet on that way."]
-    error: Annotated[str | None, "The system's word for why it has no way: ENETUNREACH, EACCES, ...; null if it has."]
+    errno: Annotated[
+        str | None, "The system's own word for why it has no way: ENETUNREACH, EACCES, ...; null if it has."
+    ]

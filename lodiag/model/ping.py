@@ -48,7 +48,7 @@ class Outage:
     first_seq: int = fact("Number of the first of them.")
     started_at: str = fact("When the first of them was sent, or should have been: RFC 3339, UTC.")
     ended_at: str = fact("When the last of them was.")
-    probes: int = fact("How many they are.")
+    count: int = fact("How many they are.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +62,7 @@ class PingRecord:
     clock: str | None = label(
         "Clock of most round trips, or for them if there is none; null if no socket was had.", CLOCKS
     )
-    source: str | None = fact("Source address asked for; null leaves it to the kernel.")
+    source_address: str | None = fact("Source address asked for; null leaves it to the kernel.")
     interval_s: float = fact("Seconds from one probe to the next; 0 if each follows the answer to the last.")
     size_bytes: int = label("Bytes of payload in each probe.")
     fragments: int | None = fact("Packets in which each probe leaves, by the mtu; null where that was not read.")
@@ -71,7 +71,7 @@ class PingRecord:
     lost: int = metric("Probes that were sent and not received.")
     loss_ratio: float | None = metric("Lost of sent, 0 to 1; null when nothing was sent.")
     not_sent: int = metric("Probes that the system refused to send.")
-    rate_pps: float | None = metric("Probes sent a second, from the first to the last; null for fewer than two.")
+    sent_per_s: float | None = metric("Probes sent a second, from the first to the last; null for fewer than two.")
     timed: int = metric("Received probes whose round trip was measured; of a flood it is the first of each burst.")
     duplicates: int = metric("Further replies to a probe that had one.")
     corrupted: int = metric("Replies whose payload or checksum was wrong; not received.")

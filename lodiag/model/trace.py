@@ -54,7 +54,7 @@ class TraceMethod:
     port: int | None = fact("Destination port of udp and tcp probes.")
     reached: bool = fact("Whether the target answered.")
     hops: int | None = fact("Distance at which it did; null when it did not.")
-    source: str | None = fact("Address that the probes went out from; null where it is not told, as by icmp.")
+    source_address: str | None = fact("Address that the probes went out from; null where it is not told, as by icmp.")
     error: str | None = fact("Code of what kept it from being reached; null when it was.")
 
 

@@ -73,7 +73,7 @@ class WhoRecord:
     socket: WhoSocket | None = fact(
         "The socket that would get it; of those that share the port, the one that the kernel named, or else the first."
     )
-    group: tuple[WhoSocket, ...] = detail(
+    shared_by: tuple[WhoSocket, ...] = detail(
         "All sockets bound to the same address and port, that one too; empty if it is alone."
     )
 
@@ -85,9 +85,9 @@ class WhoSummary:
     target: str = label("The target as it was given.")
     port: int = label("The port.")
     name: str = fact("What a client is taken to ask for: the target's host and port, or localhost and the port.")
-    addresses: tuple[str, ...] = fact("Addresses that it tries, in the resolver's order.")
+    resolved: tuple[str, ...] = fact("Addresses that it tries, in the resolver's order.")
     answered: bool = fact("Whether anything answers at any of the addresses asked.")
-    sentence: str = fact("What a client meets that asks for the name, address by address in that order.")
+    verdict: str = fact("What a client meets that asks for the name, address by address in that order.")
     listeners: tuple[WhoSocket, ...] = detail("Every socket on the port that answers anybody, wherever it is bound.")
     held: tuple[WhoSocket, ...] = detail(
         "Sockets that hold the port and answer nobody: bound and not listening, or connected from it. Connections that "

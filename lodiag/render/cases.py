@@ -1,7 +1,7 @@
 """A judging report as test cases: what junit, tap, nagios and github have in common.
 
-A record that has a ``status`` or an ``outcome`` is a case, and so is each finding that is not about such a record; a
-report without either is one case, that of the command itself.
+A record that has a ``status`` is a case, and so is each finding that is not about such a record; a
+report without any is one case, that of the command itself.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ STATUSES = {
     "fail": "fail",
     "timeout": "fail",
 }
-"""What a status of a record is to a test runner; an outcome that has findings says no more than they do."""
+"""What a status of a record is to a test runner; one that has findings says no more than they do."""
 SEVERITIES = {"fail": "fail", "warn": "warn", "info": "ok", "ok": "ok"}
 
 
@@ -46,7 +46,7 @@ def list_cases(report: Report[Any, Any]) -> list[Case]:
     by_subject: dict[str, Finding] = {finding.subject: finding for finding in reversed(report.findings)}
     cases, told = [], set()
     for record in report.records:
-        word = getattr(record, "status", getattr(record, "outcome", None))
+        word = getattr(record, "status", None)
         status = STATUSES.get(str(word))
         if status is None:
             continue
@@ -66,7 +66,7 @@ def _labels(record: Any) -> Iterator[str]:  # noqa: ANN401 - of any command
 
 
 def _from_record(record: Any, name: str, group: str, status: str, finding: Finding | None) -> Case:  # noqa: ANN401
-    took_ms = getattr(record, "elapsed_ms", getattr(record, "took_ms", None))
+    elapsed_ms = getattr(record, "elapsed_ms", None)
     said = [getattr(record, key, None) for key in ("message", "why", "measured")]
     return Case(
         name=name,
@@ -75,7 +75,7 @@ def _from_record(record: Any, name: str, group: str, status: str, finding: Findi
         status=status,
         message=next((text for text in said if text), status),
         details=tuple(_detail(finding)) if finding else (),
-        seconds=None if took_ms is None else took_ms / 1000,
+        seconds=None if elapsed_ms is None else elapsed_ms / 1000,
     )
 
 

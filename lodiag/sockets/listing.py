@@ -113,5 +113,5 @@ _UNTOLD = {
 def _count(records: ConnTable, table: SocketTable) -> ConnsSummary:
     tally = Counter(zip(records.column("proto"), records.column("state"), strict=True))
     counts = tuple(ConnCount(proto=p, state=s, sockets=n) for (p, s), n in sorted(tally.items()))
-    refused = tuple(Refusal(method=name, reason=reason) for name, reason in table.refused)
+    refused = tuple(Refusal(method=name, why=reason) for name, reason in table.refused)
     return ConnsSummary(sockets=tally.total(), counts=counts, refused=refused)

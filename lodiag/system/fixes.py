@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 _FIXES: dict[str, dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     "linux": {
         "lo-down": (("ip link set {subject} up",), ("ip link set {subject} down",)),
-        "addr4-missing": (
+        "ipv4-address-missing": (
             ("ip address add 127.0.0.1/8 dev {interface}",),
             ("ip address del 127.0.0.1/8 dev {interface}",),
         ),
-        "addr6-missing": (
+        "ipv6-address-missing": (
             ("ip -6 address add ::1/128 dev {interface}",),
             ("ip -6 address del ::1/128 dev {interface}",),
         ),
@@ -39,8 +39,9 @@ _FIXES: dict[str, dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
             ("ip link set {interface} mtu 65536", "ip -6 address add ::1/128 dev {interface}"),
             ("ip link set {interface} mtu {mtu}",),
         ),
-        "loopback-qdisc": (("tc qdisc del dev {interface} root",), ()),
-        "loopback-mtu": (("ip link set {interface} mtu 65536",), ("ip link set {interface} mtu {mtu}",)),
+        "lo-qdisc": (("tc qdisc del dev {interface} root",), ()),
+        "lo-queue": (("tc qdisc del dev {interface} root",), ()),
+        "lo-mtu": (("ip link set {interface} mtu 65536",), ("ip link set {interface} mtu {mtu}",)),
         "small-tcp-buffers": (("sysctl -w {parameter}='{usual}'",), ("sysctl -w {parameter}='{value}'",)),
         "icmp-ignored": (("sysctl -w {parameter}=0",), ("sysctl -w {parameter}={value}",)),
         "icmp-denied": (
@@ -103,8 +104,8 @@ _LOOKS: dict[str, _Commands] = {
     "nearer-hops-silent": {**_RULES, "linux": (*_ROUTE["linux"], "nft list ruleset")},
     "address-not-available": _ADDRESSES,
     "address-family-not-supported": {"linux": ("cat /sys/module/ipv6/parameters/disable",)},
-    "blocked-by-firewall": _RULES,
-    "rejected-by-firewall": _RULES,
+    "blocked-by-filter": _RULES,
+    "rejected-by-filter": _RULES,
     "destination-unreachable": _RULES,
     "dropped-on-output": _RULES,
     "dropped-in-queue": _QUEUE,
@@ -138,8 +139,9 @@ _LOOKS: dict[str, _Commands] = {
 _PAGES = {
     "linux": {
         "lo-down": "ip-link(8)",
-        "loopback-qdisc": "tc(8)",
-        "loopback-mtu": "ip-link(8)",
+        "lo-qdisc": "tc(8)",
+        "lo-queue": "tc(8)",
+        "lo-mtu": "ip-link(8)",
         "small-tcp-buffers": "tcp(7)",
         "slow-start-after-idle": "tcp(7)",
         "congestion-paces": "tcp(7)",
@@ -158,8 +160,8 @@ _PAGES = {
         "methods-differ": "nft(8)",
         "address-not-available": "ip-address(8)",
         "address-family-not-supported": "ipv6(7)",
-        "blocked-by-firewall": "nft(8)",
-        "rejected-by-firewall": "nft(8)",
+        "blocked-by-filter": "nft(8)",
+        "rejected-by-filter": "nft(8)",
         "dropped-on-output": "nft(8)",
         "dropped-in-queue": "tc(8)",
         "timeout": "nft(8)",
@@ -225,7 +227,7 @@ def _find_fix(code: str, facts: Mapping[str, Any]) -> Fix | None:
 
 def _name_cause(code: str, facts: Mapping[str, Any]) -> str:
     """Tell apart the causes of one finding that need different commands."""
-    if code in {"addr4-missing", "addr6-missing"}:
+    if code in {"ipv4-address-missing", "ipv6-address-missing"}:
         return _name_missing(code, facts)
     if code in {"ephemeral-exhausted", "ephemeral-low"}:
         if facts["parameter"] == "net.ipv4.ip_local_port_range":
@@ -240,7 +242,7 @@ def _name_cause(code: str, facts: Mapping[str, Any]) -> str:
 
 def _name_missing(code: str, facts: Mapping[str, Any]) -> str:
     mtu = facts["mtu"] or LEAST_IPV6_MTU
-    if code == "addr4-missing":
+    if code == "ipv4-address-missing":
         return "mtu-far-too-small" if mtu < LEAST_IPV4_MTU else code
     if facts["value"] == "1":
         return "ipv6-disabled"

@@ -60,7 +60,7 @@ def decode_qdisc(payload: bytes, name: Callable[[int], str | None]) -> Qdisc | N
     known |= {"dev": name(index) or str(index), "kind": kind, "root": parent == TC_H_ROOT}
     queue = decode_attributes(told.get(TCA_STATS2, b"")).get(TCA_STATS_QUEUE, b"")
     if len(queue) >= QUEUE.size:
-        _, known["backlog"], known["drops"], _, known["overlimits"] = QUEUE.unpack_from(queue)
+        _, known["backlog_bytes"], known["drops"], _, known["overlimits"] = QUEUE.unpack_from(queue)
     options = told.get(TCA_OPTIONS, b"")
     if kind == "tbf":
         known |= _decode_tbf(decode_attributes(options))

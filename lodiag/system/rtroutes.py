@@ -151,7 +151,7 @@ def decode_answer(address: str, payload: bytes, name: Callable[[int], str | None
         prefsrc=route.prefsrc,
         gateway=route.gateway,
         mtu=route.mtu,
-        error=name_error(code),
+        errno=name_error(code),
     )
 
 

@@ -75,7 +75,7 @@ def time_many(port: int) -> float:
 def time_file() -> float:
     """Milliseconds to read and validate 10 000 lines."""
     lines = ('[[check]]\nid = "c{}"\ntype = "tcp"\ntarget = "localhost:{}"\nwait = "30s"\nstable = 2\nfamily = "any"\n'
-             'interval = "100ms"\ntimeout = "1s"\nseverity = "warning"\n')  # fmt: skip
+             'interval = "100ms"\ntimeout = "1s"\nseverity = "warn"\n')  # fmt: skip
     text = "".join(lines.format(number, 1024 + number) for number in range(1000))
     assert text.count("\n") == 10_000
     began = time.perf_counter()

@@ -85,8 +85,8 @@ def stamped(pairs: int) -> None:
     for address in ADDRESSES:
         compare(
             f"probes a second, each stamped (-A) / in a flood, {address}",
-            partial(read, "rate_pps", "-A", "-q", "-c", "50000", address),
-            partial(read, "rate_pps", "-f", "-q", "-c", "200000", address),
+            partial(read, "sent_per_s", "-A", "-q", "-c", "50000", address),
+            partial(read, "sent_per_s", "-f", "-q", "-c", "200000", address),
             pairs,
         )
 

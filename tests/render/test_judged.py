@@ -39,7 +39,7 @@ class Looked:
 
     group: str = label("Group.")
     diagnosis: str = label("Name.")
-    outcome: str = fact("Outcome.")
+    status: str = fact("Status.")
     why: str | None = fact("Why not.")
 
 
@@ -47,8 +47,8 @@ LOOKED = make_report(
     "doctor",
     CHECK.summary,
     [
-        Looked(group="names", diagnosis="hosts", outcome=outcome, why="no permission" if outcome == "skipped" else None)
-        for outcome in ("ok", "finding", "skipped", "error")
+        Looked(group="names", diagnosis="hosts", status=status, why="no permission" if status == "skipped" else None)
+        for status in ("ok", "finding", "skipped", "error")
     ],
     (make_finding(),),
 )

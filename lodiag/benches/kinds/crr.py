@@ -40,8 +40,12 @@ def measure(case: Case, options: BenchOptions, ends: Ends, now_ns: int) -> list[
     ends.drop()
     listener = ends.listen(path)
     name = listener.getsockname()
-    sources = [f"127.1.0.{number}" for number in range(1, options.sources + 1)] if options.sources > 1 else []
-    told = {"message_bytes": size, "read_bytes": size, **describe(listener)}
+    sources = (
+        [f"127.1.0.{number}" for number in range(1, options.source_addresses + 1)]
+        if options.source_addresses > 1
+        else []
+    )
+    told = {"size_bytes": size, "read_bytes": size, **describe(listener)}
     window = open_window("crr", options, now_ns)
     settings: dict[str, Any] = {
         "family": int(listener.family),
@@ -50,7 +54,7 @@ def measure(case: Case, options: BenchOptions, ends: Ends, now_ns: int) -> list[
         "start_ns": window.start_ns,
         "end_ns": window.end_ns,
         "total": options.count("crr"),
-        "most": MOST_GRACEFUL * options.sources if options.graceful and case.family else None,
+        "most": MOST_GRACEFUL * options.source_addresses if options.graceful and case.family else None,
         "graceful": options.graceful,
         "sources": sources if case.family == "ipv4" else [],
     }

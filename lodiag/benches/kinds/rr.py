@@ -51,7 +51,7 @@ def measure(case: Case, options: BenchOptions, ends: Ends, now_ns: int) -> list[
     client, server = ends.connect(
         Path(kind, case.family, case.address, options.window_bytes, case.congestion or options.congestion)
     )
-    told = {"message_bytes": size, "read_bytes": size, **describe(client)}
+    told = {"size_bytes": size, "read_bytes": size, **describe(client)}
     window = open_window("rr", options, now_ns)
     shared = {"size_bytes": size, "spin": options.busy_poll}
     times = {"start_ns": window.start_ns, "end_ns": window.end_ns, "total": options.count("rr")}

@@ -35,7 +35,7 @@ def measure(case: Case, options: BenchOptions, ends: Ends, now_ns: int) -> list[
     ways = [direction for direction in options.directions for _ in range(options.streams)]
     ends.prepare(2 * len(ways))
     pairs = [ends.connect(path) for _ in ways]
-    told = {"message_bytes": size, "read_bytes": read_size, **describe(pairs[0][0])}
+    told = {"size_bytes": size, "read_bytes": read_size, **describe(pairs[0][0])}
     window = open_window("stream", options, now_ns)
     shared = {"start_ns": window.start_ns, "end_ns": window.end_ns, "total_bytes": options.total_bytes}
     tasks = []

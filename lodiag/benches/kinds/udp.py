@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from lodiag.benches.options import BenchOptions
     from lodiag.system.ends.pool import Ends
 
-MEASURE = "received_pps"
+MEASURE = "received_per_s"
 COUNTS = {"received": "received", "overtaken": "reordered", "doubled": "duplicates", "dropped": "dropped"}
 
 
@@ -32,7 +32,7 @@ def measure(case: Case, options: BenchOptions, ends: Ends, now_ns: int) -> list[
     ways = [direction for direction in options.directions for _ in range(options.streams)]
     ends.prepare(2 * len(ways))
     pairs = [ends.connect(Path("datagram", case.family, case.address, options.window_bytes)) for _ in ways]
-    told = {"message_bytes": size, "read_bytes": size, **describe(pairs[0][0])}
+    told = {"size_bytes": size, "read_bytes": size, **describe(pairs[0][0])}
     window = open_window("udp", options, now_ns)
     times = {"start_ns": window.start_ns, "end_ns": window.end_ns, "total_bytes": options.total_bytes}
     tasks = []
@@ -63,7 +63,7 @@ def _add_up(direction: str, flows: list[tuple[dict[str, Any], dict[str, Any]]], 
     timed = [answer for answer in receivers if answer["timed"] and answer["elapsed_ns"]]
     rate = sum(answer["timed"] * 1e9 / answer["elapsed_ns"] for answer in timed)
     sides = ("client", "server") if direction == "to-server" else ("server", "client")
-    size = told["message_bytes"]
+    size = told["size_bytes"]
     return Slice(
         rate if len(timed) == len(flows) else None,
         {

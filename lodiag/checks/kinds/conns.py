@@ -47,16 +47,16 @@ _FILTERS = {
     "family": choice(*FAMILIES),
     "state": states,
     "port": _PORT,
-    "lport": _PORT,
-    "rport": _PORT,
-    "local": address,
+    "local_port": _PORT,
+    "remote_port": _PORT,
+    "local_address": address,
     "pid": whole(1, LAST_PID),
     "process": text,
     "user": text,
     "unit": text,
 }
-_NAMES = {"state": "states", "lport": "local_port", "rport": "remote_port", "local": "local_address"}
-"""Filters that ``list_connections`` has by another name than the command line."""
+_NAMES = {"state": "states"}
+"""Filters that ``list_connections`` has by another name."""
 
 TARGET = None
 REQUIRED = ("count",)

@@ -64,7 +64,7 @@ def _judge(survey: Survey, family: str) -> Iterator[Found]:
     if silent:
         blamed = blame(survey, ("input", "prerouting", "output", "postrouting", "ingress"), family, "icmp")
         yield find(
-            "fw-icmp",
+            "filter-icmp",
             "warn",
             ADDRESSES[family],
             f"{_STOPPED[tuple(silent)]} not pass at {ADDRESSES[family]}, though TCP and UDP do: a filter stops them",
@@ -98,6 +98,8 @@ def look_at_permission(survey: Survey) -> Seen:
 
 
 DIAGNOSES = (
-    Diagnosis(GROUP, "echo", "are pings answered, and do errors come back", ("icmp-ignored", "fw-icmp"), look_at_echo),
+    Diagnosis(
+        GROUP, "echo", "are pings answered, and do errors come back", ("icmp-ignored", "filter-icmp"), look_at_echo
+    ),
     Diagnosis(GROUP, "permission", "may this user ping", ("icmp-denied",), look_at_permission),
 )

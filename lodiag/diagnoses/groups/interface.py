@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from lodiag.diagnoses import BOTH, Diagnosis, Found, Seen, SkipError, find, tell, told
 from lodiag.diagnoses.survey import has_loopback
+from lodiag.model.net import QUEUES
 from lodiag.targets import is_loopback
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def look_at_ipv4(survey: Survey) -> Seen:
     evidence = _tell_addresses(survey)
     if not any(_covers(address, "127.0.0.1") for address in own):
         found = find(
-            "addr4-missing",
+            "ipv4-address-missing",
             "fail",
             lo.ifname,
             f"{lo.ifname} does not have the address 127.0.0.1",
@@ -136,14 +137,16 @@ def look_at_ipv4(survey: Survey) -> Seen:
     if widest > USUAL_PREFIX:
         narrow = next(address for address in own if _covers(address, "127.0.0.1"))
         found = find(
-            "addr4-narrow",
+            "ipv4-address-narrow",
             "fail",
             lo.ifname,
             f"{lo.ifname} has {narrow.local}/{narrow.prefixlen} instead of 127.0.0.1/8",
             evidence,
             impact="Only 127.0.0.1 is here: 127.0.0.2, 127.0.0.53 and all others of 127.0.0.0/8 are not.",
             families={"ipv4"},
-            fix=survey.system.prescribe("addr4-narrow", dev=lo.ifname, narrow=f"{narrow.local}/{narrow.prefixlen}"),
+            fix=survey.system.prescribe(
+                "ipv4-address-narrow", dev=lo.ifname, narrow=f"{narrow.local}/{narrow.prefixlen}"
+            ),
             see=("RFC 1122 3.2.1.3",),
         )
         return Seen(measured, (found,))
@@ -180,7 +183,7 @@ def look_at_ipv6(survey: Survey) -> Seen:
     if survey.setting("ipv6-disabled") == "1":
         return Seen("IPv6 is off", (_judge_disabled(survey, lo),))
     found = find(
-        "addr6-missing",
+        "ipv6-address-missing",
         "fail",
         lo.ifname,
         f"{lo.ifname} does not have the address ::1, though IPv6 is on",
@@ -225,7 +228,7 @@ def look_at_qdisc(survey: Survey) -> Seen:
         return Seen(f"qdisc {lo.qdisc or 'unknown'}")
     (root, *_) = roots
     harms = list(_tell_harms(root))
-    if not harms and root.kind in {"pfifo", "bfifo", "pfifo_fast", "fq", "fq_codel", "mq", "sfq", "prio"}:
+    if not harms and root.kind in QUEUES:
         return Seen(f"qdisc {root.kind}", (_judge_queue(survey, lo, root),))
     found = find(
         "lo-qdisc",
@@ -367,8 +370,8 @@ def _judge_shadow(survey: Survey, lo: Link, alias: LinkAddress, near: Sequence[L
 DIAGNOSES = (
     Diagnosis(GROUP, "link", "is the loopback interface up", ("lo-down",), look_at_link),
     Diagnosis(GROUP, "mtu", "is its mtu large enough for IPv6", ("lo-mtu",), look_at_mtu),
-    Diagnosis(GROUP, "ipv4", "has it 127.0.0.1/8", ("addr4-missing", "addr4-narrow"), look_at_ipv4),
-    Diagnosis(GROUP, "ipv6", "has it ::1", ("addr6-missing", "ipv6-disabled", "ipv6-absent"), look_at_ipv6),
+    Diagnosis(GROUP, "ipv4", "has it 127.0.0.1/8", ("ipv4-address-missing", "ipv4-address-narrow"), look_at_ipv4),
+    Diagnosis(GROUP, "ipv6", "has it ::1", ("ipv6-address-missing", "ipv6-disabled", "ipv6-absent"), look_at_ipv6),
     Diagnosis(GROUP, "qdisc", "is its traffic shaped", ("lo-qdisc", "lo-queue"), look_at_qdisc),
     Diagnosis(GROUP, "xdp", "does a program see its packets first", ("xdp-program",), look_at_xdp),
     Diagnosis(

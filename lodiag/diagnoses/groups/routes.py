@@ -195,7 +195,7 @@ def write_rule(rule: Rule) -> str:
 def _tell_answer(answer: RouteAnswer | None) -> tuple[Evidence, ...]:
     if answer is None:
         return ()
-    way = answer.error or " ".join(
+    way = answer.errno or " ".join(
         filter(None, (answer.type, answer.gateway and f"via {answer.gateway}", answer.dev and f"dev {answer.dev}"))
     )
     return (told(f"way to {answer.dst}", way, "rtnetlink lookup"),)

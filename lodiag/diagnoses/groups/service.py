@@ -103,21 +103,25 @@ def _judge_error(seen: _View, knock: Knock) -> Iterator[Found]:
         return  # nothing is answered there, whichever service is asked
     if knock.error == "ECONNREFUSED":
         if listener is not None:
-            yield _blame_filter(seen, knock, "fw-reset", f"a packet filter refuses what {_end(listener)} listens for")
+            yield _blame_filter(
+                seen, knock, "filter-reset", f"a packet filter refuses what {_end(listener)} listens for"
+            )
         else:
             yield _judge_refusal(seen, knock)
     elif knock.error == "timeout":
         if listener is not None and is_full(listener):
             yield _judge_full(seen, knock, listener)
         else:
-            yield _blame_filter(seen, knock, "fw-input", f"a packet filter drops what is sent to {seen.service.name}")
+            yield _blame_filter(
+                seen, knock, "filter-input", f"a packet filter drops what is sent to {seen.service.name}"
+            )
     elif knock.error in {"EADDRNOTAVAIL", "EADDRINUSE"}:
         yield _judge_lack(seen, knock)
     else:
         route = seen.survey.route(knock.address, "tcp", knock.port)
         if route is None or route.type == "local":
             yield _blame_filter(
-                seen, knock, "fw-reject", f"a packet filter rejects what is sent to {seen.service.name}"
+                seen, knock, "filter-reject", f"a packet filter rejects what is sent to {seen.service.name}"
             )
 
 
@@ -220,7 +224,7 @@ def _judge_family(seen: _View, knock: Knock, others: Sequence[WhoSocket], *, is_
     word = "IPv4" if ":" in knock.address else "IPv6"
     names = told("localhost", " ".join(dict.fromkeys(seen.survey.localhost.addresses)) or "no address", "resolver")
     is_first = seen.service.addresses[:1] == (knock.address,)
-    code = "wrong-family" if not is_served else "order-v6-first" if is_first else "wrong-family"
+    code = "wrong-family" if not is_served else "order-ipv6-first" if is_first else "wrong-family"
     return find(
         code,
         "fail" if not is_served else "warn" if is_first else "info",
@@ -349,7 +353,7 @@ def _judge_conduct(seen: _View, knock: Knock) -> Iterator[Found]:
     if knock.answered_by is not None and knock.answered_by != knock.port:
         blamed = blame(seen.survey, HOOKS, family_of(knock.address), "tcp", knock.port)
         yield find(
-            "fw-redirect",
+            "filter-redirect",
             "warn",
             f"{knock.address} port {knock.port}",
             f"{knock.address} port {knock.port} is answered at port {knock.answered_by}: it is redirected",
@@ -419,9 +423,9 @@ DIAGNOSES = (
         "answer",
         "is a client connected to the service that was named",
         (
-            *("nobody-answers", "wrong-family", "order-v6-first", "bound-elsewhere", "bound-to-device"),
+            *("nobody-answers", "wrong-family", "order-ipv6-first", "bound-elsewhere", "bound-to-device"),
             *("bound-nonlocal", "other-namespace", "port-held", "self-connection", "time-wait-blocks-bind"),
-            *("accept-queue-full", "fw-reset", "fw-input", "fw-reject", "no-free-port"),
+            *("accept-queue-full", "filter-reset", "filter-input", "filter-reject", "no-free-port"),
         ),
         look_at_answer,
     ),
@@ -429,7 +433,7 @@ DIAGNOSES = (
         GROUP,
         "conduct",
         "does it accept and stay connected",
-        ("accept-then-reset", "accept-then-close", "never-accepted", "fw-redirect"),
+        ("accept-then-reset", "accept-then-close", "never-accepted", "filter-redirect"),
         look_at_conduct,
     ),
     Diagnosis(GROUP, "permission", "may this user listen at its port", ("privileged",), look_at_permission),
