@@ -115,7 +115,9 @@ def _serve(control: socket.socket, cores: set[int] | None) -> bytes | None:
             os.sched_setaffinity(0, chosen)
         begun = _look()
         result = TASKS[task["name"]](*sockets, **task["settings"])
-        result["spent_ns"] = [now - then for then, now in zip(begun, _look(), strict=True)]
+        result["spent_ns"] = [
+            None if now is None or then is None else now - then for then, now in zip(begun, _look(), strict=True)
+        ]
     except OSError as error:
         result = {"errno": error.errno}
     finally:
@@ -126,9 +128,9 @@ def _serve(control: socket.socket, cores: set[int] | None) -> bytes | None:
     return json.dumps(result).encode() + b"\n"
 
 
-def _look() -> tuple[int, ...]:
+def _look() -> tuple[int, int, int | None]:
     """Give the time, that which this process had of a core, and that for which it waited for one, where it is told."""
-    waited_ns = 0
+    waited_ns = None
     with suppress(OSError, ValueError, IndexError):
         descriptor = os.open(WAITED, os.O_RDONLY)
         try:
