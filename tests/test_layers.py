@@ -42,7 +42,7 @@ LAYERS = (
     ("ping", "trace", "conns", "who", "iface"),
     ("map",),
     # bench
-    ("benches",),
+    ("benches", "benches.shares"),
     ("benches.kinds.rr",),
     ("benches.kinds.crr", "benches.kinds.stream", "benches.kinds.udp"),
     ("benches.baseline", "benches.comparing", "benches.rounds", "benches.watching"),
