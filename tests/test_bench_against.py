@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import socket
 import struct
+import subprocess
+import sys
 import threading
 from typing import TYPE_CHECKING
 
@@ -137,6 +139,19 @@ def test_over_ipv6(service: Callable[..., int]) -> None:
     report = measure(port, address="::1")
     assert {record.address for record in report.records} == {"::1"}
     assert report.exit_status == 0
+
+
+def test_the_service_itself_does_not_interfere() -> None:
+    words = [sys.executable, "-u", "-m", "http.server", "0", "--bind", "127.0.0.1"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
+        try:
+            assert server.stdout is not None
+            port = int(server.stdout.readline().split("port ")[1].split()[0])
+            report = measure(port, "http")
+        finally:
+            server.kill()
+    assert find(report, "request", port) is not None
+    assert server.pid not in {item.pid for item in report.summary.interference}
 
 
 def test_where_nothing_listens() -> None:
