@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from lodiag.benches import Case
     from lodiag.benches.aside import Idle
     from lodiag.benches.baseline import Baseline
-    from lodiag.benches.verdicts import Repeat
     from lodiag.model import Report
     from lodiag.model.bench import BenchMachine, BenchRecord
     from lodiag.system.ends.pool import Ends
@@ -228,15 +227,12 @@ class Bench:
         listeners = list_connections(states=["listen"], local_port=self._service.port, system=self._system)
         return frozenset(owner.pid for record in listeners.records for owner in record.owners or ())
 
-    def _repeat(self, ends: Ends, suspects: Sequence[BenchRecord]) -> Repeat:
-        """Measure the cases of these records once more, and see who interferes."""
-        from lodiag.benches.verdicts import Repeat
-
+    def _repeat(self, ends: Ends, suspects: Sequence[BenchRecord]) -> Sequence[BenchRecord]:
+        """Measure the cases of these records once more."""
         wanted = {_identify(record) for record in suspects}
         cases = [case for case in self._cases if _identify(case) in wanted]
-        watch = Watch(self._system)
         measured = Runner(self._system, ends, self._options, self._steps).run(cases, self._options.rounds)
-        return Repeat(make_records(measured, cases, self._options), watch.end(ends).interference)
+        return make_records(measured, cases, self._options)
 
     def _look_around(self, machine: BenchMachine, *, is_whole: bool) -> Around:
         """Read what findings need beside the records."""

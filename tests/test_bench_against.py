@@ -10,7 +10,7 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
-from running import assert_refused, require_loopback, run_lodiag
+from running import assert_refused, require_loopback, run_json, run_lodiag
 
 from lodiag import bench_loopback
 
@@ -142,16 +142,23 @@ def test_over_ipv6(service: Callable[..., int]) -> None:
 
 
 def test_the_service_itself_does_not_interfere() -> None:
-    words = [sys.executable, "-u", "-m", "http.server", "0", "--bind", "127.0.0.1"]
+    busy = """if True:
+        import http.server, threading
+        threading.Thread(target=lambda: all(iter(lambda: True, False)), daemon=True).start()
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), http.server.SimpleHTTPRequestHandler)
+        print(server.server_port)
+        server.serve_forever()
+    """
+    words = [sys.executable, "-uc", busy]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
         try:
             assert server.stdout is not None
-            port = int(server.stdout.readline().split("port ")[1].split()[0])
-            report = measure(port, "http")
+            port = int(server.stdout.readline())
+            report = run_json("bench", "--against", str(port), "-t", "0.2")
         finally:
             server.kill()
-    assert find(report, "request", port) is not None
-    assert server.pid not in {item.pid for item in report.summary.interference}
+    assert report["records"]
+    assert server.pid not in {item["pid"] for item in report["summary"]["interference"]}
 
 
 def test_where_nothing_listens() -> None:

@@ -36,7 +36,7 @@ class Watch:
         self._before, self._begun_ns = system.take_census(), system.monotonic_ns()
 
     def end(self, ends: Ends, measured: frozenset[int] = frozenset()) -> Seen:
-        """Tell what was seen since then; what this process, its ends and the ``measured`` processes did is their own."""
+        """Tell what was seen since then; what this process, its ends and those ``measured`` did is their own."""
         before, after = self._before, self._system.take_census()
         spent_s = max((self._system.monotonic_ns() - self._begun_ns) / NS_PER_S, 1 / after.ticks_per_s)
         used = [
