@@ -174,7 +174,7 @@ class Bench:
         with self._system.open_ends() as ends:
             watch = Watch(self._system)
             records = self._measure(ends) if self._service is None else self._measure_service(ends, self._service)
-            seen = watch.end(ends)
+            seen = watch.end(ends, self._find_servers())
             if self._beside is not None:
                 from lodiag.benches.verdicts import judge
 
@@ -217,6 +217,15 @@ class Bench:
             if any(record.port and record.error is None for record in records):
                 break
         return records
+
+    def _find_servers(self) -> frozenset[int]:
+        """Processes of the service that is measured, as far as this user may see them: their work is no disturbance."""
+        if self._service is None:
+            return frozenset()
+        from lodiag.conns import list_connections
+
+        listeners = list_connections(states=["listen"], local_port=self._service.port, system=self._system)
+        return frozenset(owner.pid for record in listeners.records for owner in record.owners or ())
 
     def _repeat(self, ends: Ends, suspects: Sequence[BenchRecord]) -> Sequence[BenchRecord]:
         """Measure the cases of these records once more."""
