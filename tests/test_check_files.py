@@ -251,8 +251,8 @@ def test_nothing_is_sent_before_all_is_read() -> None:
         (["--file", "/"], "cannot read '/': Is a directory"),
         (["--file", "/dev/null"], "holds no check"),
         (["--init", "tcp:80"], "takes none"),
-        (["tcp:80", "--wait", "30"], "--wait must be a duration with a unit"),
-        (["tcp:80", "--interval", "0s"], "--interval must be at least 1ms"),
+        (["tcp:80", "--wait", "soon"], "'soon' is not a number of seconds"),
+        (["tcp:80", "--interval", "0s"], "interval must be from 0.001 to 86400 seconds, not 0"),
         (["tcp:80", "--format", "table", "--format", "json"], "has room for one format"),
         (["tcp:80", "--format", "junit=/no/such/dir/x.xml"], "cannot write '/no/such/dir/x.xml'"),
         (

@@ -40,8 +40,7 @@ from running import (
     skip_world,
 )
 
-from lodiag.cli import conns as cli_conns
-from lodiag.cli import main
+from lodiag.cli import main, shared
 from lodiag.conns import list_connections
 from lodiag.errors import ConfigError
 from lodiag.model import Host, Records, names_of, to_plain
@@ -744,7 +743,7 @@ def test_what_cannot_be_shown_is_refused(options: list[str], words: str) -> None
 
 
 def test_the_command_line_and_the_library_know_the_same_sources() -> None:
-    assert cli_conns.SOURCES == SOURCES == tuple(sources.SOURCES)
+    assert shared.SOCKET_SOURCES == SOURCES == tuple(sources.SOURCES)
 
 
 # --- filters ---------------------------------------------------------------------------------------------------------

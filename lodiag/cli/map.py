@@ -5,7 +5,8 @@ from __future__ import annotations
 import gc
 from typing import TYPE_CHECKING
 
-from lodiag.cli.parsing import add_output_arguments, number
+from lodiag.cli.parsing import add_output_arguments
+from lodiag.cli.shared import add_proto_arguments, add_source_argument, choose_proto, number
 from lodiag.render import GRAPHS
 
 if TYPE_CHECKING:
@@ -21,20 +22,17 @@ EXAMPLES = """examples:
   lodiag map --format mermaid >> "$GITHUB_STEP_SUMMARY"
 """
 
-SOURCES = ("sock_diag", "proc", "psutil")
 SVG = "svg"
 """What is drawn of the format dot, by another program."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what ``map`` takes; letters are those of ss(8)."""
-    parser.add_argument("-t", "--tcp", action="store_true", help="TCP connections")
-    parser.add_argument("-u", "--udp", action="store_true", help="UDP connections")
-    parser.add_argument("--process", metavar="TEXT", help="connections of which an end's name contains this")
-    parser.add_argument("--port", type=number(int), help="connections to a server of this port")
-    parser.add_argument(
-        "--source", choices=SOURCES, help="where to read sockets (default: the first of these that is to be had)"
-    )
+    select = parser.add_argument_group("select")
+    add_proto_arguments(select)
+    select.add_argument("--port", type=number(int), help="connections to a server of this port")
+    select.add_argument("--process", metavar="TEXT", help="connections of which an end's name contains this")
+    add_source_argument(parser.add_argument_group("show"))
     add_output_arguments(parser, (*GRAPHS, SVG))
 
 
@@ -61,7 +59,7 @@ def _run(options: argparse.Namespace, output: Output) -> int:
     if options.format == SVG:
         system.require_graphviz()
     report = map_flows(
-        proto=None if options.tcp == options.udp else "tcp" if options.tcp else "udp",
+        proto=choose_proto(options),
         process=options.process,
         port=options.port,
         source=options.source,
