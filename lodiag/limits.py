@@ -8,6 +8,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+SOURCES = {"sock_diag": "netlink", "proc": "procnet", "psutil": "portable"}
+"""Where sockets are read, best first: Linux's netlink, Linux's /proc/net, and what every system has. The name of each,
+and the module of ``lodiag.system`` whose ``list_sockets`` does."""
 LAST_PORT = 65_535
 UNITS = {"us": 1e-6, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 """What may follow a number of time, in seconds."""

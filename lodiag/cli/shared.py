@@ -9,15 +9,14 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from lodiag.limits import UNITS
+from lodiag.limits import SOURCES, UNITS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     Container = argparse._ActionsContainer  # noqa: SLF001 - a parser or a group, which argparse names by no other
 
 FAMILIES = {"-4": "ipv4", "-6": "ipv6"}
-SOCKET_SOURCES = ("sock_diag", "proc", "psutil")
 WATCHED_S = 1.0
 HABIT = "accepted for habit: it is the default"
 
@@ -68,10 +67,10 @@ def choose_proto(options: argparse.Namespace) -> str | None:
     return None if options.tcp == options.udp else "tcp" if options.tcp else "udp"
 
 
-def add_source_argument(container: Container, sources: tuple[str, ...] = SOCKET_SOURCES) -> None:
+def add_source_argument(container: Container, sources: Iterable[str] = SOURCES) -> None:
     """Add --source."""
     container.add_argument(
-        "--source", choices=sources, help="where to read it (default: the first of these that is to be had)"
+        "--source", choices=tuple(sources), help="where to read it (default: the first of these that is to be had)"
     )
 
 
