@@ -79,6 +79,7 @@ def error_of(text: str, *changes: str, words: tuple[str, ...] = ()) -> str:
         (HEAD.replace("127.0.0.1:9", "127.0.0.1"), "line 4: target must end with a port"),
         (HEAD.replace("127.0.0.1:9", "127.0.0.1:70000"), "from 1 to 65535, not 70000"),
         (HEAD.replace("127.0.0.1:9", "127.0.0.1:0"), "from 1 to 65535, not 0"),
+        (HEAD.replace("type =", "typ ="), "line 3: the check has no type; is that what 'typ' should be?"),
         (HEAD.replace('"tcp"', '"tpc"'), "line 3: unknown type 'tpc'; did you mean 'tcp'?"),
         (HEAD.replace('"tcp"', "7"), "line 3: unknown type 7"),
         (HEAD.replace('id = "a"\n', ""), "line 1: the check has no id"),

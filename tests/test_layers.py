@@ -22,7 +22,7 @@ LAYERS = (
     ("targets",),
     ("echo.sizes", "echo.options", "hops.options", "sockets.options", "benches.options"),
     ("judge",),
-    ("report", "schedule", "schema"),
+    ("report", "saved", "schedule", "schema"),
     # the parts of ping, trace, conns, who, map and iface; then these
     ("echo.fates", "echo.outages", "echo.fans", "echo.timetable", "hops.walk", "hops.mtu"),
     ("echo.oddities", "hops.paths", "sockets.describing", "sockets.changes", "flows.nodes", "links.plans"),

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from lodiag.cli.output import Output
     from lodiag.model import Report
 
-USAGE = "[OPTIONS] [up | down | add ADDRESS | del ADDRESS | mtu BYTES]"
+USAGE = "[OPTIONS] [up|down|add ADDRESS|del ADDRESS|mtu BYTES]"
 EXAMPLES = """examples:
   lodiag iface                                 how it is
   lodiag iface up                              bring it up

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from lodiag.model.net import Link, LinkAddress, Qdisc, Route, RouteAnswer, Rule
     from lodiag.system.bursts import BurstProbe
     from lodiag.system.census import Census
-    from lodiag.system.changing import Change
+    from lodiag.system.change import Change
     from lodiag.system.ends.pool import Ends
     from lodiag.system.facts import (
         Condition,

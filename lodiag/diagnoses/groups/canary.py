@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from lodiag.diagnoses.survey import Survey
     from lodiag.model import Evidence
-    from lodiag.system.canary import Met
+    from lodiag.system.attempts import Met
 
 GROUP = "canary"
 CODES = {
