@@ -22,7 +22,7 @@ IPROUTE2 = {"IfaceRecord", "IfaceAddress", "LinkStats", "LinkReceived", "LinkSen
 IPROUTE2 |= {"Route", "RouteAnswer", "Rule"}
 """Their keys are those of ``ip -json``, so that what is known of it holds here, too."""
 
-UNITS = ("_ms", "_s", "_bytes", "_ratio", "_bps", "_per_s", "_per_gb")
+UNITS = ("_ms", "_s", "_bytes", "_ratio", "_ratios", "_bps", "_per_s", "_per_gb")
 WITHOUT_UNIT = {"cores_used", "load_before", "slices", "baseline_slices"}
 """Numbers that may be fractions and have none, or that of the field which ``measure`` names."""
 
