@@ -30,24 +30,34 @@ def main(argv: list[str] | None = None) -> int:
     0 all well; 1 something was found; 2 it could not run; 130 or 143 a signal ended it.
     """
     arguments = sys.argv[1:] if argv is None else argv
+    name = " ".join(["lodiag", *(word for word in arguments[:1] if word in COMMANDS)])
     previous = signal.getsignal(signal.SIGTERM)
     if previous != signal.SIG_IGN:
         signal.signal(signal.SIGTERM, _terminate)
     try:
         return _run(arguments)
     except LodiagError as error:
-        name = " ".join(["lodiag", *(word for word in arguments[:1] if word in COMMANDS)])
         tell(printable(f"{name}: error [{error.code}]: {error}"))
         hint = error.hint or (f"{name} --help" if isinstance(error, ConfigError) else None)
         if hint:
             tell(printable(f"hint: {hint}"))
         return _refuse(arguments, str(error))
+    except (OSError, MemoryError, ImportError, RuntimeError) as error:
+        return _refuse(arguments, _tell_lack(name, error))
     except Terminated:
         return SIGNAL_STATUS + signal.SIGTERM
     except KeyboardInterrupt:
         return SIGNAL_STATUS + signal.SIGINT
     finally:
         signal.signal(signal.SIGTERM, previous)
+
+
+def _tell_lack(name: str, error: Exception) -> str:
+    """Tell what the machine refused, and give it in short; a thread, or the file of a module, can be that as well."""
+    message = "there is no memory left" if isinstance(error, MemoryError) else str(error)
+    tell(printable(f"{name}: error [out-of-resources]: {message}"))
+    tell("hint: See ulimit -a: descriptors, memory and processes of this user are limited.")
+    return message
 
 
 def _terminate(_number: int, _frame: FrameType | None) -> None:
