@@ -9,6 +9,9 @@ from lodiag.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+SOURCES = {"sock_diag": "netlink", "proc": "procnet", "psutil": "portable"}
+"""Where sockets are read, best first: Linux's netlink, Linux's /proc/net, and what every system has. The name of each,
+and the module of ``lodiag.system`` whose ``list_sockets`` does."""
 LAST_PORT = 65_535
 LONGEST_S = 86_400.0
 """The longest that any wait may be asked to last: a day."""

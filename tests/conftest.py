@@ -12,7 +12,7 @@ import pytest
 from hypothesis import settings
 
 from lodiag.errors import UnsupportedError
-from lodiag.sockets.options import SOURCES
+from lodiag.limits import SOURCES
 from lodiag.system import System
 
 if TYPE_CHECKING:

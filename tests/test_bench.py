@@ -139,7 +139,7 @@ def list_children(process: subprocess.Popen[bytes], least: int) -> list[psutil.P
     """Wait until a process has so many children."""
     until = time.monotonic() + WAIT_S
     while time.monotonic() < until:
-        found = psutil.Process(process.pid).children()
+        found = psutil.Process(process.pid).children(recursive=True)
         if len(found) >= least:
             return found
     pytest.fail("the ends were never started")
@@ -149,7 +149,7 @@ def list_children(process: subprocess.Popen[bytes], least: int) -> list[psutil.P
 def test_nothing_stays_behind(name: str) -> None:
     command = [sys.executable, "-m", "lodiag", "bench", "stream", "-t", "300", "-P", "2"]
     with subprocess.Popen(command, env=environment(), stdout=subprocess.DEVNULL) as process:
-        children = list_children(process, 4)
+        children = list_children(process, 5)
         process.send_signal(signal.Signals[name])
         gone, alive = psutil.wait_procs(children, timeout=WAIT_S)
         assert not alive
@@ -162,7 +162,7 @@ def test_an_end_that_is_killed_is_told() -> None:
     command = [sys.executable, "-m", "lodiag", "bench", "rr", "-4", "-t", "300", "--quick", "--json"]
     with subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE) as process:
         while process.poll() is None:
-            for child in psutil.Process(process.pid).children() if process.poll() is None else []:
+            for child in psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []:
                 child.kill()
             time.sleep(0.01)
         told = process.communicate()[0]

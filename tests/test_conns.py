@@ -40,17 +40,17 @@ from running import (
     skip_world,
 )
 
-from lodiag.cli import conns as cli_conns
 from lodiag.cli import main
 from lodiag.conns import list_connections
 from lodiag.errors import ConfigError
+from lodiag.limits import SOURCES
 from lodiag.model import Host, Records, names_of, to_plain
 from lodiag.model.conns import ConnRecord, Endpoint
 from lodiag.render import FORMATS, render
 from lodiag.render.columns import list_columns
-from lodiag.sockets.options import SOURCES, STATES, parse_address, parse_state
+from lodiag.sockets.options import STATES, parse_address, parse_state
 from lodiag.sockets.ordering import SORT_KEYS
-from lodiag.system import System, sources
+from lodiag.system import System
 from lodiag.system.facts import Process, Question, Socket, SocketTable
 from lodiag.system.portable import describe_process
 
@@ -741,10 +741,6 @@ def test_every_column_can_be_shown(opened: ExitStack) -> None:
 )
 def test_what_cannot_be_shown_is_refused(options: list[str], words: str) -> None:
     assert_refused(run_lodiag("conns", *options), words)
-
-
-def test_the_command_line_and_the_library_know_the_same_sources() -> None:
-    assert cli_conns.SOURCES == SOURCES == tuple(sources.SOURCES)
 
 
 # --- filters ---------------------------------------------------------------------------------------------------------

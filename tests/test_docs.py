@@ -1,4 +1,4 @@
-"""What README and examples say is run: every command, every snippet, every example."""
+"""Examples run, and the README names every option, code and format; its blocks are run by ``test_readme``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import socket
-import struct
 import subprocess
 import sys
 import threading
@@ -27,13 +26,6 @@ if TYPE_CHECKING:
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 EXAMPLES = ROOT / "examples"
-CONSOLE = re.findall(r"```console\n(.*?)```", README, re.DOTALL)
-COMMAND_LINES = [line[2:] for block in CONSOLE for line in block.splitlines() if line.startswith("$ ")]
-SHOWN = [
-    (lines[0][2:], lines[1:]) for block in CONSOLE for lines in [block.splitlines()] if not lines[-1].startswith("$ ")
-]
-RUN = "python3 -m venv .venv && .venv/bin/pip install . && .venv/bin/lodiag ping localhost"
-TEST = "python3 -m venv .venv && .venv/bin/pip install -e '.[test]' && .venv/bin/pytest"
 
 
 @pytest.fixture
@@ -56,52 +48,6 @@ def run_shell(script: str, env: dict[str, str], cwd: Path = ROOT) -> subprocess.
     done = subprocess.run(command, capture_output=True, text=True, env=env, cwd=cwd, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     return done
-
-
-@pytest.mark.parametrize("line", COMMAND_LINES)
-def test_commands_of_the_readme_run(line: str, shell_env: dict[str, str]) -> None:
-    run_shell(line, shell_env)
-
-
-def simplify(text: str) -> str:
-    """Leave of a line what does not differ between two runs, machines and users."""
-    text = re.sub(r"icmp-raw|icmp-datagram|udp", "METHOD", text)
-    return " ".join(re.sub(r"[\d.]+", "N", text).split())
-
-
-@pytest.mark.parametrize(("line", "shown"), SHOWN, ids=[line for line, _ in SHOWN])
-def test_output_in_the_readme_looks_like_that(line: str, shown: list[str], shell_env: dict[str, str]) -> None:
-    with (
-        socket.create_server(("127.0.0.1", 0)) as service,
-        socket.create_connection(service.getsockname()) as client,
-    ):
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        printed = [simplify(text) for text in run_shell(line, shell_env).stdout.splitlines()]
-    headings = [
-        text
-        for text in shown
-        if re.match(
-            r"(ping |bytes |trace |status |address|rtt in ms|hop |proto |client |stream |rr |crr |group |udp +a sec)",
-            text,
-        )
-    ]
-    assert headings
-    for heading in headings:
-        assert simplify(heading) in printed
-
-
-def test_the_readme_has_the_two_commands() -> None:
-    assert RUN in README
-    assert TEST in README
-
-
-def test_the_library_snippet_runs() -> None:
-    (snippet,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    done = subprocess.run(
-        [sys.executable, "-c", snippet], capture_output=True, text=True, env=environment(), timeout=60, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert "127.0.0.1" in done.stdout
 
 
 @pytest.mark.parametrize("name", COMMANDS)

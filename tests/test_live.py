@@ -21,7 +21,8 @@ termios = pytest.importorskip("termios", reason="this system has no pseudo-termi
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 SHOW_CURSOR, HIDE_CURSOR = "\x1b[?25h", "\x1b[?25l"
 TAKE_SCREEN, GIVE_SCREEN = "\x1b[?1049h", "\x1b[?1049l"
-NEW, CHANGED, GONE = "\x1b[32m", "\x1b[33m", "\x1b[31m"
+NEW, CHANGED, GONE = "\x1b[1;32m+\x1b[0m", "\x1b[1;35m~\x1b[0m", "\x1b[1;31m-\x1b[0m"
+"""The mark alone: a row in yellow cannot be read on white, nor one in blue on black."""
 COLOUR = re.compile(r"\x1b\[[0-9;]*3[1-7]")
 
 

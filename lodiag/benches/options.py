@@ -13,6 +13,8 @@ ROUNDS, QUICK_ROUNDS = 5, 2
 
 SLICE_S = {"stream": 0.1, "rr": 0.045, "crr": 0.05, "udp": 0.07}
 """So that all tests take some 7 s. Each slice of rr still has thousands of round trips."""
+QUICK_PART = 0.7
+"""Of a slice where there are two: so that all tests take some 2 s."""
 
 WARM_UP_S = {"stream": 0.02, "rr": 0.004, "crr": 0.004, "udp": 0.002}
 """Before a slice begins: TCP finds its window, caches fill, the processor wakes up."""
@@ -138,7 +140,9 @@ class BenchOptions:
         """Seconds that a slice of this test is measured, or may last if bytes are counted."""
         if self.total_bytes is not None:
             return LONGEST_COUNTED_S
-        return SLICE_S[test] if self.time_s is None else self.time_s / self.rounds
+        if self.time_s is None:
+            return SLICE_S[test] * (QUICK_PART if self.quick else 1)
+        return self.time_s / self.rounds
 
     def warm_up_s(self, test: str) -> float:
         """Seconds before a slice begins, no longer than itself."""

@@ -95,7 +95,8 @@ class Runner:
             for piece in found:
                 if piece.value is None and piece.told.get("failed_errno"):
                     measured.failures[case] = translate(piece.told["failed_errno"], "connect")
-                measured.slices.setdefault(Key(case, piece.direction), []).append(piece)
+                told = {**piece.told, "spent_ns": self._ends.spent_ns}
+                measured.slices.setdefault(Key(case, piece.direction), []).append(piece._replace(told=told))
         finally:
             self._ends.drop()
 

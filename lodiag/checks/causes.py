@@ -15,5 +15,5 @@ def find_cause(report: Report[Any, Any]) -> tuple[str, str]:
         return "", "lodiag doctor looks for the cause."
     hint = finding.hint or "lodiag doctor tells more."
     if finding.fix and finding.fix.commands:
-        hint = f"{hint.rstrip('.')}: {'; '.join(finding.fix.commands)}"
+        hint = f"{hint.rstrip('.')}, or: {'; '.join(finding.fix.commands)}"
     return f": {finding.message}", hint

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from lodiag.cli.judging import Sinks, add_judging_arguments
+from lodiag.limits import SOURCES
 
 if TYPE_CHECKING:
     import argparse
@@ -22,8 +23,6 @@ EXAMPLES = """examples:
   lodiag audit --baseline before.json
                                    what is new since
 """
-
-SOURCES = ("sock_diag", "proc", "psutil")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

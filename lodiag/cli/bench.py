@@ -109,7 +109,7 @@ def run(options: argparse.Namespace, output: Output) -> int:
     from lodiag.errors import ConfigError
     from lodiag.render import render
     from lodiag.render.bars import LEVELS, to_ascii
-    from lodiag.render.bench import render_histograms
+    from lodiag.render.layouts.bench import render_histograms
 
     if options.histogram and options.format != "table":
         message = f"--histogram draws below a table, and the format is {options.format}"

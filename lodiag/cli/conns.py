@@ -6,6 +6,7 @@ import gc
 from typing import TYPE_CHECKING, Any
 
 from lodiag.cli.parsing import add_family_arguments, add_output_arguments, number
+from lodiag.limits import SOURCES
 
 if TYPE_CHECKING:
     import argparse
@@ -21,7 +22,6 @@ EXAMPLES = """examples:
   lodiag conns --watch --port 5432 what comes, changes and goes
 """
 
-SOURCES = ("sock_diag", "proc", "psutil")
 _MEASURED = ("tcp.", "congestion", "drops")
 """Beginnings of the columns that the kernel is asked for with --info."""
 

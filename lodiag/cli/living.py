@@ -51,6 +51,8 @@ def follow(ping_run: PingRun, interval_s: float) -> None:
                 drawn_s = monotonic()
                 picture = _draw(board, console, interval_s)
                 console.print(picture) if console.is_dumb_terminal else live.update(picture, refresh=True)
+    if console.is_dumb_terminal:  # which may have shown ^C
+        console.print()
 
 
 def _draw(board: PulseBoard, console: Console, interval_s: float) -> RenderableType:

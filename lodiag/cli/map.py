@@ -6,6 +6,7 @@ import gc
 from typing import TYPE_CHECKING
 
 from lodiag.cli.parsing import add_output_arguments, number
+from lodiag.limits import SOURCES
 from lodiag.render import GRAPHS
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ EXAMPLES = """examples:
   lodiag map --format mermaid >> "$GITHUB_STEP_SUMMARY"
 """
 
-SOURCES = ("sock_diag", "proc", "psutil")
 SVG = "svg"
 """What is drawn of the format dot, by another program."""
 

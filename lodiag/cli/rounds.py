@@ -62,4 +62,4 @@ class _View:
         self._size = self._console.size
         report = self._round.report
         title = f"{report.started_at[:19]}Z  round {self._round.number}, every {self._interval_s:g} s"
-        return draw(title, report, self._round.records, self._size.height)
+        return draw(title, report, self._round.records, self._size)

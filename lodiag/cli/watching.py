@@ -85,11 +85,15 @@ def watch_rates(options: argparse.Namespace, output: Output) -> int:
         source=options.source,
         keep_going=lambda: not output.has_lost_reader,
     )
-    for reading in readings:
-        for each in reading:
-            output.write(render_rates(each) if is_table else render_reading(each))
-        if output.is_in_vain:
-            break
+    try:
+        for reading in readings:
+            for each in reading:
+                output.write(render_rates(each) if is_table else render_reading(each))
+            if output.is_in_vain:
+                break
+    except KeyboardInterrupt:
+        output.write("\n" if is_table else "")  # the terminal has shown ^C, and the prompt is not to follow that
+        raise
     return 0
 
 

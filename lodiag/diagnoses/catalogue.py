@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
-from lodiag.diagnoses.groups import (
-    canary,
-    environment,
-    filters,
-    icmp,
-    interface,
-    limits,
-    names,
-    routes,
-    service,
-    sockets,
-    timing,
-)
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-DIAGNOSES = (
-    *service.DIAGNOSES,
-    *canary.DIAGNOSES,
-    *interface.DIAGNOSES,
-    *routes.DIAGNOSES,
-    *filters.DIAGNOSES,
-    *icmp.DIAGNOSES,
-    *timing.DIAGNOSES,
-    *names.DIAGNOSES,
-    *environment.DIAGNOSES,
-    *sockets.DIAGNOSES,
-    *limits.DIAGNOSES,
+if TYPE_CHECKING:
+    from lodiag.diagnoses import Diagnosis
+
+MODULES = (
+    "service",
+    "canary",
+    "interface",
+    "routes",
+    "filters",
+    "icmp",
+    "timing",
+    "names",
+    "environment",
+    "sockets",
+    "limits",
+)
+"""Each is the name of a module of ``groups`` that has ``DIAGNOSES``."""
+
+DIAGNOSES: tuple[Diagnosis, ...] = tuple(
+    diagnosis for name in MODULES for diagnosis in import_module(f"lodiag.diagnoses.groups.{name}").DIAGNOSES
 )
 GROUPS = tuple(dict.fromkeys(diagnosis.group for diagnosis in DIAGNOSES))
 UNLOOKED = "diagnosis-failed"

@@ -43,10 +43,13 @@ def render_reading(reading: IfaceReading) -> str:
 
 
 def render_rates(reading: IfaceReading) -> str:
-    """Write a reading for a person, in columns."""
+    """Write a reading for a person, in columns, of which 80 are enough; below it the fields that have changed."""
     state = "up" if reading.up else "down"
     counts = {"packets": reading.packets_per_s, "errors": reading.errors_per_s, "dropped": reading.dropped_per_s}
-    rates = [f"{'-' if rate is None else f'{rate:.0f}':>8} {name}/s" for name, rate in counts.items()]
+    rates = [
+        f"{'-' if rate is None else f'{rate:.0f}':>{8 if name == 'packets' else 5}} {name}/s"
+        for name, rate in counts.items()
+    ]
     passed = size(None if reading.bytes_per_s is None else round(reading.bytes_per_s))
-    changed = f"  changed: {', '.join(reading.before)}" if reading.before else ""
+    changed = f"\n{' ' * len('hh:mm:ssZ')}  changed: {', '.join(reading.before)}" if reading.before else ""
     return f"{reading.at[11:19]}Z  {text(reading.ifname)} {state:<4} {passed:>9}/s {''.join(rates)}{changed}\n"

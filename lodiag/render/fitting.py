@@ -11,7 +11,7 @@ from lodiag.render.escaping import display_width
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from lodiag.render.layout import Table
+    from lodiag.render.cells import Table
 
 GAP = "  "
 """What is between two columns."""

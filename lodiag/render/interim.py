@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lodiag.render.cells import milliseconds, percent
 from lodiag.render.escaping import text
-from lodiag.render.layout import milliseconds, percent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

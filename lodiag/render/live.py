@@ -22,8 +22,11 @@ if TYPE_CHECKING:
 USUAL = ("proto", "state", "local", "remote", "process")
 """Columns of a live table: the user is left out, so that rates fit 80 columns."""
 
-STYLES = {"+": "green", "-": "red", "~": "yellow", "": ""}
-"""Colour of each mark, which itself tells the same without colours."""
+STYLES = {"+": "bold green", "-": "bold red", "~": "bold magenta", "": ""}
+"""Colour of each mark, which itself tells the same without colours.
+
+The row keeps the terminal's own colour: no other can be read on a dark background and on a light one.
+"""
 
 SHORT = {"established": "estab"}
 """A state that was, in the word of ss(8): both have to fit beside the ends."""
@@ -67,7 +70,9 @@ def draw(  # noqa: PLR0913, PLR0917 - what a screen is made of
             min_width=RATE_WIDTH if is_rate else 1,  # of marks, too, if there is none
         )
     for row, line in zip(rows, cells, strict=True):
-        table.add_row(*map(make_line, line), style=STYLES[row.mark])
+        mark, *texts = map(make_line, line)
+        mark.stylize(STYLES[row.mark])
+        table.add_row(mark, *texts)
     more = [f"... {hidden} more"] if hidden else []
     return Group(make_line(title), table, *map(make_line, [*more, *notes]))
 

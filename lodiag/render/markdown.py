@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lodiag.model import Finding, Missing, Report
-    from lodiag.render.layout import Table
+    from lodiag.render.cells import Table
 
 _SPECIAL = str.maketrans({c: f"\\{c}" for c in "\\`*_[]<>|#~"})
 

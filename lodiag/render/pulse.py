@@ -9,8 +9,8 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from lodiag.render.cells import milliseconds, percent
 from lodiag.render.escaping import printable
-from lodiag.render.layout import milliseconds, percent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,8 +60,10 @@ def draw(
     table.add_column("recent", no_wrap=True)
     for row, line in zip(rows, cells, strict=True):
         bars = Text(spark(row.recent[-room:], with_blocks=with_blocks), no_wrap=True)
-        bars.highlight_words([FAILED], "red")
-        table.add_row(*map(_line, line), bars, style="yellow" if row.error else "")
+        bars.highlight_words([FAILED], "bold red")
+        written = [*map(_line, line)]
+        written[headers.index("lost")].stylize("bold red" if row.error else "")
+        table.add_row(*written, bars)
     errors = [f"{row.address}: {row.error}" for row in rows if row.error]
     more = [f"... {hidden} more"] if hidden else []
     left = max(height - len(("title", "headers", *rows, *more)), 0)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from lodiag.render.cells import milliseconds
 from lodiag.render.escaping import printable
 from lodiag.render.fitting import draw
-from lodiag.render.layout import headline, lay_out, milliseconds, note
+from lodiag.render.layout import headline, lay_out, note, tell_nothing
 from lodiag.render.prose import clamp, wrap
 
 if TYPE_CHECKING:
@@ -26,24 +27,10 @@ def render(report: Report[Any, Any], columns: Sequence[str] = (), width: int | N
         return verdict.render(report.summary.verdict, report.records, clamp(width))
     lines = (headline(report) or "").splitlines()
     parts = ["\n".join(part for line in lines for part in wrap(line, clamp(width), indent=""))] if lines else []
-    parts += [draw(table, width) for table in lay_out(report, columns)] or [f"no {_KINDS[report.command]} to show"]
+    parts += [draw(table, width) for table in lay_out(report, columns)] or [tell_nothing(report)]
     parts += ["\n".join(_describe(finding, clamp(width))) for finding in report.findings]
     parts += ["\n".join(wrap(f"note: {note(item)}", clamp(width))) for item in report.missing]
     return "\n\n".join(parts) + "\n"
-
-
-_KINDS = {
-    "ping": "addresses",
-    "trace": "hops",
-    "bench": "tests",
-    "conns": "sockets",
-    "who": "addresses",
-    "map": "connections",
-    "iface": "loopback interface",
-    "check": "checks",
-    "audit": "sockets",
-    "doctor": "diagnoses",
-}
 
 
 def _describe(finding: Finding, width: int) -> Iterator[str]:

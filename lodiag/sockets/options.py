@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lodiag.dataclass import dataclass
 from lodiag.errors import ConfigError
-from lodiag.limits import LAST_PORT, require_choice, require_whole, suggest
+from lodiag.limits import LAST_PORT, SOURCES, require_choice, require_whole, suggest
 from lodiag.model import FAMILIES, PROTOS
 
 STATES = (
@@ -27,8 +27,6 @@ STATES = (
 LAST_PID = 2**32 - 1
 """A pid of Windows is a DWORD; elsewhere they are smaller."""
 _ALIASES = {"listening": "listen", "estab": "established", "unconn": "unconnected", "closed": "close"}
-SOURCES = ("sock_diag", "proc", "psutil")
-"""Best first: Linux's netlink, Linux's /proc/net, and what every system has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +77,7 @@ class ConnsOptions:
         for name, choice, choices in (
             ("proto", self.proto, PROTOS),
             ("family", self.family, FAMILIES),
-            ("source", self.source, SOURCES),
+            ("source", self.source, tuple(SOURCES)),
         ):
             if choice is not None:
                 require_choice(name, choice, choices)

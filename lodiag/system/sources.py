@@ -6,16 +6,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from lodiag.errors import UnsupportedError
+from lodiag.limits import SOURCES
 
 if TYPE_CHECKING:
     from lodiag.system.facts import Links, Question, SocketTable
 
-SOURCES = {"sock_diag": "netlink", "proc": "procnet", "psutil": "portable"}
-"""Best first: the name of each, and the module here whose ``list_sockets`` reads it."""
-
-
 LINK_SOURCES = {"rtnetlink": "interfaces", "psutil": "portlinks"}
-"""Likewise of interfaces, read by ``read_links``."""
+"""As ``SOURCES``, of interfaces, read by ``read_links``."""
 
 
 class SourceRefusedError(Exception):

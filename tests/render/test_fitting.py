@@ -14,9 +14,9 @@ from samples import MAP, SAMPLES, make_finding, make_report
 from watching import Watcher
 
 from lodiag.render import render
+from lodiag.render.cells import Table
 from lodiag.render.escaping import printable
 from lodiag.render.fitting import MOST_LINES, draw
-from lodiag.render.layout import Table
 from lodiag.render.prose import wrap
 
 CONNS = Table(

@@ -32,9 +32,9 @@ from samples import (
 
 from lodiag.model import Evidence, to_plain
 from lodiag.render import FORMATS, GRAPHS, JUDGED, render
+from lodiag.render.cells import percent
 from lodiag.render.escaping import printable
 from lodiag.render.flows import size
-from lodiag.render.layout import percent
 from lodiag.render.table import render_reply
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -7,9 +7,8 @@ import os
 import selectors
 import socket
 import sys
-from contextlib import suppress
 from time import monotonic
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Self
 
 from lodiag.errors import UnsupportedError
 from lodiag.system.ends import paths
@@ -61,8 +60,11 @@ class Ends:
         if os.name != "posix" or not sys.executable:
             message = "bench needs two processes that share sockets, which this system or this Python cannot start"
             raise UnsupportedError(message)
-        self._workers: list[tuple[subprocess.Popen[bytes], socket.socket]] = []
+        self._first: tuple[subprocess.Popen[bytes], socket.socket] | None = None
+        self._workers: list[tuple[int, socket.socket]] = []
         self._opened: list[socket.socket] = []
+        self.spent_ns: list[list[int]] = []
+        """Of each end of the last tasks: how long it took, ran, and waited for a core."""
 
     def __enter__(self) -> Self:
         """Return this."""
@@ -75,27 +77,44 @@ class Ends:
     @property
     def pids(self) -> frozenset[int]:
         """Processes that run now."""
-        return frozenset(process.pid for process, _ in self._workers)
+        first = () if self._first is None else (self._first[0].pid,)
+        return frozenset((*first, *(pid for pid, _ in self._workers)))
 
     def prepare(self, count: int) -> None:
         """Start as many processes as that, and wait until they are here."""
-        new = range(len(self._workers), count)
-        for _ in new:
-            own, other = socket.socketpair()
-            with other:
-                try:
-                    process = _start(other.fileno())
-                except OSError as error:
-                    own.close()
-                    message = f"no process can be started: {error.strerror}"
-                    raise UnsupportedError(message) from error
-            self._workers.append((process, own))
-        if new:
+        try:
+            while len(self._workers) < count:
+                self._workers.append(self._fork(self._first or self._start()))
+        except BaseException:
+            self.close()
+            raise
+
+    def _start(self) -> tuple[subprocess.Popen[bytes], socket.socket]:
+        """Start the process that the ends are forks of."""
+        own, other = socket.socketpair()
+        own.settimeout(START_S)
+        with other:
             try:
-                self._collect(new, monotonic() + START_S)
-            except BaseException:
-                self.close()
-                raise
+                self._first = _start(other.fileno()), own
+            except OSError as error:
+                own.close()
+                _refuse(error.strerror)
+        return self._first
+
+    def _fork(self, first: tuple[subprocess.Popen[bytes], socket.socket]) -> tuple[int, socket.socket]:
+        """Have an end made, and give its number and what it is told by."""
+        own, other = socket.socketpair()
+        try:
+            with other:
+                socket.send_fds(first[1], [b"+"], [other.fileno()])
+            pid = int(first[1].recv(ANSWER_BYTES) or 0)
+        except OSError as error:  # it was ended, or took too long
+            own.close()
+            raise EndError(str(error)) from error
+        if pid <= 0:
+            own.close()
+            _refuse(os.strerror(-pid) if pid else "it was ended")
+        return pid, own
 
     def run(self, tasks: Sequence[Task], timeout_s: float) -> list[dict[str, Any]]:
         """Let each task be done by a process of its own and give what each measured; ``EndError`` if one was not.
@@ -118,6 +137,7 @@ class Ends:
             if "errno" in found:
                 code = found["errno"]
                 raise EndError(os.strerror(code) if code else "the connection was reset", code)
+        self.spent_ns = [answer.pop("spent_ns") for answer in answers]
         return answers
 
     def _collect(self, workers: range, until_s: float) -> list[dict[str, Any]]:
@@ -161,14 +181,26 @@ class Ends:
 
     def close(self) -> None:
         """End all processes, wait until they are gone, and close what they did not get."""
+        from subprocess import TimeoutExpired
+
         self.drop()
-        for process, control in self._workers:
-            process.kill()
+        for _, control in self._workers:
             control.close()
-        for process, _ in self._workers:
-            with suppress(OSError):
-                process.wait()
         self._workers.clear()
+        if self._first is None:
+            return
+        (process, control), self._first = self._first, None
+        control.close()  # it ends the others, and itself
+        try:
+            process.wait(GRACE_S)
+        except TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _refuse(reason: str | None) -> NoReturn:
+    message = f"no process can be started: {reason}"
+    raise UnsupportedError(message)
 
 
 def _start(control: int) -> subprocess.Popen[bytes]:

@@ -23,6 +23,9 @@ BINS = 131_072
 BATCH, CHUNK = 8, 4096
 """Requests between two looks at whether it is time to end, and those after which their times are counted."""
 
+SMALL_BYTES = 4096
+"""With more, to read into the same buffer again and again is faster than to make an object each time."""
+
 
 class Times:
     """Times, counted."""
@@ -83,7 +86,7 @@ def ask(  # noqa: PLR0913 - what decides how to ask
 def answer(sock: socket.socket, *, size_bytes: int, spin: bool) -> dict[str, Any]:
     """Give back what comes until there is no more."""
     with suppress(ConnectionError, BlockingIOError):
-        if _is_simple(sock, size_bytes, spin=spin):
+        if _is_small(size_bytes, spin=spin):
             read, write, descriptor = os.read, os.write, sock.fileno()
             while request := read(descriptor, size_bytes):
                 write(descriptor, request)
@@ -95,22 +98,30 @@ def answer(sock: socket.socket, *, size_bytes: int, spin: bool) -> dict[str, Any
     return {}
 
 
-def _is_simple(sock: socket.socket, size_bytes: int, *, spin: bool) -> bool:
-    """Whether a message comes whole, so that it can be had by the descriptor, which costs Python least."""
-    return not spin and (size_bytes == 1 or sock.type == socket.SOCK_DGRAM)
+def _is_small(size_bytes: int, *, spin: bool) -> bool:
+    """Whether a message is best had by the descriptor, which costs Python least, as an object of its own."""
+    return not spin and size_bytes <= SMALL_BYTES
+
+
+def read_rest(descriptor: int, size_bytes: int, got: bytes) -> bytes:
+    """Read on where a message has come in parts; what there is if the other end has closed."""
+    while got and len(got) < size_bytes and (more := os.read(descriptor, size_bytes - len(got))):
+        got += more
+    return got
 
 
 def _make_exchange(sock: socket.socket, size_bytes: int, *, spin: bool) -> Callable[[int, list[int]], None]:
     """Make the function that so many times sends a request, waits for its response, and notes the time."""
     message, clock = bytes(size_bytes), perf_counter_ns
-    if _is_simple(sock, size_bytes, spin=spin):
+    if _is_small(size_bytes, spin=spin):
         read, write, descriptor = os.read, os.write, sock.fileno()
 
         def exchange(times: int, stamps: list[int]) -> None:
             note = stamps.append
             for _ in range(times):
                 write(descriptor, message)
-                read(descriptor, size_bytes)
+                if len(got := read(descriptor, size_bytes)) < size_bytes:
+                    read_rest(descriptor, size_bytes, got)
                 note(clock())
 
         return exchange

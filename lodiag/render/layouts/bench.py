@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from lodiag.model.bench import SERVICE_TESTS
 from lodiag.render.bars import bar, spark
+from lodiag.render.cells import Table
 from lodiag.render.escaping import text
 
 if TYPE_CHECKING:
@@ -14,10 +15,11 @@ if TYPE_CHECKING:
     from lodiag.model import Report
     from lodiag.model.bench import BenchBucket, BenchComparison, BenchRecord, BenchSummary
 
+NOTHING = "tests"
 GIGA = 1e9
 US_PER_MS = 1000
 MOST_BARS = 16
-WIDTH = 40
+WIDTH = 80
 PLACES = {"same-core": "one core", "across-cores": "two cores", "chosen-cores": "chosen", "unpinned": "any core"}
 
 
@@ -33,8 +35,8 @@ def headline(report: Report[BenchRecord, BenchSummary]) -> str:
     return f"bench on {text(machine.kernel)}, {text(machine.cpu)}, {cores}{by}; {slices}"
 
 
-def tables(report: Report[BenchRecord, BenchSummary]) -> list[tuple[list[str], list[list[str]], frozenset[str]]]:
-    """Headers, rows, and the columns that are numbers, of each kind of test."""
+def lay_out(report: Report[BenchRecord, BenchSummary]) -> list[Table]:
+    """Make a table of each kind of test; then of what is compared with a baseline."""
     found = []
     for test, columns in _COLUMNS.items():
         records = [record for record in report.records if record.test == test]
@@ -46,7 +48,7 @@ def tables(report: Report[BenchRecord, BenchSummary]) -> list[tuple[list[str], l
             [_path(record, with_congestion=several), *(write(record) for write in columns.values())]
             for record in records
         ]
-        found.append((headers, rows, frozenset(headers) - _WORDS - {test}))
+        found.append(Table(headers, rows, frozenset(headers) - _WORDS - {test}))
     compared = [record for record in report.records if record.compared]
     if compared:
         headers = ["beside baseline", "on", "was", "is", "status"]
@@ -60,7 +62,7 @@ def tables(report: Report[BenchRecord, BenchSummary]) -> list[tuple[list[str], l
             ]
             for r in compared
         ]
-        found.append((headers, rows, frozenset({"was", "is"})))
+        found.append(Table(headers, rows, frozenset({"was", "is"})))
     return found
 
 
@@ -204,7 +206,7 @@ def render_histograms(report: Report[BenchRecord, Any]) -> str:
     parts = []
     for record in report.records:
         if record.histogram:
-            title = f"{record.test} {_path(record)}, {PLACES[record.placement]}, {record.transactions} in us"
+            title = f"round trips of {record.test} {_path(record)}, {PLACES[record.placement]}, in us"
             parts.append("\n".join([title, *_draw(record.histogram)]))
     return "\n\n".join(parts) + "\n" if parts else ""
 
@@ -217,12 +219,14 @@ def _draw(buckets: Sequence[BenchBucket]) -> list[str]:
         counts[index] = counts.get(index, 0) + bucket.count
     first = min(counts)
     rows = {index: counts.get(index, 0) for index in range(first, min(max(counts), first + MOST_BARS - 1) + 1)}
+    drawn = [(f"{_edge(index)} - {_edge(index + 1)}", count) for index, count in rows.items()]
     beyond = sum(count for index, count in counts.items() if index not in rows)
-    most = max(*rows.values(), beyond)
-    lines = [f"{_edge(index):>8} {bar(count / most, WIDTH)} {count}".rstrip() for index, count in rows.items()]
-    if beyond:
-        lines.append(f"{'longer':>8} {bar(beyond / most, WIDTH)} {beyond}")
-    return lines
+    drawn += [("longer", beyond)] if beyond else []
+    most = max(count for _, count in drawn)
+    digits = len(str(most))
+    width = max(len(name) for name, _ in drawn)
+    room = WIDTH - len(f"  {'':{width}}  {'':{digits}}  ")
+    return [f"  {name:>{width}}  {count:>{digits}}  {bar(count / most, room)}".rstrip() for name, count in drawn]
 
 
 def _octave(value: float) -> int:

@@ -1,20 +1,23 @@
-"""Cells for the tables of ``iface``."""
+"""Tables of interfaces, and of how one was changed."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lodiag.model.net import FOREVER_S
+from lodiag.render.cells import Table
 from lodiag.render.escaping import text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from lodiag.model import Report
     from lodiag.model.iface import IfaceAddress, IfaceChange, IfaceRecord, IfaceSetting, IfaceSummary
     from lodiag.model.net import Qdisc, Route, Rule
 
 _Rows = tuple[list[str], list[list[str]]]
 
+NOTHING = "loopback interface"
 NUMBERS = frozenset({"mtu", "bytes", "packets", "errors", "dropped", "priority", "ms"})
 
 _STATUSES = {
@@ -24,13 +27,20 @@ _STATUSES = {
 }
 
 
-def tell_change(change: IfaceChange | None) -> str | None:
+def headline(report: Report[Any, IfaceSummary]) -> str | None:
     """Say what became of a change."""
+    change = report.summary.change
     return None if change is None else f"{text(change.interface)} {change.action}: {_STATUSES[change.status]}"
 
 
-def list_tables(records: Sequence[IfaceRecord], summary: IfaceSummary) -> Iterator[_Rows]:
-    """Headers and rows of each table: those of a change are the commands, packets and addresses."""
+def lay_out(report: Report[IfaceRecord, IfaceSummary]) -> list[Table]:
+    """Make the tables that have any row: of a change the commands, packets and addresses."""
+    drawn = _list_tables(report.records, report.summary)
+    return [Table(headers, rows, frozenset(headers) & NUMBERS) for headers, rows in drawn if rows]
+
+
+def _list_tables(records: Sequence[IfaceRecord], summary: IfaceSummary) -> Iterator[_Rows]:
+    """Headers and rows of each table."""
     if summary.change is not None:
         yield _list_commands(summary.change)
         yield _list_packets(summary.change)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from lodiag.render.cells import Table, milliseconds, percent
 from lodiag.render.escaping import text
-from lodiag.render.layout import Table, milliseconds, percent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from lodiag.model import Report
     from lodiag.model.ping import PingRecord
 
+NOTHING = "addresses"
 MOST_SPREAD = 16
 """Addresses that have a row in each of two tables; more of them are looked for in one."""
 
