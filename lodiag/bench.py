@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from lodiag.benches import Case
     from lodiag.benches.aside import Idle
     from lodiag.benches.baseline import Baseline
-    from lodiag.benches.verdicts import Repeat
     from lodiag.model import Report
     from lodiag.model.bench import BenchMachine, BenchRecord
     from lodiag.system.ends.pool import Ends
@@ -175,7 +174,7 @@ class Bench:
         with self._system.open_ends() as ends:
             watch = Watch(self._system)
             records = self._measure(ends) if self._service is None else self._measure_service(ends, self._service)
-            seen = watch.end(ends)
+            seen = watch.end(ends, self._find_servers())
             if self._beside is not None:
                 from lodiag.benches.verdicts import judge
 
@@ -219,15 +218,21 @@ class Bench:
                 break
         return records
 
-    def _repeat(self, ends: Ends, suspects: Sequence[BenchRecord]) -> Repeat:
-        """Measure the cases of these records once more, and see who interferes."""
-        from lodiag.benches.verdicts import Repeat
+    def _find_servers(self) -> frozenset[int]:
+        """Processes of the service that is measured, as far as this user may see them: their work is no disturbance."""
+        if self._service is None:
+            return frozenset()
+        from lodiag.conns import list_connections
 
+        listeners = list_connections(states=["listen"], local_port=self._service.port, system=self._system)
+        return frozenset(owner.pid for record in listeners.records for owner in record.owners or ())
+
+    def _repeat(self, ends: Ends, suspects: Sequence[BenchRecord]) -> Sequence[BenchRecord]:
+        """Measure the cases of these records once more."""
         wanted = {_identify(record) for record in suspects}
         cases = [case for case in self._cases if _identify(case) in wanted]
-        watch = Watch(self._system)
         measured = Runner(self._system, ends, self._options, self._steps).run(cases, self._options.rounds)
-        return Repeat(make_records(measured, cases, self._options), watch.end(ends).interference)
+        return make_records(measured, cases, self._options)
 
     def _look_around(self, machine: BenchMachine, *, is_whole: bool) -> Around:
         """Read what findings need beside the records."""

@@ -63,11 +63,11 @@ class FakeSystem(System):
         del address
         return cast("Fan", FakeFan(self, method, source, size_bytes))
 
-    def open_burst_probe(
-        self, method: str, family: str, address: str, *, source: str | None, size_bytes: int
+    def open_burst_probe(  # noqa: PLR0913 - what decides a probe socket
+        self, method: str, family: str, address: str, *, source: str | None, size_bytes: int, stamp_each: bool = False
     ) -> BurstProbe:
         """Have none."""
-        del family, address, source, size_bytes
+        del family, address, source, size_bytes, stamp_each
         raise MethodRefusedError(method)
 
     def wait_for_stamps(self, families: Iterable[str]) -> None:

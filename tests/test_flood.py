@@ -57,6 +57,31 @@ def test_every_probe_of_a_flood_is_accounted_for(address: str, arguments: tuple[
         assert record["rtt_user_p50_ms"] is None
 
 
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_by_the_clock_of_the_kernel_a_flood_times_every_probe(address: str) -> None:
+    require_loopback(address)
+    record = flood("-c", "3000", "--clock", "kernel", address)
+
+    assert (record["clock"], record["timed"], record["lesser_clock"]) == ("kernel", 3000, 0)
+    assert 0 < record["rtt_min_ms"] <= record["rtt_p50_ms"] <= record["rtt_max_ms"]
+
+
+STAMPED = pytest.mark.parametrize("arguments", [(), ("--clock", "kernel")], ids=["first stamped", "each stamped"])
+
+
+@STAMPED
+def test_a_flood_of_which_some_may_not_be_sent_times_the_others_rightly(arguments: tuple[str, ...]) -> None:
+    """A call that is refused one probe of many does not say so: the rest goes one by one, under other numbers."""
+    rule = "icmp type echo-request numgen inc mod 50 0 drop"
+    done = run_in_world(rules("output", rule), *FLOOD, "-c", "1000", *arguments, "127.0.0.1")
+
+    (record,) = parse(done)["records"]
+    assert (record["sent"], record["received"], record["not_sent"]) == (980, 980, 20)
+    assert (record["error"], record["lesser_clock"]) == ("blocked-by-filter", 0)
+    if arguments:
+        assert record["timed"] == 980
+
+
 ONE_BY_ONE = {
     "udp": ("--method", "udp"),
     "user clock": ("--clock", "user"),
@@ -82,8 +107,10 @@ def test_a_flood_without_privilege() -> None:
     assert (record["sent"], record["received"]) == (500, 500)
 
 
-def test_a_flood_of_two_addresses_by_datagram_sockets() -> None:
-    done = run_in_world(ALLOW_ICMP_DATAGRAM + LO_UP, *FLOOD, "-c", "2000", "127.0.0.1", "::1", as_nobody=True)
+@STAMPED
+def test_a_flood_of_two_addresses_by_datagram_sockets(arguments: tuple[str, ...]) -> None:
+    command = (*FLOOD, "-c", "2000", *arguments, "127.0.0.1", "::1")
+    done = run_in_world(ALLOW_ICMP_DATAGRAM + LO_UP, *command, as_nobody=True)
 
     found = [(r["method"], r["sent"], r["received"], r["duplicates"]) for r in parse(done)["records"]]
     assert found == [("icmp-datagram", 2000, 2000, 0)] * 2
@@ -112,16 +139,20 @@ def test_losses_in_a_flood_are_counted_and_told() -> None:
     assert "time=" not in done.stdout
 
 
-def test_a_flood_that_is_rejected_is_told_so() -> None:
+@STAMPED
+@pytest.mark.parametrize("as_nobody", [False, True])
+def test_a_flood_that_is_rejected_is_told_so(arguments: tuple[str, ...], *, as_nobody: bool) -> None:
     reject = "icmp type echo-request reject with icmp type admin-prohibited"
-    done = run_in_world(rules("input", reject), *FLOOD, "-c", "20", "127.0.0.1")
+    world = (ALLOW_ICMP_DATAGRAM if as_nobody else "") + rules("input", reject)
+    done = run_in_world(world, *FLOOD, "-c", "20", *arguments, "127.0.0.1", as_nobody=as_nobody)
 
     (record,) = parse(done)["records"]
     assert (record["received"], record["error"]) == (0, "rejected-by-filter")
 
 
-def test_a_flood_that_may_not_be_sent_is_told_so() -> None:
-    done = run_in_world(rules("output", "drop"), *FLOOD, "-c", "3", "127.0.0.1")
+@STAMPED
+def test_a_flood_that_may_not_be_sent_is_told_so(arguments: tuple[str, ...]) -> None:
+    done = run_in_world(rules("output", "drop"), *FLOOD, "-c", "3", *arguments, "127.0.0.1")
 
     (record,) = parse(done)["records"]
     assert (record["sent"], record["not_sent"], record["error"]) == (0, 3, "blocked-by-filter")

@@ -15,7 +15,8 @@ from lodiag.cli import main
 from lodiag.judge.settings import note_settings
 from lodiag.links.records import concerns
 from lodiag.model.net import Link, LinkAddress, Rule
-from lodiag.system.changing import Change, spell
+from lodiag.system.change import Change
+from lodiag.system.changing import spell
 from lodiag.system.facts import Links, Setting
 from lodiag.system.sources import LINK_SOURCES
 from lodiag.targets import parse_alias

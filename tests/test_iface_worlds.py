@@ -179,7 +179,7 @@ def test_hundreds_of_aliases_are_put_back_at_once() -> None:
 
 def test_the_first_of_several_that_is_refused_is_named() -> None:
     body = """
-from lodiag.system.changing import Change, ChangeRefusedError
+from lodiag.system.change import Change, ChangeRefusedError
 from lodiag.system.rtchanges import apply
 refused = [Change("up", "gone", 99), Change("mtu", "gone", 99, mtu=1)]
 changes = [Change("mtu", "lo", 1, mtu=1500), *refused, Change("up", "lo", 1)]
@@ -430,7 +430,8 @@ found.append(to_plain(next(readings)[0]))
 def test_changes_of_routes_rules_and_qdiscs_are_made_as_ip_makes_them() -> None:
     """What a diagnosis repairs with: taken away by ip(8) or tc(8), put back by rtnetlink."""
     body = """
-from lodiag.system.changing import Change, spell
+from lodiag.system.change import Change
+from lodiag.system.changing import spell
 machine = System()
 settle()
 routes = [r for r in machine.list_routes() if r.table == "local"]
@@ -461,7 +462,8 @@ found.append(machine.read_sysctl("net.ipv6.conf.lo.disable_ipv6"))
 def test_where_commands_are_run_they_are_believed_as_little() -> None:
     """As on other systems: of ifconfig(8), what Linux's knows as well."""
     body = """
-from lodiag.system.changing import Change, ChangeRefusedError, apply
+from lodiag.system.change import Change, ChangeRefusedError
+from lodiag.system.changing import apply
 apply([Change("up", "lo", 1), Change("mtu", "lo", 1, mtu=1400)], "freebsd")
 found.append(lodiag()[1]["records"][0]["mtu"])
 for change, platform in ((Change("mtu", "nowhere", 9, mtu=1400), "freebsd"), (Change("down", "lo", 1), "win32")):

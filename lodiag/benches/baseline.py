@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
+from lodiag.benches.shares import Piece
 from lodiag.errors import ConfigError
-from lodiag.model import SCHEMA, names_of, to_plain
+from lodiag.model import names_of, to_plain
 from lodiag.model.bench import BenchMachine, BenchParameters
+from lodiag.saved import UnusableError, read_report
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +16,6 @@ if TYPE_CHECKING:
     from lodiag.benches.options import BenchOptions
     from lodiag.model.bench import BenchRecord
 
-MOST_BYTES = 1 << 26
 LEAST_ROUNDS = 3
 """Slices of a run from which anything can be said."""
 MUST_AGREE = ("kernel", "cpu", "cores")
@@ -31,7 +32,7 @@ class Baseline(NamedTuple):
     made_at: str
     machine: Mapping[str, Any]
     parameters: Mapping[str, Any]
-    runs: Mapping[Name, Sequence[Sequence[float]]]
+    runs: Mapping[Name, Sequence[Sequence[Piece]]]
 
 
 def name_record(record: BenchRecord | Mapping[str, Any]) -> Name:
@@ -43,19 +44,10 @@ def name_record(record: BenchRecord | Mapping[str, Any]) -> Name:
 
 def read_baseline(path: str) -> Baseline:
     """Read what ``bench --save`` or ``bench --json`` wrote; ``ConfigError`` if it is no such report."""
-    import json
-    from pathlib import Path
-
     try:
-        with Path(path).open("rb") as file:
-            raw = file.read(MOST_BYTES + 1)
-        if len(raw) > MOST_BYTES:
-            _refuse(path, f"it is longer than {MOST_BYTES} bytes")
-        report = json.loads(raw)
-    except (OSError, ValueError, RecursionError) as error:
-        _refuse(path, getattr(error, "strerror", None) or f"it is not JSON: {error!s:.60}")
-    if not isinstance(report, dict) or report.get("schema") != SCHEMA or report.get("command") != "bench":
-        _refuse(path, f"it is not a report of bench in {SCHEMA}")
+        report = read_report(path, "bench")
+    except UnusableError as error:
+        _refuse(path, str(error))
     try:
         return _understand(path, report)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
@@ -72,9 +64,12 @@ def _understand(path: str, report: Mapping[str, Any]) -> Baseline:
     return Baseline(str(report["started_at"]), machine, parameters, runs)
 
 
-def _split(record: Mapping[str, Any]) -> list[list[float]]:
+def _split(record: Mapping[str, Any]) -> list[list[Piece]]:
     """Give the slices of each run."""
-    slices = [float(value) for value in record["slices"]]
+    slices = [
+        Piece(float(value), None if taken is None else float(taken))
+        for value, taken in zip(record["slices"], record["taken_ratios"], strict=True)
+    ]
     found, begun = [], 0
     for count in record["run_slices"]:
         found.append(slices[begun : begun + int(count)])

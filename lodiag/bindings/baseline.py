@@ -5,16 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from lodiag.errors import ConfigError
-from lodiag.model import SCHEMA
 from lodiag.model.audit import EXPOSURES
+from lodiag.saved import UnusableError, read_report
 
 if TYPE_CHECKING:
     from collections.abc import Container
 
     from lodiag.model.audit import AuditRecord
-
-MOST_BYTES = 1 << 28
-"""Of a report on 100 000 sockets; more is something else."""
 
 WIDE, BETWEEN, NARROW = range(3)
 
@@ -83,21 +80,10 @@ def _may_be_same_owner(own: Known, known: Known) -> bool:
 
 def read_baseline(path: str, ephemeral: Container[int]) -> Baseline:
     """Read what ``audit --json`` saved; ``ConfigError`` if it is no such report."""
-    import json
-    from pathlib import Path
-
     try:
-        with Path(path).open("rb") as file:
-            raw = file.read(MOST_BYTES + 1)
-        if len(raw) > MOST_BYTES:
-            _refuse(path, f"it is longer than {MOST_BYTES} bytes")
-        report = json.loads(raw)
-    except (OSError, ValueError, RecursionError) as error:
-        _refuse(path, getattr(error, "strerror", None) or f"it is not JSON: {error}")
-    if not isinstance(report, dict) or report.get("schema") != SCHEMA:
-        _refuse(path, f"it is not a report of {SCHEMA}")
-    if report.get("command") != "audit":
-        _refuse(path, f"it is a report of {report.get('command')!r:.40}, not of audit")
+        report = read_report(path, "audit")
+    except UnusableError as error:
+        _refuse(path, str(error))
     try:
         sockets = [_read_socket(record) for record in report["records"]]
         return Baseline(str(report["started_at"]), sockets, ephemeral)

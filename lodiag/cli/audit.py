@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from lodiag.cli.judging import Sinks, add_judging_arguments
+from lodiag.cli.parsing import add_source_argument
 from lodiag.limits import SOURCES
 
 if TYPE_CHECKING:
@@ -39,9 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--baseline", metavar="FILE", help="a report of audit --json: tell what is new since")
     parser.add_argument("--cmdline", action="store_true", help="show command lines, which may hold secrets")
-    parser.add_argument(
-        "--source", choices=SOURCES, help="where to read sockets (default: the first of these that is to be had)"
-    )
+    add_source_argument(parser, SOURCES, "sockets")
     add_judging_arguments(parser)
 
 

@@ -5,7 +5,13 @@ from __future__ import annotations
 import gc
 from typing import TYPE_CHECKING, Any
 
-from lodiag.cli.parsing import add_family_arguments, add_output_arguments, number
+from lodiag.cli.parsing import (
+    add_family_arguments,
+    add_output_arguments,
+    add_source_argument,
+    add_watch_argument,
+    number,
+)
 from lodiag.limits import SOURCES
 
 if TYPE_CHECKING:
@@ -54,9 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-process", action="store_true", help="do not look up who owns them")
     parser.add_argument("--cmdline", action="store_true", help="show command lines, which may hold secrets")
     parser.add_argument("--sort", choices=SORT_KEYS, default="state", help="what to order rows by (default: state)")
-    parser.add_argument(
-        "--source", choices=SOURCES, help="where to read sockets (default: the first of these that is to be had)"
-    )
+    add_source_argument(parser, SOURCES, "sockets")
     parser.add_argument("-i", "--info", action="store_true", help="ask what TCP measured: round trips, bytes, windows")
     parser.add_argument(
         "--findings",
@@ -69,13 +73,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME[,NAME]",
         help="what to show: names of the JSON's fields, process, cmdline, tcp.rtt_ms ...",
     )
-    parser.add_argument(
-        "--watch",
-        type=number(float, " of seconds"),
-        nargs="?",
-        const=1.0,
-        metavar="SECONDS",
-        help="read them again and again (every 1 s): a live table, or in a pipe a line of JSON for each change",
+    add_watch_argument(
+        parser, "read them again and again (every 1 s): a live table, or in a pipe a line of JSON for each change"
     )
     habit = "accepted for habit; it is the default"
     parser.add_argument("-a", "--all", action="store_true", help=habit)

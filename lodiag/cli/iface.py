@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from lodiag.cli.parsing import add_output_arguments, number
+from lodiag.cli.parsing import add_output_arguments, add_source_argument, add_watch_argument
 
 if TYPE_CHECKING:
     import argparse
@@ -44,17 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--force", action="store_true", help="with down: break every connection over it")
     parser.add_argument("-y", "--yes", action="store_true", help="agree to what an action takes along, unasked")
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
-    parser.add_argument(
-        "--source", choices=SOURCES, help="where to read it (default: the first of these that is to be had)"
-    )
-    parser.add_argument(
-        "--watch",
-        type=number(float, " of seconds"),
-        nargs="?",
-        const=1.0,
-        metavar="SECONDS",
-        help="show what passes over it (every 1 s): a line a reading, or in a pipe one of JSON",
-    )
+    add_source_argument(parser, SOURCES, "it")
+    add_watch_argument(parser, "show what passes over it (every 1 s): a line a reading, or in a pipe one of JSON")
     add_output_arguments(parser)
 
 

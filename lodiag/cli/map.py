@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 from typing import TYPE_CHECKING
 
-from lodiag.cli.parsing import add_output_arguments, number
+from lodiag.cli.parsing import add_output_arguments, add_source_argument, number
 from lodiag.limits import SOURCES
 from lodiag.render import GRAPHS
 
@@ -32,9 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-u", "--udp", action="store_true", help="UDP connections")
     parser.add_argument("--process", metavar="TEXT", help="connections of which an end's name contains this")
     parser.add_argument("--port", type=number(int), help="connections to a server of this port")
-    parser.add_argument(
-        "--source", choices=SOURCES, help="where to read sockets (default: the first of these that is to be had)"
-    )
+    add_source_argument(parser, SOURCES, "sockets")
     add_output_arguments(parser, (*GRAPHS, SVG))
 
 

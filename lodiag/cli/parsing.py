@@ -13,7 +13,7 @@ from lodiag.render import FORMATS
 from lodiag.render.escaping import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 COMMANDS = {
     "ping": ("probe", "does it answer, how fast, how steadily"),
@@ -172,6 +172,20 @@ def add_family_arguments(parser: argparse.ArgumentParser) -> None:
         group.add_argument(
             option, dest="family", action="store_const", const=family, help=f"IPv{option[1]} only", default=None
         )
+
+
+def add_source_argument(parser: argparse.ArgumentParser, choices: Iterable[str], what: str) -> None:
+    """Add --source, where what a command shows may be read in several ways."""
+    parser.add_argument(
+        "--source", choices=choices, help=f"where to read {what} (default: the first of these that is to be had)"
+    )
+
+
+def add_watch_argument(parser: argparse.ArgumentParser, purpose: str) -> None:
+    """Add --watch, with a number of seconds or without."""
+    parser.add_argument(
+        "--watch", type=number(float, " of seconds"), nargs="?", const=1.0, metavar="SECONDS", help=purpose
+    )
 
 
 def number(kind: type[int | float], unit: str = "") -> Callable[[str], float]:

@@ -34,6 +34,7 @@ EXAMPLES = """examples:
 MOST_NAMED = 16
 """Addresses that have a line each in the heading."""
 
+SECONDS = number(float, " of seconds")
 _STREAMED = ("table", "jsonl")
 
 
@@ -42,12 +43,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "targets", nargs="*", metavar="TARGET", default=["localhost"], help="name or address (default: localhost)"
     )
+    _add_pace(parser)
+    _add_probe(parser)
+    add_family_arguments(parser)
+    _add_lines(parser)
+    _add_limits(parser)
+    _add_views(parser)
+    _add_means(parser)
+    add_output_arguments(parser)
+
+
+def _add_pace(parser: argparse.ArgumentParser) -> None:
+    """Add how many probes are sent, and how fast."""
     parser.add_argument(
         "-c", "--count", type=number(int), help="probes; 0 goes on until Ctrl-C (default: 4, or with -w what fits)"
     )
-    seconds = number(float, " of seconds")
     pace = parser.add_mutually_exclusive_group()
-    pace.add_argument("-i", "--interval", type=seconds, help="seconds between probes (default: 0.2)", metavar="SECONDS")
+    pace.add_argument("-i", "--interval", type=SECONDS, help="seconds between probes (default: 0.2)", metavar="SECONDS")
     pace.add_argument(
         "-A",
         "--adaptive",
@@ -69,10 +81,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="probes under way at once (default: 1; with -f up to 256)",
         metavar="N",
     )
+
+
+def _add_probe(parser: argparse.ArgumentParser) -> None:
+    """Add what a probe is, and how long it is waited for."""
     parser.add_argument(
-        "-W", "--timeout", type=seconds, help="seconds to wait for a reply (default: 1)", metavar="SECONDS"
+        "-W", "--timeout", type=SECONDS, help="seconds to wait for a reply (default: 1)", metavar="SECONDS"
     )
-    parser.add_argument("-w", "--deadline", type=seconds, help="seconds after which to stop", metavar="SECONDS")
+    parser.add_argument("-w", "--deadline", type=SECONDS, help="seconds after which to stop", metavar="SECONDS")
     parser.add_argument(
         "-s",
         "--size",
@@ -83,10 +99,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("-t", "--ttl", type=number(int), help="TTL or hop limit, 1 to 255")
     parser.add_argument("-S", "--source-address", help="loopback address to send from", metavar="ADDRESS")
-    add_family_arguments(parser)
+
+
+def _add_lines(parser: argparse.ArgumentParser) -> None:
+    """Add what the line of each reply is."""
     parser.add_argument("-q", "--quiet", action="store_true", help="no line for each reply")
     parser.add_argument("-D", "--timestamps", action="store_true", help="begin each line with the time, in UTC")
     parser.add_argument("-n", "--numeric", action="store_true", help="accepted for habit; addresses are never named")
+
+
+def _add_limits(parser: argparse.ArgumentParser) -> None:
+    """Add what fails, or is enough."""
     parser.add_argument(
         "--max-loss", type=number(float, " of percent"), help="exit with 1 if more is lost", metavar="PERCENT"
     )
@@ -104,6 +127,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="exit with 0 if so many addresses answer; with -o end then",
         metavar="N",
     )
+
+
+def _add_views(parser: argparse.ArgumentParser) -> None:
+    """Add what else is measured and drawn."""
     parser.add_argument(
         "--sweep",
         help="probe with some twenty payloads of so many bytes, and find where none comes back: --sweep 64..65507",
@@ -113,6 +140,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--live", action="store_true", help="draw the last round trips on the terminal, until Ctrl-C or what -c says"
     )
     parser.add_argument("--histogram", action="store_true", help="draw the round trips as bars at the end")
+
+
+def _add_means(parser: argparse.ArgumentParser) -> None:
+    """Add what sends and what times the probes."""
     parser.add_argument(
         "--method",
         choices=("auto", "icmp", "udp"),
@@ -125,7 +156,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="whose clock times replies; auto takes the first of these that the kernel grants",
     )
-    add_output_arguments(parser)
 
 
 def run(options: argparse.Namespace, output: Output) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lodiag.cli.parsing import add_family_arguments, add_output_arguments, number
+from lodiag.cli.parsing import add_family_arguments, add_output_arguments, add_watch_argument, number
 
 if TYPE_CHECKING:
     import argparse
@@ -59,13 +59,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-M", "--mtu", action="store_true", help="look for the largest packet that passes unfragmented, by UDP"
     )
     add_family_arguments(parser)
-    parser.add_argument(
-        "--watch",
-        type=number(float, " of seconds"),
-        nargs="?",
-        const=1.0,
-        metavar="SECONDS",
-        help="trace again and again (every 1 s): a live table of loss and round trips, or in a pipe a line a round",
+    add_watch_argument(
+        parser, "trace again and again (every 1 s): a live table of loss and round trips, or in a pipe a line a round"
     )
     parser.add_argument("-n", "--numeric", action="store_true", help="accepted for habit; addresses are never named")
     add_output_arguments(parser)

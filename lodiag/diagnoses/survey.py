@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from lodiag.model.net import Link, LinkAddress, Qdisc, Route, RouteAnswer, Rule
     from lodiag.model.who import WhoRecord, WhoSummary
     from lodiag.system import System
-    from lodiag.system.canary import Met
+    from lodiag.system.attempts import Met
     from lodiag.system.facts import Setting, Socket
     from lodiag.system.resolving import Answer, HostsFile
     from lodiag.system.ruleset import Chain

@@ -37,11 +37,13 @@ class Fans:
                 return probe
         return self._system.open_probe(method, family, address, source=source, size_bytes=size_bytes)
 
-    def open_burst_probe(
-        self, method: str, family: str, address: str, *, source: str | None, size_bytes: int
+    def open_burst_probe(  # noqa: PLR0913 - what decides a probe socket
+        self, method: str, family: str, address: str, *, source: str | None, size_bytes: int, stamp_each: bool = False
     ) -> BurstProbe:
         """Open a probe for bursts; see ``System.open_burst_probe``."""
-        return self._system.open_burst_probe(method, family, address, source=source, size_bytes=size_bytes)
+        return self._system.open_burst_probe(
+            method, family, address, source=source, size_bytes=size_bytes, stamp_each=stamp_each
+        )
 
     def shares(self, probe: ProbeSocket) -> bool:
         """Whether a probe has no socket of its own."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class FloodStream(EchoStream):
-    """Probes to one address in bursts, of which the first is timed; one by one where bursts are not to be had.
+    """Probes to one address in bursts, of which the first is timed, or each; one by one where there are no bursts.
 
     A burst is kept as one while its replies come in order and whole, which are then counted and not told. When
     something else comes, or nothing, what is left of it is kept probe by probe, as ``EchoStream`` keeps all.
@@ -28,6 +28,8 @@ class FloodStream(EchoStream):
     _next = _left = 0
     """First probe of the burst that is unanswered, and how many there are."""
     _burst_ns = 0
+    _is_refused = False
+    """Whether one was refused in the midst of a burst, whose call does not say why: now they go one by one."""
 
     def _open_probe(self, system: System | Fans, method: str) -> None:
         if self._options.clock in {"auto", "kernel"} and self._options.preload != 1:
@@ -38,6 +40,7 @@ class FloodStream(EchoStream):
                     self.address,
                     source=self._options.source_address,
                     size_bytes=self._options.size_bytes,
+                    stamp_each=self._options.clock == "kernel",
                 )
             except (MethodRefusedError, SendError):  # one by one it may be opened, and tells what each probe meets
                 pass
@@ -62,17 +65,19 @@ class FloodStream(EchoStream):
             return
         first = self._attempts + 1
         try:
-            sent, first_ns, last_ns = self._bursts.send_burst(first, self._fit(first), self._options.ttl)
+            fit = self._fit(first)
+            sent, first_ns, last_ns = self._bursts.send_burst(first, fit, self._options.ttl)
         except SendError as error:
             yield from self._take_refusal(first, now_ns, error)
             return
+        self._is_refused |= sent < fit
         self._note_sent(sent, first_ns, last_ns)
         self._next, self._left, self._burst_ns = first, sent, first_ns
         self._due_ns = last_ns + QUICKEST_SILENT_NS
         yield from self.collect()
 
     def _fit(self, first: int) -> int:
-        fit = self._bursts.fit(first) if self._bursts is not None else 1
+        fit = self._bursts.fit(first) if self._bursts is not None and not self._is_refused else 1
         most = self._options.most_probes
         return min(fit, self._options.preload or fit, fit if most is None else most - self._attempts)
 
@@ -87,9 +92,8 @@ class FloodStream(EchoStream):
                 return
             if harvest.whole:
                 self._count_whole(harvest.whole)
-                if harvest.kernel_rtt_ns is not None:
-                    self._rtts.add(harvest.kernel_rtt_ns)
-                    self._clocks["kernel"] += 1
+                self._rtts.extend(harvest.kernel_rtts_ns)
+                self._clocks["kernel"] += len(harvest.kernel_rtts_ns)
                 if not self._left:
                     self._due_ns = harvest.received_ns
                     return

@@ -35,7 +35,7 @@ class PingOptions:
         interval_s: Seconds from one probe to the next, on a steady schedule. With 0 the next probe follows
             the answer to the last, or comes after 10 ms; otherwise at least 0.0001.
         flood: Whether to send in bursts, each as soon as the last is answered, whatever the interval. Only the first
-            probe of each is timed, and only what is not received is told.
+            probe of each is timed, or with the clock ``kernel`` each, and only what is not received is told.
         preload: Probes to have under way at once: that many begin the run, and with an interval of 0 are kept up; of a
             flood it is the longest burst. ``None`` means 1, and of a flood up to 256.
         timeout_s: Seconds after which a probe counts as lost; a later reply is counted as late.

@@ -156,6 +156,8 @@ class EchoStream:
         self._send_error = error.code
         self._fates[seq & 0xFFFF] = _REFUSED
         self._schedule(now_ns)
+        if self._options.pace_s == 0:  # what refused this one refuses the next as well, as fast as it is asked
+            self._due_ns = now_ns + QUICKEST_SILENT_NS
         self._oddities.note_failure(seq, now_ns)
         rejection = yield from self._await_rejection(seq)
         yield self._tell(seq, now_ns, "not-sent", answer=rejection, error=error.code, reached=error.reached)

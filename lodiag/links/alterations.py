@@ -11,7 +11,7 @@ from lodiag.links.plans import MOST_MTU, covers, is_of_prefix, write_address, wr
 from lodiag.links.records import look
 from lodiag.model.iface import IfaceChange, IfacePacket
 from lodiag.report import ReportMaker
-from lodiag.system.changing import ChangeRefusedError
+from lodiag.system.change import ChangeRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from lodiag.model import Finding, Report
     from lodiag.model.iface import IfaceRecord, IfaceSummary
     from lodiag.system import System
-    from lodiag.system.changing import Change
+    from lodiag.system.change import Change
 
 HEADERS_BYTES = {"ipv4": 28, "ipv6": 48}
 """IP and UDP, without options."""

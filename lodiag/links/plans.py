@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from lodiag.errors import ConfigError, ConsentError
 from lodiag.model.net import FOREVER_S, LinkAddress
-from lodiag.system.changing import Change
+from lodiag.system.change import Change
 from lodiag.targets import is_loopback
 
 if TYPE_CHECKING:

@@ -72,7 +72,7 @@ class PingRecord:
     loss_ratio: float | None = metric("Lost of sent, 0 to 1; null when nothing was sent.")
     not_sent: int = metric("Probes that the system refused to send.")
     sent_per_s: float | None = metric("Probes sent a second, from the first to the last; null for fewer than two.")
-    timed: int = metric("Received probes whose round trip was measured; of a flood it is the first of each burst.")
+    timed: int = metric("Received probes whose round trip was measured; of a flood it may be the first of each burst.")
     duplicates: int = metric("Further replies to a probe that had one.")
     corrupted: int = metric("Replies whose payload or checksum was wrong; not received.")
     late: int = metric("Replies after the timeout; not received.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from lodiag.model import column, names_of
+from lodiag.model import Records, column, names_of
 from lodiag.render.escaping import text
 
 if TYPE_CHECKING:
@@ -24,6 +24,9 @@ TEXT = {
     *("timer", "v6only", "interface", "cookie", "cgroup", "unit", "container", "congestion"),
 }
 """Columns of words; all others are numbers, and are aligned so."""
+
+PID, PROCESS, USER = range(3)
+"""Indices of an ``Owner``: by its names they are found in four times the time, of each of 100 000."""
 
 MOST_OWNERS = 2
 """Owners that a cell names; of a server with a hundred workers it counts the others."""
@@ -44,7 +47,10 @@ def write_column(records: Sequence[ConnRecord], name: str) -> list[str]:
         return write(records)
     outer, _, inner = name.partition(".")
     values = column(records, outer)
-    return [text(getattr(value, inner, None)) for value in values] if inner else [*map(text, values)]
+    if inner:
+        return [text(getattr(value, inner, None)) for value in values]
+    told = {value: text(value) for value in set(values)}
+    return [*map(told.__getitem__, values)]
 
 
 def endpoint(end: Endpoint | None, interface: str | None = None) -> str:
@@ -92,20 +98,40 @@ def _write_proto(records: Sequence[ConnRecord]) -> list[str]:
 def _write_ends(ends: Sequence[Endpoint | None], interfaces: Sequence[str | None]) -> list[str]:
     if interfaces.count(None) < len(interfaces):
         return [*map(endpoint, ends, interfaces)]
-    hosts = {end[0]: f"[{end[0]}]" if ":" in end[0] else end[0] for end in ends if end}
+    hosts = {address: f"[{address}]" if ":" in address else address for address in {end[0] for end in ends if end}}
     return ["-" if end is None else f"{hosts[end[0]]}:{end[1]}" for end in ends]
+
+
+def processes_of(records: Sequence[ConnRecord]) -> Sequence[Sequence[Owner] | None]:
+    """Owners of each socket, as far as tables show them: without the descriptors, if that is less to make."""
+    return column(records, "processes" if isinstance(records, Records) else "owners")
+
+
+def _write_users(records: Sequence[ConnRecord]) -> list[str]:
+    owned, reasons = processes_of(records), column(records, "no_owner")
+    names = {name: text(name) for name in {found[0][USER] for found in owned if found}}
+    return [
+        names[found[0][USER]] if found and len(found) == 1 else users(found, user, reason)
+        for found, user, reason in zip(owned, column(records, "user"), reasons, strict=True)
+    ]
+
+
+def _write_processes(records: Sequence[ConnRecord]) -> list[str]:
+    found_and_reasons = zip(processes_of(records), column(records, "no_owner"), strict=True)
+    return [
+        _name(found[0][PROCESS], found[0][PID]) if found and len(found) == 1 else owners(found, reason)
+        for found, reason in found_and_reasons
+    ]
 
 
 _WRITERS: dict[str, Callable[[Sequence[ConnRecord]], list[str]]] = {
     "proto": _write_proto,
     "local": lambda records: _write_ends(column(records, "local"), column(records, "interface")),
     "remote": lambda records: _write_ends(column(records, "remote"), [None]),
-    "user": lambda records: [
-        *map(users, column(records, "owners"), column(records, "user"), column(records, "no_owner"))
-    ],
-    "process": lambda records: [*map(owners, column(records, "owners"), column(records, "no_owner"))],
+    "user": _write_users,
+    "process": _write_processes,
     "cmdline": lambda records: [
-        "; ".join(text(owner.cmdline) for owner in found or ()) or "-" for found in column(records, "owners")
+        "; ".join(text(owner.cmdline) for owner in found or ()) or "-" for found in processes_of(records)
     ],
 }
 """How to write what is not one value; each other column is the field of its name."""

@@ -39,29 +39,32 @@ end anywhere but in an address and its port."""
 
 def draw(table: Table, width: int | None = None) -> str:
     """Draw a table; on a terminal of ``width`` columns as wide as that, if it can be."""
-    rows: list[Sequence[str]] = [table.headers, *([cell.strip() for cell in row] for row in table.rows)]
-    length = len if all(cell.isascii() for row in rows for cell in row) else display_width
-    widths = [max(map(length, column)) for column in zip(*rows, strict=True)]
+    columns = list(zip(table.headers, *table.rows, strict=True))
+    different = [[*map(str.strip, set(column))] for column in columns]  # few, of a column of 100 000
+    length = len if all(all(map(str.isascii, cells)) for cells in different) else display_width
+    widths = [max(map(length, cells)) for cells in different]
     if width is not None and _sum(widths) > width:
-        rows, widths = _fit(rows, table, width, length)
-    return "\n".join(_write(rows, [header in table.right for header in table.headers], widths, length))
+        rows, widths = _fit([[*map(str.strip, row)] for row in zip(*columns, strict=True)], table, width, length)
+        columns = list(zip(*rows, strict=True))
+    padded = [
+        _pad(column, width, length, to_right=header in table.right)
+        for header, column, width in zip(table.headers, columns, widths, strict=True)
+    ]
+    return "\n".join(map(str.rstrip, map(GAP.join, zip(*padded, strict=True))))
 
 
 def _sum(widths: Sequence[int]) -> int:
     return sum(widths) + len(GAP) * (len(widths) - 1)
 
 
-def _write(
-    rows: Sequence[Sequence[str]], to_right: Sequence[bool], widths: Sequence[int], length: Callable[[str], int]
-) -> Iterator[str]:
-    if length is len:
-        write = GAP.join(f"%{'' if right else '-'}{width}s" for right, width in zip(to_right, widths, strict=True))
-        yield from ((write % tuple(row)).rstrip() for row in rows)
-        return
-    for row in rows:
-        blanks = [" " * (width - length(cell)) for cell, width in zip(row, widths, strict=True)]
-        cells = [f"{b}{c}" if right else f"{c}{b}" for c, b, right in zip(row, blanks, to_right, strict=True)]
-        yield GAP.join(cells).rstrip()
+def _pad(column: Sequence[str], width: int, length: Callable[[str], int], *, to_right: bool) -> Iterator[str]:
+    """Fill up the cells of a column, each of those that differ once."""
+    padded = {}
+    for cell in set(column):
+        shown = cell.strip()
+        blank = " " * (width - length(shown))
+        padded[cell] = blank + shown if to_right else shown + blank
+    return map(padded.__getitem__, column)
 
 
 def _fit(

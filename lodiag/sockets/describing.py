@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from lodiag.model import Records, names_of
 from lodiag.model.conns import ConnRecord, Owner
-from lodiag.system.facts import Group, Socket
+from lodiag.system.facts import Group, Holder, Socket
 from lodiag.targets import is_loopback, is_wildcard
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from lodiag.sockets.options import ConnsOptions
     from lodiag.system import System
-    from lodiag.system.facts import Holder
 
 LISTENING = frozenset({"listen", "unconnected"})
 """States in which a socket answers anybody: a TCP listener, a UDP socket without a peer."""
@@ -67,13 +66,11 @@ HIDDEN = "they belong to another user, to another container or to the kernel, or
 class ConnTable(Records[ConnRecord]):
     """Sockets as records, each made when it is asked for: 100 000 of them at once would take a second to make."""
 
-    def __init__(
-        self, rows: Sequence[Socket], owners: Sequence[tuple[Owner, ...] | None], describer: Describer
-    ) -> None:
-        """Keep sockets and, in the same order, their owners."""
+    def __init__(self, rows: Sequence[Socket], held: Sequence[tuple[Holder, ...] | None], describer: Describer) -> None:
+        """Keep sockets and, in the same order, what ``describer.find_owners`` found of them."""
         self.rows = rows
         """The sockets as their source has them, in the order of the records."""
-        self._owners, self._describer = owners, describer
+        self._held, self._describer = held, describer
 
     def __len__(self) -> int:
         """Count the sockets."""
@@ -88,22 +85,29 @@ class ConnTable(Records[ConnRecord]):
     def __getitem__(self, at: int | slice) -> ConnRecord | ConnTable:
         """Make the record at a place, or cut out some of the table."""
         if isinstance(at, slice):
-            return ConnTable(self.rows[at], self._owners[at], self._describer)
-        return self._describer.describe(self.rows[at], self._owners[at])
+            return ConnTable(self.rows[at], self._held[at], self._describer)
+        return self._describer.describe(self.rows[at], self._held[at])
 
     def __iter__(self) -> Iterator[ConnRecord]:
         """Make the records one by one."""
-        return map(self._describer.describe, self.rows, self._owners)
+        return map(self._describer.describe, self.rows, self._held)
 
     def pick(self, places: Iterable[int]) -> ConnTable:
         """Make a table of the sockets at these places, in this order."""
         chosen = list(places)
-        return ConnTable([self.rows[at] for at in chosen], [self._owners[at] for at in chosen], self._describer)
+        return ConnTable([self.rows[at] for at in chosen], [self._held[at] for at in chosen], self._describer)
 
     def column(self, name: str) -> Sequence[Any]:
-        """Values of one field of every record, in order, without making the records."""
+        """Values of one field of every record, in order, without making the records.
+
+        ``processes`` are the owners without their descriptors: the same for all sockets of a process.
+        """
         if name == "owners":
-            return self._owners
+            return self._describer.name_owners(self._held)
+        if name == "processes":
+            return self._describer.name_processes(self._held)
+        if name == "no_owner":
+            return [REASONS.get(row.state) if row.inode == 0 else None for row in self.rows]
         if name in ROW_FIELDS:
             return [*map(ROW_FIELDS[name], self.rows)]
         field, tell = self._describer.derived[name]
@@ -118,7 +122,7 @@ class Describer:
     def __init__(self, system: System, options: ConnsOptions) -> None:
         """Make one for the sockets that were asked for by ``options``."""
         self._system, self._options = system, options
-        self._processes: dict[int, tuple[str | None, str | None, str | None]] = {}
+        self._processes: dict[int, Owner] = {}
         self._users: dict[int, str] = {}
         self._groups: Mapping[int, Group] | None = None
         self.derived: dict[str, tuple[str, Callable[[Any], Any]]] = {
@@ -131,40 +135,46 @@ class Describer:
         }
         """Fields of a record that say in words what is a number in a field of the socket: its name, and how."""
 
-    def find_owners(self, rows: Sequence[Socket]) -> list[tuple[Owner, ...] | None]:
-        """Find the processes that hold sockets: ``None`` for those that cannot be seen, or are not to be looked up."""
+    def find_owners(self, rows: Sequence[Socket]) -> list[tuple[Holder, ...] | None]:
+        """Find the processes that hold sockets, and what they are called before they end.
+
+        ``None`` for sockets of which they cannot be seen, or are not to be looked up.
+        """
         if not self._options.with_process:
             return [None] * len(rows)
         inodes = {row.inode for row in rows if row.inode}
-        holders: Mapping[int, Sequence[Holder]] = self._system.find_holders(inodes) if inodes else {}
-        sees_all, ask = self._system.sees_all_processes(), self._ask
+        holders: Mapping[int, tuple[Holder, ...]] = self._system.find_holders(inodes) if inodes else {}
+        sees_all = self._system.sees_all_processes()
+        held = [holders.get(row.inode or 0) or _find_other_holders(row, sees_all=sees_all) for row in rows]
+        for pid in {holder[0] for found in held for holder in found or ()}.difference(self._processes):
+            told = self._system.describe_process(pid, with_cmdline=self._options.with_cmdline)
+            self._processes[pid] = Owner(pid, told.name, told.user, None, told.cmdline)
+        return held
+
+    def name_owners(self, held: Iterable[tuple[Holder, ...] | None]) -> list[tuple[Owner, ...] | None]:
+        """Tell what the processes are that hold sockets."""
+        return [None if found is None else tuple([self._name_owner(*holder) for holder in found]) for found in held]
+
+    def name_processes(self, held: Iterable[tuple[Holder, ...] | None]) -> list[tuple[Owner, ...] | None]:
+        """Tell what the processes are, whatever the descriptors by which they hold sockets."""
+        known = {pid: (owner,) for pid, owner in self._processes.items()}
         return [
-            tuple([ask(pid, fd) for pid, fd in held])
-            if (held := holders.get(row.inode or 0))
-            else self._find_other_owners(row, sees_all=sees_all)
-            for row in rows
+            None
+            if found is None
+            else known[found[0][0]]
+            if len(found) == 1
+            else tuple([self._processes[pid] for pid, _ in found])
+            for found in held
         ]
 
-    def _find_other_owners(self, row: Socket, *, sees_all: bool) -> tuple[Owner, ...] | None:
-        if row.inode is not None:
-            return None if row.inode else ()
-        if row.pids:
-            return tuple(self._ask(pid, None) for pid in row.pids)
-        is_held = row.state in LISTENING or not (sees_all or row.state in OWNERLESS)
-        return None if is_held else ()
-
-    def describe(self, row: Socket, owners: tuple[Owner, ...] | None) -> ConnRecord:
+    def describe(self, row: Socket, held: tuple[Holder, ...] | None) -> ConnRecord:
         """Make the record of a socket."""
         own = {name: get(row) for name, get in ROW_FIELDS.items()}
         told = {name: tell(getattr(row, field)) for name, (field, tell) in self.derived.items()}
-        return ConnRecord(**own, **told, owners=owners)
+        return ConnRecord(**own, **told, owners=self.name_owners([held])[0])
 
-    def _ask(self, pid: int, fd: int | None) -> Owner:
-        known = self._processes.get(pid)
-        if known is None:
-            found = self._system.describe_process(pid, with_cmdline=self._options.with_cmdline)
-            known = self._processes[pid] = (found.name, found.user, found.cmdline)
-        name, user, cmdline = known
+    def _name_owner(self, pid: int, fd: int | None) -> Owner:
+        _, name, user, _, cmdline = self._processes[pid]
         return tuple.__new__(Owner, (pid, name, user, fd, cmdline))  # in a third of the time that the class takes
 
     def _name_user(self, uid: int) -> str:
@@ -178,6 +188,15 @@ class Describer:
         if self._groups is None:
             self._groups = self._system.list_groups()
         return self._groups.get(number, NO_GROUP)
+
+
+def _find_other_holders(row: Socket, *, sees_all: bool) -> tuple[Holder, ...] | None:
+    if row.inode is not None:
+        return None if row.inode else ()
+    if row.pids:
+        return tuple(Holder(pid, None) for pid in row.pids)
+    is_held = row.state in LISTENING or not (sees_all or row.state in OWNERLESS)
+    return None if is_held else ()
 
 
 def _explain_no_owner(row: Socket) -> str | None:

@@ -98,7 +98,7 @@ def _find_missing(table: SocketTable, records: ConnTable, wanted: ConnsOptions) 
     for name, words in _UNTOLD.items():
         if asked[name] and name in table.lacks:
             yield Missing(what=words, count=None, why=f"the source {table.source} does not tell them")
-    hidden = records.column("owners").count(None) if wanted.with_process else 0
+    hidden = records.column("processes").count(None) if wanted.with_process else 0
     if hidden:
         yield Missing(what="owners", count=hidden, why=HIDDEN)
 

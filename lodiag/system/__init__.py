@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from lodiag.model.net import Link, LinkAddress, Qdisc, Route, RouteAnswer, Rule
     from lodiag.system.bursts import BurstProbe
     from lodiag.system.census import Census
-    from lodiag.system.changing import Change
+    from lodiag.system.change import Change
     from lodiag.system.ends.pool import Ends
     from lodiag.system.facts import (
         Condition,
@@ -133,17 +133,17 @@ class System(Examining):
 
         return Fan(method, address, source=source, size_bytes=size_bytes)
 
-    def open_burst_probe(
-        self, method: str, family: str, address: str, *, source: str | None, size_bytes: int
+    def open_burst_probe(  # noqa: PLR0913 - what decides a probe socket
+        self, method: str, family: str, address: str, *, source: str | None, size_bytes: int, stamp_each: bool = False
     ) -> BurstProbe:
-        """Open an ICMP socket that sends many probes by one system call, and stamps the first of each burst.
+        """Open an ICMP socket that sends many probes by one system call, and stamps each or the first of a burst.
 
         Raises ``MethodRefusedError`` where this machine has no such calls or stamps, where it refuses the method, and
         for what cannot be sent so; ``SendError`` where the address or ``source`` cannot be used.
         """
         from lodiag.system.bursts import open_burst_probe
 
-        return open_burst_probe(method, family, address, source=source, size_bytes=size_bytes)
+        return open_burst_probe(method, family, address, source=source, size_bytes=size_bytes, stamp_each=stamp_each)
 
     def open_size_probe(self, family: str, address: str) -> SizeProbe:
         """Open a socket that sends UDP packets of chosen sizes, which nothing may fragment; ``SendError`` likewise."""

@@ -12,6 +12,7 @@ from time import perf_counter_ns
 from typing import TYPE_CHECKING, NamedTuple
 
 from lodiag.system import errqueue, mmsg
+from lodiag.system.burst_stamps import ARRIVED, BurstStamps, read_arrivals
 from lodiag.system.icmp import IcmpProbe
 from lodiag.system.icmp_socket import KINDS
 from lodiag.system.packets import (
@@ -27,7 +28,7 @@ from lodiag.system.packets import (
 from lodiag.system.probe import MethodRefusedError, SendError
 from lodiag.system.sockopts import set_ttl
 from lodiag.system.stamping import TX_SCHED
-from lodiag.system.stamps import SO_TIMESTAMPING, SOL_SOCKET, TIMESPEC
+from lodiag.system.stamps import SO_TIMESTAMPING, SOL_SOCKET
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,10 +44,12 @@ LEAST_BYTES = PAYLOAD_KEY.size
 REPLY_SPACE_BYTES = 1_024
 """What the kernel books for a reply beside its payload (struct sk_buff and what is around it), generously."""
 
+STAMP_SPACE_BYTES = 1_024
+"""The same of the stamp of a request, which is kept in the same buffer."""
+
 RECEIVE_BUFFER_BYTES = 1 << 22
 
 _ASK_FOR_STAMP = struct.pack("@NiiI4x", struct.calcsize("@NiiI"), SOL_SOCKET, SO_TIMESTAMPING, TX_SCHED)
-_CONTROL = struct.Struct("@Nii")
 _LOWS = bytes(range(SLOTS))
 _FLIPPED_LOWS = _LOWS[::-1]
 
@@ -56,8 +59,8 @@ class Harvest(NamedTuple):
 
     whole: int
     received_ns: int
-    kernel_rtt_ns: int | None = None
-    """Round trip of the burst's first probe, if that is among them."""
+    kernel_rtts_ns: Sequence[int] = ()
+    """Round trips of those of them that the kernel stamped."""
     answers: Sequence[Answer] = ()
 
 
@@ -68,7 +71,9 @@ class BurstProbe(IcmpProbe):
     checksum (RFC 1071) is right for all.
     """
 
-    def __init__(self, family: str, address: str, method: str, *, source: str | None, size_bytes: int) -> None:
+    def __init__(  # noqa: PLR0913 - what decides a probe socket
+        self, family: str, address: str, method: str, *, source: str | None, size_bytes: int, stamp_each: bool
+    ) -> None:
         """Open the socket: ``MethodRefusedError`` without permission, or where there is no call for bursts."""
         library = mmsg.load()
         if library is None:
@@ -87,19 +92,24 @@ class BurstProbe(IcmpProbe):
         errqueue.enable_ttl(self._sock, family, on=False)
         self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
         space = self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
-        self._longest = max(1, min(SLOTS, space // (size_bytes * 3 // 2 + REPLY_SPACE_BYTES)))
+        space_bytes = size_bytes * 3 // 2 + REPLY_SPACE_BYTES + (STAMP_SPACE_BYTES if stamp_each else 0)
+        self._longest = max(1, min(SLOTS, space // space_bytes))
         self._length = ECHO_HEADER.size + size_bytes
         self._sizes = (IPV4_HEADER_BYTES, self._length) if self._is_raw and family == "ipv4" else (self._length,)
         self._requests = mmsg.Batch(
             library, SLOTS, (self._length,), control_bytes=len(_ASK_FOR_STAMP), controlled=SLOTS
         )
-        self._replies = mmsg.Batch(library, SLOTS, self._sizes, control_bytes=128, controlled=1)
+        self._replies = mmsg.Batch(
+            library, SLOTS, self._sizes, control_bytes=ARRIVED.size, controlled=SLOTS if stamp_each else 1
+        )
+        self._stamps = BurstStamps(self._sock, family, library, SLOTS) if stamp_each else None
         self._expected = memoryview(bytearray(SLOTS * self._length))
         self._epoch = self._block = -1
+        self._burst_first = 0
 
     def use_bursts(self) -> bool:
-        """Have the kernel stamp the first request of each burst, and the replies; whether it does."""
-        return self._stamper.use("kernel", on_request=True)
+        """Have the kernel stamp the replies, and each request or the first of each burst; whether it does."""
+        return self._stamper.use("kernel", on_request=self._stamps is None)
 
     def _payload(self, seq: int) -> bytes:
         return make_payload(self._key, ~seq & 0xFFFF_FFFF_FFFF_FFFF, self._size)
@@ -115,9 +125,12 @@ class BurstProbe(IcmpProbe):
             self._ttl = ttl
         self._number(first // SLOTS)
         self._last_seq = first + count - 1
+        self._burst_first = first
         slot = first % SLOTS
-        self._requests.use_control(slot, len(_ASK_FOR_STAMP))
         errqueue.clear_pending(self._sock)
+        if self._stamps is not None:
+            return self._send_stamped(self._stamps, slot, count)
+        self._requests.control_lengths[slot] = len(_ASK_FOR_STAMP)
         sent_ns = self._stamper.note_send(first)
         try:
             return self._requests.send(self._sock, slot, count), sent_ns, perf_counter_ns()
@@ -125,7 +138,32 @@ class BurstProbe(IcmpProbe):
             self._read_stamps()
             raise SendError(error, self._stamper.retract_send(first)) from error
         finally:
-            self._requests.use_control(slot, 0)
+            self._requests.control_lengths[slot] = 0
+
+    def _send_stamped(self, stamps: BurstStamps, slot: int, count: int) -> tuple[int, int, int]:
+        sent_ns, sent, failure = stamps.note_send(count), 0, None
+        try:
+            sent = self._requests.send(self._sock, slot, count)
+        except OSError as error:
+            failure = error
+        if sent < count:
+            self._read_stamps()
+            was_queued = stamps.note_failure(sent)
+            if failure is not None:
+                raise SendError(failure, "queue" if was_queued else "not-sent") from failure
+        return sent, sent_ns, perf_counter_ns()
+
+    def _read_stamps(self, seq: int | None = None) -> None:
+        """Read the stamps of what was sent; errors on the way are kept aside."""
+        if self._stamps is None:
+            super()._read_stamps(seq)
+        else:
+            self._aside.extend(self._stamps.read())
+
+    def _receive_queued(self) -> Answer | None:
+        if self._stamps is not None and not self._aside:
+            self._read_stamps()
+        return super()._receive_queued() if self._stamps is None or self._aside else None
 
     def _number(self, block: int) -> None:
         """Write the numbers of a block of probes into the requests, and into what is expected of their replies."""
@@ -170,10 +208,20 @@ class BurstProbe(IcmpProbe):
                 self._take_apart(slot, length, received_ns) for slot, length in enumerate(self._replies.lengths(got))
             )
             return Harvest(0, received_ns, answers=[answer for answer in found if answer is not None])
+        return Harvest(got, received_ns, self._measure(first, got, received_ns))
+
+    def _measure(self, first: int, got: int, received_ns: int) -> list[int]:
+        """Round trips of what was stamped of the ``got`` probes from ``first`` on."""
+        if self._stamps is not None:
+            self._read_stamps()
+            arrived_ns = read_arrivals(self._replies.control, got)
+            return self._stamps.measure(first - self._burst_first, arrived_ns, received_ns)
         if not self._stamper.awaits(first):
-            return Harvest(got, received_ns)
+            return []
         self._read_stamps(first)
-        return Harvest(got, received_ns, self._stamper.measure(first, self._find_stamp(), received_ns)[0])
+        (first_ns,) = read_arrivals(self._replies.control, 1)
+        rtt_ns, _ = self._stamper.measure(first, first_ns or None, received_ns)
+        return [] if rtt_ns is None else [rtt_ns]
 
     def _is_as_expected(self, slot: int, got: int) -> bool:
         """Whether the messages that were received are the replies to the requests from this slot on."""
@@ -184,14 +232,6 @@ class BurstProbe(IcmpProbe):
             self._replies.lengths(got) == [sum(self._sizes)] * got
             and messages[: got * length].tobytes() == self._expected[slot * length : (slot + got) * length].tobytes()
         )
-
-    def _find_stamp(self) -> int | None:
-        """When the first message was stamped, in nanoseconds since the epoch."""
-        _, level, kind = _CONTROL.unpack_from(self._replies.control)
-        if (level, kind) != (SOL_SOCKET, SO_TIMESTAMPING):
-            return None
-        seconds, nanoseconds = TIMESPEC.unpack_from(self._replies.control, _CONTROL.size)
-        return int(seconds) * 1_000_000_000 + int(nanoseconds)
 
     def _take_apart(self, slot: int, length: int, received_ns: int) -> Answer | None:
         """Decode the message of one slot, as it would have come alone."""
@@ -204,12 +244,14 @@ class BurstProbe(IcmpProbe):
         return self._to_answer(message, self._address, received_ns, [])
 
 
-def open_burst_probe(method: str, family: str, address: str, *, source: str | None, size_bytes: int) -> BurstProbe:
-    """Open one, with stamps for the first probe of each burst; see ``System.open_burst_probe``."""
+def open_burst_probe(  # noqa: PLR0913 - what decides a probe socket
+    method: str, family: str, address: str, *, source: str | None, size_bytes: int, stamp_each: bool
+) -> BurstProbe:
+    """Open one, with stamps for each probe or the first of each burst; see ``System.open_burst_probe``."""
     if method not in KINDS or size_bytes < LEAST_BYTES:
         reason = f"no bursts of {size_bytes} bytes by {method}"
         raise MethodRefusedError(reason)
-    probe = BurstProbe(family, address, method, source=source, size_bytes=size_bytes)
+    probe = BurstProbe(family, address, method, source=source, size_bytes=size_bytes, stamp_each=stamp_each)
     if not probe.use_bursts():
         probe.close()
         reason = "no kernel stamps"

@@ -108,13 +108,22 @@ def read(sock: socket.socket, family: str, stamper: Stamper | None = None, seq: 
         received_ns = perf_counter_ns()
         if stamper is not None and stamper.take(ancillary):
             continue
-        for level, kind, data in ancillary:
-            if (level, kind) in {(socket.IPPROTO_IP, IP_RECVERR), (socket.IPPROTO_IPV6, IPV6_RECVERR)}:
-                error = decode_extended_err(family, data)
-                if error is not None:
-                    ttl, arrived_ns = find_ttl(ancillary), find_stamp(ancillary)
-                    index, address = find_interface(ancillary), target[0] if target else None
-                    return Caught(quoted, error, ttl, received_ns, arrived_ns, index, address)
+        caught = decode(family, quoted, ancillary, received_ns, target[0] if target else None)
+        if caught is not None:
+            return caught
+    return None
+
+
+def decode(
+    family: str, quoted: bytes, ancillary: list[tuple[int, int, bytes]], received_ns: int, target: str | None = None
+) -> Caught | None:
+    """Decode an entry of the error queue; ``None`` unless ICMP caused it."""
+    for level, kind, data in ancillary:
+        if (level, kind) in {(socket.IPPROTO_IP, IP_RECVERR), (socket.IPPROTO_IPV6, IPV6_RECVERR)}:
+            error = decode_extended_err(family, data)
+            if error is not None:
+                ttl, arrived_ns, index = find_ttl(ancillary), find_stamp(ancillary), find_interface(ancillary)
+                return Caught(quoted, error, ttl, received_ns, arrived_ns, index, target)
     return None
 
 

@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
     from lodiag.model.doctor import Repair
-    from lodiag.system.canary import Met
+    from lodiag.system.attempts import Met
     from lodiag.system.facts import Setting
     from lodiag.system.knocking import Elsewhere, Knock
     from lodiag.system.resolving import Answer, HostsFile

@@ -68,10 +68,10 @@ class Socket(NamedTuple):
 
 
 class Holder(NamedTuple):
-    """A process that holds a socket, and the lowest of the descriptors by which it does."""
+    """A process that holds a socket, and the lowest of the descriptors by which it does; ``None`` if that is untold."""
 
     pid: int
-    fd: int
+    fd: int | None
 
 
 class SocketTable(NamedTuple):

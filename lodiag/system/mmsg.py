@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import struct
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -57,6 +58,11 @@ def load() -> ctypes.CDLL | None:
     return library
 
 
+def _view(words: memoryview[int], offset: int) -> memoryview[int]:
+    """One field of all messages."""
+    return words[offset // words.itemsize :: ctypes.sizeof(_Message) // words.itemsize]
+
+
 class Batch:
     """Room for ``slots`` messages in parts of fixed sizes; ``parts[i]`` holds part i of all of them, in a row.
 
@@ -73,7 +79,8 @@ class Batch:
         controlled: int = 0,
     ) -> None:
         """Lay it out."""
-        self._library, self._control_bytes, self._controlled = library, control_bytes, controlled
+        self._library, self._controlled = library, controlled
+        self._room = memoryview(struct.pack("@L", control_bytes) * controlled).cast("L")
         areas = [(ctypes.c_char * max(size * slots, 1))() for size in sizes]
         control = (ctypes.c_char * max(control_bytes * controlled, 1))()
         self.parts = [memoryview(area).cast("B") for area in areas]
@@ -89,24 +96,19 @@ class Batch:
             if slot < controlled:
                 message.head.control = ctypes.addressof(control) + slot * control_bytes
         self._kept = (areas, control, pieces)  # what the messages point to
-        words = memoryview(self._messages).cast("B").cast("I")
-        stride = ctypes.sizeof(_Message) // words.itemsize
-        self._lengths = words[_Message.received.offset // words.itemsize :: stride]
-
-    def use_control(self, slot: int, length: int) -> None:
-        """Give the message of a slot so much of its room for control messages."""
-        self._messages[slot].head.control_length = length
+        self._lengths = _view(memoryview(self._messages).cast("B").cast("I"), _Message.received.offset)
+        self.control_lengths = _view(memoryview(self._messages).cast("B").cast("L"), _Head.control_length.offset)
+        """Bytes of control messages that each message may have, or had when it was received."""
 
     def send(self, sock: socket.socket, first: int, count: int) -> int:
         """Send the messages of some slots and return how many went; ``OSError`` if the first did not."""
         address = ctypes.addressof(self._messages) + first * ctypes.sizeof(_Message)
         return self._check(self._library.sendmmsg(sock.fileno(), address, count, MSG_DONTWAIT))
 
-    def receive(self, sock: socket.socket, count: int) -> int:
+    def receive(self, sock: socket.socket, count: int, flags: int = 0) -> int:
         """Receive up to ``count`` messages into the first slots and return how many there were."""
-        for slot in range(self._controlled):
-            self.use_control(slot, self._control_bytes)
-        got = self._library.recvmmsg(sock.fileno(), self._messages, count, MSG_DONTWAIT, None)
+        self.control_lengths[: self._controlled] = self._room
+        got = self._library.recvmmsg(sock.fileno(), self._messages, count, flags | MSG_DONTWAIT, None)
         return 0 if got < 0 and ctypes.get_errno() in _NOTHING_THERE else self._check(got)
 
     def _check(self, result: int) -> int:

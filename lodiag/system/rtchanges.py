@@ -9,7 +9,7 @@ from socket import AF_INET, AF_INET6, SO_SNDBUF, SOL_SOCKET, inet_pton
 from typing import TYPE_CHECKING
 
 from lodiag.system import conversation, rtnetlink, rtqdisc, rtroutes
-from lodiag.system.changing import ChangeRefusedError
+from lodiag.system.change import ChangeRefusedError
 from lodiag.system.nlmsg import (
     NLM_F_ACK,
     NLM_F_CREATE,
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from socket import socket
 
     from lodiag.model.net import Route, Rule
-    from lodiag.system.changing import Change
+    from lodiag.system.change import Change
 
 
 ROOM = 1024

@@ -8,7 +8,7 @@ import socket
 from time import perf_counter_ns
 from typing import NamedTuple
 
-from lodiag.system.canary import FAMILIES, Met, TcpAttempt, bind_anywhere, name_errno, run
+from lodiag.system.attempts import FAMILIES, Met, TcpAttempt, bind_anywhere, name_errno, run
 
 WAGONS = 40
 """Of 200 each one is lost by a rule that drops one of a hundred in two runs of three; nobody waits for so many."""

@@ -81,8 +81,14 @@ def flood(pairs: int) -> None:
 
 
 def stamped(pairs: int) -> None:
-    """Compare rates within a run: in bursts of which one probe is stamped, and one by one with stamps on each."""
+    """Compare rates within a run: in bursts of which one probe is stamped, or each, and one by one, all stamped."""
     for address in ADDRESSES:
+        compare(
+            f"probes a second, each stamped (-f --clock kernel) / in a flood, {address}",
+            partial(read, "sent_per_s", "-f", "--clock", "kernel", "-q", "-c", "200000", address),
+            partial(read, "sent_per_s", "-f", "-q", "-c", "200000", address),
+            pairs,
+        )
         compare(
             f"probes a second, each stamped (-A) / in a flood, {address}",
             partial(read, "sent_per_s", "-A", "-q", "-c", "50000", address),

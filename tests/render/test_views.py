@@ -8,7 +8,6 @@ from io import StringIO
 from typing import TYPE_CHECKING
 
 import pytest
-from lodiag.render.bench import render_histograms
 from rich.console import Console
 from samples import SAMPLES, make_finding, make_report
 
@@ -17,6 +16,7 @@ from lodiag.model.bench import BenchBucket
 from lodiag.model.iface import IfaceReading
 from lodiag.render import pulse
 from lodiag.render.events import render_rates
+from lodiag.render.layouts.bench import render_histograms
 from lodiag.render.live_trace import draw
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from lodiag.diagnoses.survey import Survey
-    from lodiag.system.canary import Met
+    from lodiag.system.attempts import Met
 
 PORTS, LIMITS = "ports", "limits"
 USUAL_FIRST_FREE = 1024
