@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 import sys
 from importlib import import_module
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
 USAGE_STATUS = 2
+_LACKS = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EAGAIN}
 SIGNAL_STATUS = 128
 """A process that a signal ends has the status 128 + its number (POSIX sh 2.8.2)."""
 
@@ -42,7 +44,7 @@ def main(argv: list[str] | None = None) -> int:
         if hint:
             tell(printable(f"hint: {hint}"))
         return _refuse(arguments, str(error))
-    except (OSError, MemoryError, ImportError, RuntimeError) as error:
+    except (OSError, MemoryError, RuntimeError) as error:
         return _refuse(arguments, _tell_lack(name, error))
     except Terminated:
         return SIGNAL_STATUS + signal.SIGTERM
@@ -53,10 +55,13 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _tell_lack(name: str, error: Exception) -> str:
-    """Tell what the machine refused, and give it in short; a thread, or the file of a module, can be that as well."""
+    """Tell what the machine refused, and give it in short; raise again what is no lack but a defect."""
+    code = error.errno if isinstance(error, OSError) else None
+    if not (code in _LACKS or isinstance(error, MemoryError) or "start new thread" in str(error)):
+        raise error
     message = "there is no memory left" if isinstance(error, MemoryError) else str(error)
     tell(printable(f"{name}: error [out-of-resources]: {message}"))
-    tell("hint: See ulimit -a: descriptors, memory and processes of this user are limited.")
+    tell("hint: Files, memory or threads that this process may have are too few for it.")
     return message
 
 
