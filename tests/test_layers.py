@@ -48,6 +48,8 @@ LAYERS = (
     ("benches.baseline", "benches.comparing", "benches.rounds", "benches.watching"),
     ("benches.records", "benches.aside"),
     ("benches.against", "benches.verdicts"),
+    ("benches.asking",),
+    ("benches.run",),
     ("bench",),
     # doctor
     ("diagnoses.survey",),
