@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from lodiag.cli.parsing import add_family_arguments, add_output_arguments, number
 from lodiag.cli.progress import show_steps
+from lodiag.render import PICTURES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,6 +20,7 @@ EXAMPLES = """examples:
   lodiag bench stream -P 2 -t 5    two streams, each path for 5 s
   lodiag bench rr -A 0,1           round trips from core 0 to core 1
   lodiag bench --against 8080      the service or the stack: whose time is it?
+  lodiag bench --format svg > bench.svg  the distributions as a picture
   lodiag bench --save fast.json    three times, in some 25 s, and later:
   lodiag bench --baseline fast.json --fail-if 'stream<0.8,rr<0.8'
 """
@@ -86,7 +88,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what to ask it; auto finds out by an HTTP request (default)",
     )
     add_family_arguments(parser)
-    add_output_arguments(parser)
+    add_output_arguments(parser, PICTURES)
 
 
 def _read_cores(text: str) -> tuple[int, int]:
