@@ -13,6 +13,7 @@ from lodiag.diagnoses.catalogue import CODES, DIAGNOSES, GROUPS, UNLOOKED
 from lodiag.diagnoses.causes import fold, unite
 from lodiag.diagnoses.survey import Service, Survey
 from lodiag.errors import ConfigError
+from lodiag.limits import suggest
 from lodiag.model import SEVERITIES, Missing
 from lodiag.model.doctor import STATUSES, DiagnosisGroup, DiagnosisRecord, DoctorSummary
 from lodiag.report import ReportMaker
@@ -91,16 +92,20 @@ def diagnose(
     )
 
 
+def _guess(word: str) -> str:
+    """Say what was likely meant: a group, a code, or the group of a diagnosis of that name."""
+    for diagnosis in DIAGNOSES:
+        if diagnosis.name == word:
+            return f", but a diagnosis of the group {diagnosis.group}"
+    return suggest(word, (*GROUPS, *CODES))
+
+
 def choose(asked: Collection[str], *, with_service: bool) -> list[Diagnosis]:
     """Choose diagnoses by groups and codes; the others, by which causes are found, go with the codes."""
     unknown = [name for name in asked if name not in GROUPS and name not in CODES]
     if unknown:
-        from difflib import get_close_matches
-
-        close = get_close_matches(unknown[0], (*GROUPS, *CODES), n=1)
-        message = f"{unknown[0][:40]!r} is neither a group of diagnoses nor a code"
-        guess = f"Did you mean {close[0]}? " if close else ""
-        raise ConfigError(message, f"{guess}lodiag doctor --list has all.")
+        message = f"{unknown[0][:40]!r} is neither a group of diagnoses nor a code{_guess(unknown[0])}"
+        raise ConfigError(message, "lodiag doctor --list has all.")
     groups = {name for name in asked if name in GROUPS}
     codes = set(asked) - groups
     if with_service:

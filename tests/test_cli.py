@@ -47,13 +47,29 @@ REPORTING = ("ping", "trace", "conns", "who", "map", "iface", "audit", "check", 
 def test_help_is_grouped_and_names_the_commands_that_exist(option: str) -> None:
     done = run_lodiag(option)
     assert (done.returncode, done.stderr) == (0, "")
-    named = re.findall(r"^  ([a-z]+) {2,}\S", done.stdout, re.MULTILINE)
+    named = re.findall(r"^(?:[a-z]+)? +([a-z]+) {2,}\S", done.stdout, re.MULTILINE)
     modules = [path.stem for path in (ROOT / "lodiag" / "cli").glob("*.py")]
     runnable = {name for name in modules if hasattr(import_module(f"lodiag.cli.{name}"), "EXAMPLES")}
     assert set(named) == runnable
     assert len(named) == len(set(named))
-    headings = re.findall(r"^(probe|look|judge|more)$", done.stdout, re.MULTILINE)
+    headings = re.findall(r"^(probe|look|judge|more) ", done.stdout, re.MULTILINE)
     assert headings == ["probe", "look", "judge", "more"]
+
+
+def test_the_list_of_commands_fits_a_screen() -> None:
+    """Of 24 lines, with the command that asked for it and the next prompt."""
+    assert len(run_lodiag("--help").stdout.splitlines()) <= 22
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_help_of_a_command_groups_its_options_and_has_examples(name: str) -> None:
+    shown = run_lodiag(name, "--help").stdout
+    titles = re.findall(r"^([a-z][a-z ]*):", shown.split("\n\n", 2)[2], re.MULTILINE)
+    known = ["positional arguments", "select", "measure", "measure a service", "judge", "change", "show", "output"]
+    known += ["options", "more", "examples", "example"]
+    assert set(titles) <= set(known)
+    assert titles[-2:] in (["more", "examples"], ["more", "example"])
+    assert re.search(rf"^examples?:\n  lodiag {name}", shown, re.MULTILINE)
 
 
 @pytest.mark.parametrize("arguments", [[], *([name] for name in COMMANDS)], ids=str)
@@ -97,7 +113,11 @@ def test_version() -> None:
         (["trace", "127.0.0.1", "127.0.0.2"], "127.0.0.2"),
         (["schema", "--json"], "--json"),
         (["conns", "--output"], "--output"),
-        (["--print-completion", "fish"], "bash"),
+        (["--print-completion", "csh"], "did you mean zsh?"),
+        (["--verison"], "did you mean --version?"),
+        (["iface", "uo"], "did you mean up?"),
+        (["bench", "strem"], "did you mean stream?"),
+        (["ping", "--format", "JSON"], "did you mean json?"),
         (["--print-completion"], "--print-completion"),
     ],
     ids=lambda value: " ".join(value)[:30].encode("unicode_escape").decode() if isinstance(value, list) else "",
@@ -162,7 +182,7 @@ def bash_completion(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("lodiag check --format ", {*FORMATS, *JUDGED}),
         ("lodiag bench --format ", {*FORMATS, "svg"}),
         ("lodiag map --format ", {*FORMATS, *GRAPHS, "svg"}),
-        ("lodiag --print-completion ", {"bash", "zsh"}),
+        ("lodiag --print-completion ", {"bash", "zsh", "fish"}),
     ],
 )
 def test_bash_completes(bash_completion: Path, words: str, offered: set[str]) -> None:
@@ -188,6 +208,33 @@ def test_zsh_can_read_its_completions(tmp_path: Path) -> None:
     )
     checked = subprocess.run(["zsh", "-fc", load, "zsh", tmp_path], capture_output=True, text=True, check=False)
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, "_lodiag\n", "")
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("lodiag ", set(COMMANDS)),
+        ("lodiag ping --me", {"--method"}),
+        ("lodiag conns --sort p", {"port", "proto", "pid", "process"}),
+        ("lodiag map --format ", {*FORMATS, *GRAPHS, "svg"}),
+    ],
+)
+def test_fish_completes(fish_completion: Path, words: str, offered: set[str]) -> None:
+    command = ["fish", "--no-config", "-c", "source $argv[1]; complete -C $argv[2]", str(fish_completion), words]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment(), check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert offered <= {line.partition("\t")[0] for line in done.stdout.splitlines()}
+
+
+@pytest.fixture(scope="module")
+def fish_completion(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    done = run_lodiag("--print-completion", "fish")
+    assert (done.returncode, done.stderr) == (0, "")
+    if shutil.which("fish") is None:
+        pytest.skip("fish is not installed; that its completions are printed was tested")
+    path = tmp_path_factory.mktemp("completion") / "lodiag.fish"
+    path.write_text(done.stdout, encoding="utf-8")
+    return path
 
 
 def test_the_manual_tells_every_option_and_is_clean(tmp_path: Path) -> None:

@@ -96,6 +96,7 @@ def _describe(results: Sequence[BenchRecord], baseline: Baseline) -> BenchCompar
 def parse_limits(texts: Sequence[str]) -> dict[str, float]:
     """Read ``stream<0.9``: of what part of its speed before a test may not fall short."""
     from lodiag.errors import ConfigError
+    from lodiag.limits import suggest
     from lodiag.model.bench import TESTS
 
     found: dict[str, float] = {}
@@ -107,7 +108,8 @@ def parse_limits(texts: Sequence[str]) -> dict[str, float]:
             except ValueError:
                 limit = 0.0
             if sign != "<" or name not in (*TESTS, "all") or not 0 < limit <= 1:
-                message = f"{part[:40]!r} is no limit of speed"
+                close = suggest(name, TESTS) if name not in (*TESTS, "all") else ""
+                message = f"{part[:40]!r} is no limit of speed{close}"
                 raise ConfigError(
                     message, "Write it as stream<0.9: stream, rr, crr, udp or all, and more than 0 up to 1."
                 )
