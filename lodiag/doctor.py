@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 DEADLINE_S = 4.5
 """A diagnosis that has not ended by then is told as one that failed; a healthy machine takes a fraction of a second."""
+PLENTY = 128
+"""Descriptors with which all diagnoses may go side by side; with fewer they would take them from each other."""
 MOST_TOLD, MOST_TOLD_LENGTH = 3, 58
 """Of a group, in short: a line of a terminal has 80 columns; each diagnosis has its own in full."""
 
@@ -135,10 +137,10 @@ def _run(
     end_ns = machine.monotonic_ns() + round(deadline_s * NS_PER_S)
     done: SimpleQueue[tuple[int, _Result]] = SimpleQueue()
     with suppress(Exception):  # whoever needs it will meet the failure
+        _ = survey.confinement  # the summary tells it, whatever comes
         survey.settle()
         _ = survey.canary
-    for at, diagnosis in enumerate(chosen):
-        threading.Thread(target=_look, args=(at, diagnosis, survey, done), daemon=True).start()
+    _start(chosen, survey, done)
     found: dict[int, _Result] = {}
     while len(found) < len(chosen):
         left_s = (end_ns - machine.monotonic_ns()) / NS_PER_S
@@ -151,6 +153,23 @@ def _run(
     late = f"it did not end within {deadline_s:g} s"
     took_ns = round(deadline_s * NS_PER_S)
     return [found.get(at) or _Result(item, None, None, late, took_ns) for at, item in enumerate(chosen)]
+
+
+def _start(chosen: Sequence[Diagnosis], survey: Survey, done: SimpleQueue[tuple[int, _Result]]) -> None:
+    """Begin with all of them, as far as this process may have threads and descriptors; without any thread, end too."""
+    left = iter(list(enumerate(chosen)))
+
+    def work() -> None:
+        for at, diagnosis in left:
+            _look(at, diagnosis, survey, done)
+
+    limit = survey.system.limit_descriptors()
+    lanes = len(chosen) if limit is None or limit >= PLENTY else 1
+    try:
+        for _ in range(lanes):
+            threading.Thread(target=work, daemon=True).start()
+    except (RuntimeError, MemoryError):  # no more can be started: those that were take all
+        work()
 
 
 def _look(at: int, diagnosis: Diagnosis, survey: Survey, done: SimpleQueue[tuple[int, _Result]]) -> None:

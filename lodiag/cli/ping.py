@@ -39,7 +39,7 @@ EXAMPLES = """examples:
   lodiag ping --max-loss 0 --max-rtt 5 --json 127.0.0.1 | jq '.findings'
 """
 
-MOST_NAMED = 16
+MOST_NAMED = 4
 """Addresses that have a line each in the heading."""
 
 _STREAMED = ("table", "jsonl")
