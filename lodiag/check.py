@@ -10,6 +10,7 @@ from lodiag.checks.source import read_source
 from lodiag.checks.words import count, tell_verdict
 from lodiag.clock import to_ms
 from lodiag.judge.check import judge_checks
+from lodiag.limits import require_choice, require_seconds
 from lodiag.model.check import CheckAddress, CheckRecord, CheckSummary, CheckTries
 from lodiag.report import ReportMaker
 from lodiag.system import System
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from lodiag.checks.running import Run
     from lodiag.model import Report
 
+FAIL_ON = ("warn", "fail")
+SHORTEST_S = 0.001
 FAILED = ("fail", "timeout", "error", "interrupted")
 
 
@@ -41,6 +44,12 @@ class CheckRun:
         """Read the checks: see ``run_checks``. Nothing is sent."""
         self._system = system or System()
         self._fail_on, self.file = fail_on, file
+        require_choice("fail-on", fail_on, FAIL_ON)
+        for name, value in (("timeout", timeout_s), ("interval", interval_s)):
+            if value is not None:
+                require_seconds(name, value, least=SHORTEST_S)
+        if wait_s is not None:
+            require_seconds("wait", wait_s, or_zero=True)
         given = {"wait": wait_s, "timeout": timeout_s, "interval": interval_s}
         self.checks = read_checks(
             None if file is None else read_source(file),

@@ -13,6 +13,7 @@ from lodiag.diagnoses.catalogue import CODES, DIAGNOSES, GROUPS, UNLOOKED
 from lodiag.diagnoses.causes import fold, unite
 from lodiag.diagnoses.survey import Service, Survey
 from lodiag.errors import ConfigError
+from lodiag.limits import suggest
 from lodiag.model import SEVERITIES, Missing
 from lodiag.model.doctor import STATUSES, DiagnosisGroup, DiagnosisRecord, DoctorSummary
 from lodiag.report import ReportMaker
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 DEADLINE_S = 4.5
 """A diagnosis that has not ended by then is told as one that failed; a healthy machine takes a fraction of a second."""
+PLENTY = 128
+"""Descriptors with which all diagnoses may go side by side; with fewer they would take them from each other."""
 MOST_TOLD, MOST_TOLD_LENGTH = 3, 58
 """Of a group, in short: a line of a terminal has 80 columns; each diagnosis has its own in full."""
 
@@ -91,16 +94,20 @@ def diagnose(
     )
 
 
+def _guess(word: str) -> str:
+    """Say what was likely meant: a group, a code, or the group of a diagnosis of that name."""
+    for diagnosis in DIAGNOSES:
+        if diagnosis.name == word:
+            return f", but a diagnosis of the group {diagnosis.group}"
+    return suggest(word, (*GROUPS, *CODES))
+
+
 def choose(asked: Collection[str], *, with_service: bool) -> list[Diagnosis]:
     """Choose diagnoses by groups and codes; the others, by which causes are found, go with the codes."""
     unknown = [name for name in asked if name not in GROUPS and name not in CODES]
     if unknown:
-        from difflib import get_close_matches
-
-        close = get_close_matches(unknown[0], (*GROUPS, *CODES), n=1)
-        message = f"{unknown[0][:40]!r} is neither a group of diagnoses nor a code"
-        guess = f"Did you mean {close[0]}? " if close else ""
-        raise ConfigError(message, f"{guess}lodiag doctor --list has all.")
+        message = f"{unknown[0][:40]!r} is neither a group of diagnoses nor a code{_guess(unknown[0])}"
+        raise ConfigError(message, "lodiag doctor --list has all.")
     groups = {name for name in asked if name in GROUPS}
     codes = set(asked) - groups
     if with_service:
@@ -130,10 +137,10 @@ def _run(
     end_ns = machine.monotonic_ns() + round(deadline_s * NS_PER_S)
     done: SimpleQueue[tuple[int, _Result]] = SimpleQueue()
     with suppress(Exception):  # whoever needs it will meet the failure
+        _ = survey.confinement  # the summary tells it, whatever comes
         survey.settle()
         _ = survey.canary
-    for at, diagnosis in enumerate(chosen):
-        threading.Thread(target=_look, args=(at, diagnosis, survey, done), daemon=True).start()
+    _start(chosen, survey, done)
     found: dict[int, _Result] = {}
     while len(found) < len(chosen):
         left_s = (end_ns - machine.monotonic_ns()) / NS_PER_S
@@ -146,6 +153,23 @@ def _run(
     late = f"it did not end within {deadline_s:g} s"
     took_ns = round(deadline_s * NS_PER_S)
     return [found.get(at) or _Result(item, None, None, late, took_ns) for at, item in enumerate(chosen)]
+
+
+def _start(chosen: Sequence[Diagnosis], survey: Survey, done: SimpleQueue[tuple[int, _Result]]) -> None:
+    """Begin with all of them, as far as this process may have threads and descriptors; without any thread, end too."""
+    left = iter(list(enumerate(chosen)))
+
+    def work() -> None:
+        for at, diagnosis in left:
+            _look(at, diagnosis, survey, done)
+
+    limit = survey.system.limit_descriptors()
+    lanes = len(chosen) if limit is None or limit >= PLENTY else 1
+    try:
+        for _ in range(lanes):
+            threading.Thread(target=work, daemon=True).start()
+    except (RuntimeError, MemoryError):  # no more can be started: those that were take all
+        work()
 
 
 def _look(at: int, diagnosis: Diagnosis, survey: Survey, done: SimpleQueue[tuple[int, _Result]]) -> None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from lodiag.errors import ConfigError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -13,6 +12,12 @@ SOURCES = {"sock_diag": "netlink", "proc": "procnet", "psutil": "portable"}
 """Where sockets are read, best first: Linux's netlink, Linux's /proc/net, and what every system has. The name of each,
 and the module of ``lodiag.system`` whose ``list_sockets`` does."""
 LAST_PORT = 65_535
+UNITS = {"us": 1e-6, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+"""What may follow a number of time, in seconds."""
+
+SHORT = 3
+"""Letters of a word of which one may be wrong for more than its likeness says."""
+
 LONGEST_S = 86_400.0
 """The longest that any wait may be asked to last: a day."""
 
@@ -23,7 +28,7 @@ def require_between(name: str, value: float, least: float, most: float, unit: st
     if least <= value <= most:
         return
     suffix = f" {unit}" if unit else ""
-    message = f"{name} must be from {least} to {most}{suffix}, not {_shorten(value)}"
+    message = f"{name} must be from {_shorten(least)} to {_shorten(most)}{suffix}, not {_shorten(value)}"
     raise ConfigError(message)
 
 
@@ -62,10 +67,13 @@ def suggest(text: str, known: Iterable[str]) -> str:
     """Ask for what is likely meant by ``text``, if anything known is like it; to be put at the end of a complaint."""
     from difflib import get_close_matches
 
-    close = get_close_matches(text[:40], known, n=1)
+    words = list(known)
+    cutoff = 0.6 if len(text) >= SHORT else 0.5  # one letter of two is half of it
+    found = (get_close_matches(word, words, 1, cutoff) for word in (text[:40], text[:40].lower()))
+    close = next(filter(None, found), None)
     return f"; did you mean {close[0]}?" if close else ""
 
 
 def _shorten(value: float) -> str:
-    digits = str(value)
+    digits = str(value).removesuffix(".0")
     return digits if len(digits) <= 20 else f"{digits[:20]}..."  # noqa: PLR2004 - enough to recognise it by

@@ -117,6 +117,11 @@ def _parse_prefix(text: str) -> IPv4Network | IPv6Network:
     return network
 
 
+def _is_prefix(text: str) -> bool:
+    address, _, bits = text.partition("/")
+    return bits.isdecimal() and (":" in address or bool(re.fullmatch(_OLD_IPV4, address)))
+
+
 def _is_one_word(text: str) -> bool:
     return text.isprintable() and not any(c.isspace() for c in text)
 
@@ -180,6 +185,9 @@ def _parse_literal(text: str) -> str | None:
     try:
         return str(ip_address(text))
     except ValueError as error:
+        if _is_prefix(text):
+            message = f"{text[:40]!r} is a prefix of addresses, and one address or a name is wanted"
+            raise TargetError(message, "lodiag ping takes prefixes, unless with --sweep.") from error
         if text.startswith("-") or not re.fullmatch(_NAME, text) or text.replace(".", "").isdigit():
             message = f"{text[:80]!r} is not an address or a host name"
             raise TargetError(message, _HINT) from error

@@ -991,6 +991,7 @@ def make_bench_record(**changes: Any) -> BenchRecord:
         "unix_ratio": 0.8034,
         "measure": "throughput_bps",
         "slices": (30.1e9, 46.4e9),
+        "taken_ratios": (0.01, None),
         "run_slices": (2,),
         "histogram": (),
     }
@@ -1038,6 +1039,7 @@ def make_comparison(**changes: Any) -> BenchComparison:
         "speed_low_ratio": 0.4,
         "speed_high_ratio": 0.625,
         "could_miss_ratio": 1.64,
+        "compared_slices": 9,
         "baseline_slices": (70e9, 76.5e9, 80e9),
         "repeated": 1,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -18,6 +19,9 @@ from running import LO_UP, assert_refused, environment, parse, rules, run_as_nob
 from lodiag import ConfigError, bench_loopback
 from lodiag.benches.rounds import rotate
 from lodiag.model.bench import TESTS
+from lodiag.system import System
+from lodiag.system.ends.paths import Path
+from lodiag.system.ends.pool import Task
 from lodiag.system.ends.udp import Order
 
 if TYPE_CHECKING:
@@ -111,8 +115,8 @@ def test_waiting_awake_and_chosen_cores() -> None:
         (["-t", "1", "-n", "1"], "exclude each other"),
         (["-P", "0", "stream"], "parallel must be"),
         (["-P", "2", "rr"], "parallel is for stream and udp"),
-        (["-l", "5"], "length means something else"),
-        (["-l", "4", "udp"], "length must be"),
+        (["-l", "5"], "size means something else"),
+        (["-l", "4", "udp"], "size must be"),
         (["-R", "--bidir"], "exclude each other"),
         (["-A", "99999", "rr"], "affinity must be"),
         (["-A", "4000", "rr"], "core 4000 cannot be used"),
@@ -156,6 +160,19 @@ def test_nothing_stays_behind(name: str) -> None:
         assert len(gone) == len(children)
     expected = {"SIGINT": 130, "SIGTERM": 143, "SIGKILL": -signal.SIGKILL}
     assert process.returncode == expected[name]
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system does not let cores be chosen")
+def test_an_end_runs_anywhere_again_after_a_core_of_its_own() -> None:
+    allowed = os.sched_getaffinity(0)
+    with System().open_ends() as ends:
+        for cores in ({min(allowed)}, None):
+            client, server = ends.connect(Path("stream", None, None))
+            tasks = [Task("burst-send", [client], {"size_bytes": 2, "count": 1}, cores)]
+            tasks.append(Task("burst-take", [server], {"size_bytes": 2, "count": 1}, cores))
+            ends.run(tasks, WAIT_S)
+            placed = [os.sched_getaffinity(pid) for pid in ends.pids]
+            assert min(map(len, placed)) == len(cores or allowed)
 
 
 def test_an_end_that_is_killed_is_told() -> None:

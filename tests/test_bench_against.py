@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import socket
 import struct
+import subprocess
+import sys
 import threading
 from typing import TYPE_CHECKING
 
 import pytest
-from running import assert_refused, require_loopback, run_lodiag
+from running import assert_refused, require_loopback, run_json, run_lodiag
 
 from lodiag import bench_loopback
 
@@ -137,6 +139,26 @@ def test_over_ipv6(service: Callable[..., int]) -> None:
     report = measure(port, address="::1")
     assert {record.address for record in report.records} == {"::1"}
     assert report.exit_status == 0
+
+
+def test_the_service_itself_does_not_interfere() -> None:
+    busy = """if True:
+        import http.server, threading
+        threading.Thread(target=lambda: all(iter(lambda: True, False)), daemon=True).start()
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), http.server.SimpleHTTPRequestHandler)
+        print(server.server_port)
+        server.serve_forever()
+    """
+    words = [sys.executable, "-uc", busy]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
+        try:
+            assert server.stdout is not None
+            port = int(server.stdout.readline())
+            report = run_json("bench", "--against", str(port), "-t", "0.2")
+        finally:
+            server.kill()
+    assert report["records"]
+    assert server.pid not in {item["pid"] for item in report["summary"]["interference"]}
 
 
 def test_where_nothing_listens() -> None:

@@ -79,6 +79,7 @@ def error_of(text: str, *changes: str, words: tuple[str, ...] = ()) -> str:
         (HEAD.replace("127.0.0.1:9", "127.0.0.1"), "line 4: target must end with a port"),
         (HEAD.replace("127.0.0.1:9", "127.0.0.1:70000"), "from 1 to 65535, not 70000"),
         (HEAD.replace("127.0.0.1:9", "127.0.0.1:0"), "from 1 to 65535, not 0"),
+        (HEAD.replace("type =", "typ ="), "line 3: the check has no type; is that what 'typ' should be?"),
         (HEAD.replace('"tcp"', '"tpc"'), "line 3: unknown type 'tpc'; did you mean 'tcp'?"),
         (HEAD.replace('"tcp"', "7"), "line 3: unknown type 7"),
         (HEAD.replace('id = "a"\n', ""), "line 1: the check has no id"),
@@ -251,8 +252,8 @@ def test_nothing_is_sent_before_all_is_read() -> None:
         (["--file", "/"], "cannot read '/': Is a directory"),
         (["--file", "/dev/null"], "holds no check"),
         (["--init", "tcp:80"], "takes none"),
-        (["tcp:80", "--wait", "30"], "--wait must be a duration with a unit"),
-        (["tcp:80", "--interval", "0s"], "--interval must be at least 1ms"),
+        (["tcp:80", "--wait", "soon"], "'soon' is not a number of seconds"),
+        (["tcp:80", "--interval", "0s"], "interval must be from 0.001 to 86400 seconds, not 0"),
         (["tcp:80", "--format", "table", "--format", "json"], "has room for one format"),
         (["tcp:80", "--format", "junit=/no/such/dir/x.xml"], "cannot write '/no/such/dir/x.xml'"),
         (

@@ -84,6 +84,13 @@ def test_the_readme_names_each_format(name: str) -> None:
     assert name in README
 
 
+def test_the_readme_names_each_example() -> None:
+    there = {
+        str(path.relative_to(EXAMPLES)) for path in EXAMPLES.rglob("*") if path.is_file() and path.suffix != ".pyc"
+    }
+    assert {name for name in there if f"`{name}`" not in README} == set()
+
+
 def test_example_waits_for_a_port() -> None:
     """The service begins to listen only after the script began to wait."""
     with socket.socket() as service:

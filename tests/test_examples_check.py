@@ -159,6 +159,19 @@ def test_the_rules_of_prometheus() -> None:
     assert "SUCCESS" in done.stdout
 
 
+def test_a_warning_pages_nobody(runner: Runner) -> None:
+    """By the metrics that a check leaves which fails as a warning, beside one that just fails."""
+    with reserved() as closed:
+        words = (f"tcp:127.0.0.1:{port_of(closed)}", f"tcp4:{port_of(closed)}")
+        done = runner.run(f"lodiag check {shlex.join(words)} --set {words[0]}.severity=warn --format prometheus")
+    fired = {}
+    for rule in load("alerts.yml")["groups"][0]["rules"][:2]:
+        (severity,) = re.findall(r'^lodiag_finding\{command="check", severity="(\w+)"\} == 1$', rule["expr"])
+        line = rf'^lodiag_finding\{{command="check",code="[\w-]+",severity="{severity}",subject="(.*)"\}} 1$'
+        fired[rule["labels"]["severity"]] = re.findall(line, done.stdout, re.MULTILINE)
+    assert fired == {"page": [words[1]], "warning": [words[0]]}
+
+
 def test_the_playbook_of_ansible(runner: Runner) -> None:
     """Where Ansible is not, what the playbook runs is run."""
     (play,) = load("ansible.yml")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 import sys
 from typing import Any
@@ -28,7 +29,7 @@ from lodiag.echo.run import PingRun
 from lodiag.errors import ConfigError
 from lodiag.system import System
 from lodiag.system.bursts import SLOTS, BurstProbe
-from lodiag.system.probe import MethodRefusedError
+from lodiag.system.probe import MethodRefusedError, SendError
 
 FLOOD = ("ping", "-f", "-q", "-W", "5", "--json")
 
@@ -183,6 +184,21 @@ def test_what_comes_out_of_order_is_taken_apart() -> None:
         assert probe.receive_burst(21, 1) is None
     finally:
         probe.close()
+
+
+@pytest.mark.parametrize("is_flood", [False, True])
+def test_what_is_refused_is_not_tried_again_at_once(*, is_flood: bool) -> None:
+    tried_ns: list[int] = []
+
+    def behave(_: FakeProbe, seq: int) -> None:
+        tried_ns.append(system.now_ns)
+        raise SendError(OSError(errno.EPERM, f"probe {seq}"))
+
+    system = FakeSystem(behave)
+    report = ping_address("127.0.0.1", count=3, interval_s=0, flood=is_flood, system=system)
+
+    assert report.records[0].not_sent == 3
+    assert [at - tried_ns[0] for at in tried_ns] == [0, 10_000_000, 20_000_000]
 
 
 def test_preload_is_sent_at_once_and_then_the_interval_is_kept() -> None:

@@ -42,17 +42,27 @@ LAYERS = (
     ("ping", "trace", "conns", "who", "iface"),
     ("map",),
     # bench
-    ("benches",),
+    ("benches", "benches.shares"),
     ("benches.kinds.rr",),
     ("benches.kinds.crr", "benches.kinds.stream", "benches.kinds.udp"),
     ("benches.baseline", "benches.comparing", "benches.rounds", "benches.watching"),
     ("benches.records", "benches.aside"),
     ("benches.against", "benches.verdicts"),
+    ("benches.asking",),
+    ("benches.run",),
     ("bench",),
     # doctor
     ("diagnoses.survey",),
     ("diagnoses",),
-    ("diagnoses.causes", "diagnoses.culprits"),
+    (
+        "diagnoses.causes",
+        "diagnoses.culprits",
+        "diagnoses.knocks",
+        "diagnoses.links",
+        "diagnoses.localhost",
+        "diagnoses.ways",
+    ),
+    ("diagnoses.refusals",),
     ("diagnoses.groups",),
     ("diagnoses.catalogue",),
     ("diagnoses.explaining", "diagnoses.repairing"),
@@ -124,6 +134,12 @@ def test_imports_point_down(path: Path) -> None:
         if name.startswith("lodiag."):
             other = find_layer(name)
             assert other == own or RANKS[other] < RANKS[own], f"{own} must not import {name}"
+
+
+@pytest.mark.parametrize("package", ["diagnoses.groups", "render.layouts"])
+def test_what_is_interchangeable_does_not_know_the_others(package: str) -> None:
+    for path in (PACKAGE / package.replace(".", "/")).glob("*.py"):
+        assert [name for name in find_imports(path) if name.startswith(f"lodiag.{package}.")] == []
 
 
 @pytest.mark.parametrize("path", sorted((PACKAGE / "render").rglob("*.py")), ids=lambda path: path.name)

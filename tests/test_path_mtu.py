@@ -63,7 +63,7 @@ def test_a_filter_that_hides_the_smaller_mtu_makes_a_black_hole() -> None:
     done, report = trace_chain("-M", "-q", "1", more=SMALLER + SECRETIVE)
 
     assert status_of(done) == (1, [LEAVES, ("mtu-black-hole", "warn")])
-    assert (report["summary"]["path_mtu_bytes"], report["summary"]["path_mtu_status"]) == (None, "black-hole")
+    assert (report["summary"]["path_mtu_bytes"], report["summary"]["path_mtu_status"]) == (1300, "black-hole")
 
 
 def test_where_udp_is_not_answered_it_stays_unknown() -> None:

@@ -150,6 +150,7 @@ class Against:
             "measured_ms": to_ms(sum(piece.told["elapsed_ns"] for piece in pieces)),
             "measure": "rtt_p50_ms",
             "slices": values,
+            "taken_ratios": (None,) * len(values),
             "run_slices": (len(values),),
             "histogram": (),
             "transactions": sum(piece.told["transactions"] for piece in pieces),

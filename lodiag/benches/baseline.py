@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
+from lodiag.benches.shares import Piece
 from lodiag.errors import ConfigError
 from lodiag.model import names_of, to_plain
 from lodiag.model.bench import BenchMachine, BenchParameters
@@ -31,7 +32,7 @@ class Baseline(NamedTuple):
     made_at: str
     machine: Mapping[str, Any]
     parameters: Mapping[str, Any]
-    runs: Mapping[Name, Sequence[Sequence[float]]]
+    runs: Mapping[Name, Sequence[Sequence[Piece]]]
 
 
 def name_record(record: BenchRecord | Mapping[str, Any]) -> Name:
@@ -63,9 +64,12 @@ def _understand(path: str, report: Mapping[str, Any]) -> Baseline:
     return Baseline(str(report["started_at"]), machine, parameters, runs)
 
 
-def _split(record: Mapping[str, Any]) -> list[list[float]]:
+def _split(record: Mapping[str, Any]) -> list[list[Piece]]:
     """Give the slices of each run."""
-    slices = [float(value) for value in record["slices"]]
+    slices = [
+        Piece(float(value), None if taken is None else float(taken))
+        for value, taken in zip(record["slices"], record["taken_ratios"], strict=True)
+    ]
     found, begun = [], 0
     for count in record["run_slices"]:
         found.append(slices[begun : begun + int(count)])

@@ -99,10 +99,10 @@ class BenchOptions:
         if self.size_bytes is None:
             return
         if len(self.tests) > 1:
-            message = "length means something else in each test"
+            message = "size means something else in each test"
             raise ConfigError(message, "Name the test, as in lodiag bench stream -l 131072.")
         test = self.tests[0]
-        require_whole("length", self.size_bytes, LEAST_BYTES.get(test, 1), MOST_BYTES[test], "bytes")
+        require_whole("size", self.size_bytes, LEAST_BYTES.get(test, 1), MOST_BYTES[test], "bytes")
 
     def _check_combinations(self) -> None:
         tests = set(self.tests)

@@ -7,6 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from lodiag.benches import load
+from lodiag.benches.shares import LATENCIES
 from lodiag.clock import NS_PER_MS, to_ms
 from lodiag.histogram import Histogram
 from lodiag.model.bench import BenchBucket, BenchRecord
@@ -40,9 +41,6 @@ PERCENTILES = {"rtt_min_ms": 0, "rtt_p50_ms": 500, "rtt_p90_ms": 900, "rtt_p99_m
 LONGEST = 1000
 BYTES_PER_GB = 1e9
 BITS = 8
-LATENCIES = frozenset({"rtt_p50_ms"})
-"""Measures of which less is faster."""
-
 NOTHING: dict[str, Any] = dict.fromkeys(
     (
         *("port", "client_core", "server_core", "throughput_bps", "throughput_low_bps", "throughput_high_bps"),
@@ -80,6 +78,7 @@ def _describe(case: Case, options: BenchOptions) -> dict[str, Any]:
         "measured_ms": 0.0,
         "measure": load(case.test).MEASURE,
         "slices": (),
+        "taken_ratios": (),
         "run_slices": (),
         "histogram": (),
     }
@@ -93,6 +92,7 @@ def _make(key: Key, measured: Measured, options: BenchOptions) -> BenchRecord:
     pieces, case = measured.slices[key], key.case
     values = measured.values(key)
     told: dict[str, Any] = _describe(case, options) | {"direction": key.direction, "slices": values}
+    told["taken_ratios"] = tuple(piece.told.get("taken") for piece in pieces if piece.value is not None)
     told["run_slices"] = tuple(measured.run_slices[key])
     told |= {name: _first(pieces, name) for name in KEPT} | {name: _add(pieces, name) for name in ADDED}
     told["measured_ms"] = to_ms(sum(piece.told.get("elapsed_ns", 0) for piece in pieces))

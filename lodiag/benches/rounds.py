@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from lodiag.benches import Case, Slice, load
+from lodiag.benches.shares import find_taken
 from lodiag.dataclass import dataclass, field
 from lodiag.system.ends.pool import EndError
 from lodiag.system.probe import SendError
@@ -95,7 +96,7 @@ class Runner:
             for piece in found:
                 if piece.value is None and piece.told.get("failed_errno"):
                     measured.failures[case] = translate(piece.told["failed_errno"], "connect")
-                told = {**piece.told, "spent_ns": self._ends.spent_ns}
+                told = {**piece.told, "taken": find_taken(self._ends.spent_ns, case.cores)}
                 measured.slices.setdefault(Key(case, piece.direction), []).append(piece._replace(told=told))
         finally:
             self._ends.drop()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from lodiag.benches.baseline import name_record
 from lodiag.benches.comparing import Change, compare
-from lodiag.benches.records import LATENCIES
+from lodiag.benches.shares import Piece, find_speeds
 from lodiag.dataclass import replace
 from lodiag.model.bench import BenchComparison
 
@@ -14,91 +14,89 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from lodiag.benches.baseline import Baseline
-    from lodiag.model.bench import BenchInterference, BenchRecord
+    from lodiag.model.bench import BenchRecord
 
-BUSY_CORES = 0.2
-"""What others use of the processors, from which a slowdown is theirs: of a quiet machine it is less than 0.05."""
+UNKNOWN = "inconclusive"
+
+LEAST_SLICES = 3
+"""Of a result, that others have left alone: from fewer nothing is said."""
 MOST_TRIES = 2
-"""How often a suspect is measured again where somebody interferes."""
-
-
-class Repeat(NamedTuple):
-    """What a suspect measured when it was measured again, and who used the processors meanwhile."""
-
-    records: Sequence[BenchRecord]
-    interference: Sequence[BenchInterference]
-
-    @property
-    def is_disturbed(self) -> bool:
-        """Whether others used so much that what was measured may be their doing."""
-        return sum(item.cores_used for item in self.interference) > BUSY_CORES
-
-
-def speeds(measure: str, slices: Sequence[float]) -> list[float]:
-    """Give values so that more is faster."""
-    return [1 / value for value in slices if value > 0] if measure in LATENCIES else list(slices)
+"""How often what is suspect, or was disturbed, is measured again."""
 
 
 def judge(
-    records: Sequence[BenchRecord], baseline: Baseline, again: Callable[[Sequence[BenchRecord]], Repeat]
+    records: Sequence[BenchRecord],
+    baseline: Baseline,
+    again: Callable[[Sequence[BenchRecord]], Sequence[BenchRecord]],
 ) -> list[BenchRecord]:
     """Give the records with their comparisons; ``again`` measures those that it is given once more."""
-    changes = {name_record(record): _compare(record, baseline) for record in records}
-    first = {name: change.status for name, change in changes.items() if change is not None}
-    suspects = {name for name, status in first.items() if status != "no-change"}
-    found: dict[tuple[str, ...], BenchComparison] = {}
-    for tried in range(1, MOST_TRIES + 1):
-        asked = [record for record in records if name_record(record) in suspects]
-        if not asked:
-            break
-        repeat = again(asked)
-        repeated = {name_record(record): record for record in repeat.records}
-        for record in asked:
-            name = name_record(record)
-            second = _compare(repeated[name], baseline) if name in repeated else None
-            slices = (*record.slices, *(repeated[name].slices if name in repeated else ()))
-            whole = _describe(_compare(replace(record, slices=slices), baseline), record, baseline)
-            status = _conclude(first[name], second, is_disturbed=repeat.is_disturbed)
-            found[name] = replace(whole, status=status, repeated=tried)
-        suspects = {name for name in suspects if found[name].status == "inconclusive" and repeat.is_disturbed}
-    return [
-        replace(
-            record, compared=found.get(name_record(record)) or _describe(changes[name_record(record)], record, baseline)
-        )
-        for record in records
-    ]
+    results = {name_record(record): [record] for record in records}
+    for _ in range(MOST_TRIES):
+        undecided = [record for record in records if _is_undecided(results[name_record(record)], baseline)]
+        for record in again(undecided) if undecided else ():
+            if (name := name_record(record)) in results:
+                results[name].append(record)
+    return [replace(record, compared=_describe(results[name_record(record)], baseline)) for record in records]
 
 
-def _compare(record: BenchRecord, baseline: Baseline) -> Change | None:
-    runs = baseline.runs.get(name_record(record), ())
-    return compare([speeds(record.measure, run) for run in runs], speeds(record.measure, record.slices))
+def _is_undecided(results: Sequence[BenchRecord], baseline: Baseline) -> bool:
+    return bool(results[0].slices and _find_before(results[0], baseline)) and _conclude(results, baseline) == UNKNOWN
 
 
-def _conclude(first: str, second: Change | None, *, is_disturbed: bool) -> str:
-    """Say what both measurements come to: a change only if each of them shows it and nobody interfered."""
-    if second is None:
-        return "inconclusive"
-    if second.status != first:
+def _conclude(results: Sequence[BenchRecord], baseline: Baseline) -> str:
+    """Say what all results of a test come to: a change only if it was found twice."""
+    found = [change.status for result in results if (change := _compare([result], baseline)) is not None]
+    if not found:
+        whole = _compare(results, baseline)  # each was disturbed, and what was not is enough together
+        return UNKNOWN if whole is None or whole.status != "no-change" else "no-change"
+    if found[-1] == "no-change":
         return "no-change"
-    return "inconclusive" if is_disturbed else first
+    if len(found) == 1:
+        return UNKNOWN
+    return found[-1] if found[-2] == found[-1] else "no-change"
 
 
-def _describe(change: Change | None, record: BenchRecord, baseline: Baseline) -> BenchComparison:
-    runs = baseline.runs.get(name_record(record), ())
+def _compare(results: Sequence[BenchRecord], baseline: Baseline) -> Change | None:
+    """Compare all slices of these results; ``None`` where too few can be."""
+    before = [_find_speeds(results[0], run) for run in _find_before(results[0], baseline)]
+    now = [speed for result in results for speed in _find_speeds(result, _list_pieces(result))]
+    if min(len(now), sum(map(len, before))) < LEAST_SLICES:
+        return None
+    return compare(before, now)
+
+
+def _find_before(record: BenchRecord, baseline: Baseline) -> Sequence[Sequence[Piece]]:
+    return baseline.runs.get(name_record(record), ())
+
+
+def _list_pieces(record: BenchRecord) -> list[Piece]:
+    return [Piece(value, taken) for value, taken in zip(record.slices, record.taken_ratios, strict=True)]
+
+
+def _find_speeds(record: BenchRecord, pieces: Sequence[Piece]) -> list[float]:
+    return find_speeds(record.measure, record.placement, pieces)
+
+
+def _describe(results: Sequence[BenchRecord], baseline: Baseline) -> BenchComparison:
+    first = results[0]
+    before = _find_before(first, baseline)
+    whole = _compare(results, baseline)
     return BenchComparison(
-        status="not-compared" if change is None else "no-change",
-        speed_ratio=None if change is None else change.ratio,
-        speed_low_ratio=None if change is None else change.low,
-        speed_high_ratio=None if change is None else change.high,
-        could_miss_ratio=None if change is None else change.could_miss,
-        baseline_slices=tuple(value for run in runs for value in run),
-        repeated=0,
+        status=_conclude(results, baseline) if before and first.slices else "not-compared",
+        speed_ratio=None if whole is None else whole.ratio,
+        speed_low_ratio=None if whole is None else whole.low,
+        speed_high_ratio=None if whole is None else whole.high,
+        could_miss_ratio=None if whole is None else whole.could_miss,
+        compared_slices=sum(len(_find_speeds(result, _list_pieces(result))) for result in results),
+        baseline_slices=tuple(piece.value for run in before for piece in run),
+        repeated=len(results) - 1,
     )
 
 
 def parse_limits(texts: Sequence[str]) -> dict[str, float]:
     """Read ``stream<0.9``: of what part of its speed before a test may not fall short."""
     from lodiag.errors import ConfigError
+    from lodiag.limits import suggest
     from lodiag.model.bench import TESTS
 
     found: dict[str, float] = {}
@@ -110,7 +108,8 @@ def parse_limits(texts: Sequence[str]) -> dict[str, float]:
             except ValueError:
                 limit = 0.0
             if sign != "<" or name not in (*TESTS, "all") or not 0 < limit <= 1:
-                message = f"{part[:40]!r} is no limit of speed"
+                close = suggest(name, TESTS) if name not in (*TESTS, "all") else ""
+                message = f"{part[:40]!r} is no limit of speed{close}"
                 raise ConfigError(
                     message, "Write it as stream<0.9: stream, rr, crr, udp or all, and more than 0 up to 1."
                 )

@@ -35,13 +35,13 @@ class Watch:
         self._system = system
         self._before, self._begun_ns = system.take_census(), system.monotonic_ns()
 
-    def end(self, ends: Ends) -> Seen:
-        """Tell what was seen since then; what this process and its ends did is their own."""
+    def end(self, ends: Ends, measured: frozenset[int] = frozenset()) -> Seen:
+        """Tell what was seen since then; what this process, its ends and those ``measured`` did is their own."""
         before, after = self._before, self._system.take_census()
         spent_s = max((self._system.monotonic_ns() - self._begun_ns) / NS_PER_S, 1 / after.ticks_per_s)
         used = [
             BenchInterference(pid=pid, process=name, cores_used=round(ticks / after.ticks_per_s / spent_s, 3))
-            for pid, name, ticks in list_strangers(before, after, ends.pids | {os.getpid()})
+            for pid, name, ticks in list_strangers(before, after, ends.pids | measured | {os.getpid()})
         ]
         steal = throttled = None
         if None not in {before.stolen_ticks, after.stolen_ticks, before.all_ticks, after.all_ticks}:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from lodiag.checks.keys import Reading, choice, guess, shorten, text, texts
 from lodiag.checks.source import Source, read_document, read_source, read_table
 from lodiag.errors import ConfigError
-from lodiag.limits import LAST_PORT
+from lodiag.limits import LAST_PORT, suggest
 from lodiag.model import PROTOS
 from lodiag.model.audit import EXPOSURES
 
@@ -154,7 +154,8 @@ def _read_port(value: Any, _: Reading) -> str:  # noqa: ANN401 - as TOML has it
     ports = _to_range(name) if _PORTS.fullmatch(name) else range(0)
     if ports and ports.start >= 1 and ports.stop - 1 <= LAST_PORT:
         return name
-    message = f'must be from 1 to {LAST_PORT}, a range as "8000-8099", "any" or "new", not {shorten(value)}'
+    close = suggest(name, (ANY, NEW))
+    message = f'must be from 1 to {LAST_PORT}, a range as "8000-8099", "any" or "new", not {shorten(value)}{close}'
     raise ValueError(message)
 
 

@@ -7,6 +7,7 @@ begins with the key's name, as in "must be a whole number".
 from __future__ import annotations
 
 from lodiag.checks.outcome import Target
+from lodiag.limits import LAST_PORT, LONGEST_S, UNITS, suggest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,11 +18,7 @@ if TYPE_CHECKING:
 
     Reader = Callable[[Any, "Reading"], Any]
 
-LAST_PORT = 65_535
 LONGEST_TEXT = 4096
-UNITS = {"us": 1e-6, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-LONGEST_S = 86_400.0
-"""As long as any wait of lodiag may be: a day."""
 
 MOST_NAMED = 20
 
@@ -89,7 +86,8 @@ def choice(*words: str) -> Reader:
     def read(value: Any, _: Reading) -> str:  # noqa: ANN401 - as TOML has it
         if value in words and isinstance(value, str):
             return value
-        message = f"must be one of {', '.join(words)}, not {shorten(value)}"
+        close = suggest(value, words) if isinstance(value, str) else ""
+        message = f"must be one of {', '.join(words)}, not {shorten(value)}{close}"
         raise ValueError(message)
 
     return read
@@ -231,9 +229,16 @@ def guess(word: str, known: Mapping[str, Any] | tuple[str, ...]) -> str:
     """Say which word was meant, or which there are."""
     from difflib import get_close_matches
 
-    close = get_close_matches(word, known, n=1)
+    close = get_close_matches(word[:40], known, n=1) or get_close_matches(word[:40].lower(), known, n=1)
     if close:
         return f"; did you mean {close[0]!r}?"
     names = [*known]
     more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
     return f"; known: {', '.join(names[:MOST_NAMED])}{more}"
+
+
+def is_like(word: str, meant: str) -> bool:
+    """Whether a word is likely a mistyped one."""
+    from difflib import get_close_matches
+
+    return bool(get_close_matches(word[:40].lower(), [meant], n=1))

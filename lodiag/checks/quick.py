@@ -77,9 +77,10 @@ def _read(arguments: list[str]) -> list[str] | None:
 
 def _plan(word: str) -> Callable[[], Outcome] | None:
     """Read a check of the form tcp:[HOST:]PORT with a host that is plainly this one; ``None`` if it is another."""
-    from lodiag.checks.keys import LAST_PORT, split_endpoint
+    from lodiag.checks.keys import split_endpoint
     from lodiag.checks.kinds.tcp import attempt
     from lodiag.checks.outcome import Target
+    from lodiag.limits import LAST_PORT
     from lodiag.system import System
     from lodiag.system.connect import resolve_localhost
 

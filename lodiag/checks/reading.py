@@ -8,7 +8,7 @@ from __future__ import annotations
 import tomllib
 from typing import TYPE_CHECKING, Any
 
-from lodiag.checks.keys import Reading, choice, guess, pause, seconds, shorten, text, texts, whole
+from lodiag.checks.keys import Reading, choice, guess, is_like, pause, seconds, shorten, text, texts, whole
 from lodiag.checks.kinds import KINDS, SHORT, load_kind
 from lodiag.checks.source import HINT, Source, read_document, read_table
 from lodiag.errors import ConfigError
@@ -157,7 +157,9 @@ def _read_check(source: Source, at: int, table: dict[str, Any], common: Mapping[
     place = ("check", at)
     for key in ("id", "type"):
         if key not in table:
-            source.refuse(f"the check has no {key}", *place, hint=HINT)
+            near = [name for name in table if name not in _COMMON and is_like(name, key)]
+            words = f"; is that what {near[0][:40]!r} should be?" if near else ""
+            source.refuse(f"the check has no {key}{words}", *place, *near[:1], hint=HINT)
     kind = table["type"]
     if kind not in KINDS:
         words = guess(kind, KINDS) if isinstance(kind, str) else ""

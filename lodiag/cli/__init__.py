@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 import sys
 from importlib import import_module
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
 USAGE_STATUS = 2
+_LACKS = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EAGAIN}
 SIGNAL_STATUS = 128
 """A process that a signal ends has the status 128 + its number (POSIX sh 2.8.2)."""
 
@@ -30,24 +32,37 @@ def main(argv: list[str] | None = None) -> int:
     0 all well; 1 something was found; 2 it could not run; 130 or 143 a signal ended it.
     """
     arguments = sys.argv[1:] if argv is None else argv
+    name = " ".join(["lodiag", *(word for word in arguments[:1] if word in COMMANDS)])
     previous = signal.getsignal(signal.SIGTERM)
     if previous != signal.SIG_IGN:
         signal.signal(signal.SIGTERM, _terminate)
     try:
         return _run(arguments)
     except LodiagError as error:
-        name = " ".join(["lodiag", *(word for word in arguments[:1] if word in COMMANDS)])
         tell(printable(f"{name}: error [{error.code}]: {error}"))
         hint = error.hint or (f"{name} --help" if isinstance(error, ConfigError) else None)
         if hint:
             tell(printable(f"hint: {hint}"))
         return _refuse(arguments, str(error))
+    except (OSError, MemoryError, RuntimeError) as error:
+        return _refuse(arguments, _tell_lack(name, error))
     except Terminated:
         return SIGNAL_STATUS + signal.SIGTERM
     except KeyboardInterrupt:
         return SIGNAL_STATUS + signal.SIGINT
     finally:
         signal.signal(signal.SIGTERM, previous)
+
+
+def _tell_lack(name: str, error: Exception) -> str:
+    """Tell what the machine refused, and give it in short; raise again what is no lack but a defect."""
+    code = error.errno if isinstance(error, OSError) else None
+    if not (code in _LACKS or isinstance(error, MemoryError) or "start new thread" in str(error)):
+        raise error
+    message = "there is no memory left" if isinstance(error, MemoryError) else str(error)
+    tell(printable(f"{name}: error [out-of-resources]: {message}"))
+    tell("hint: Files, memory or threads that this process may have are too few for it.")
+    return message
 
 
 def _terminate(_number: int, _frame: FrameType | None) -> None:

@@ -6,8 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from lodiag.cli.judging import Sinks, add_judging_arguments
-from lodiag.cli.parsing import add_source_argument
-from lodiag.limits import SOURCES
+from lodiag.cli.shared import add_cmdline_argument, add_file_of_checks_argument, add_source_argument
 
 if TYPE_CHECKING:
     import argparse
@@ -28,19 +27,19 @@ EXAMPLES = """examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what ``audit`` takes."""
-    parser.add_argument(
+    judge = parser.add_argument_group("judge")
+    judge.add_argument(
         "--expect",
         action="append",
         default=[],
         metavar="PORT=CLASS",
         help="fail unless what listens there is bound so: 5432=loopback, 8000-8099=none, any=loopback ...",
     )
-    parser.add_argument(
-        "--file", metavar="FILE", help="read [[audit]] tables there (default: lodiag.toml, if it is here and has any)"
-    )
-    parser.add_argument("--baseline", metavar="FILE", help="a report of audit --json: tell what is new since")
-    parser.add_argument("--cmdline", action="store_true", help="show command lines, which may hold secrets")
-    add_source_argument(parser, SOURCES, "sockets")
+    add_file_of_checks_argument(judge, "lodiag.toml, if it is here and has [[audit]] tables")
+    judge.add_argument("--baseline", metavar="FILE", help="a report of audit --json: tell what is new since")
+    show = parser.add_argument_group("show")
+    add_cmdline_argument(show)
+    add_source_argument(show)
     add_judging_arguments(parser)
 
 

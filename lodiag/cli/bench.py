@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from lodiag.cli.parsing import add_family_arguments, add_output_arguments, number
+from lodiag.cli.parsing import add_output_arguments
 from lodiag.cli.progress import show_steps
+from lodiag.cli.shared import add_family_arguments, add_histogram_argument, number, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,57 +37,73 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="all",
         help="stream (throughput), rr (round trips), crr (connections), udp, or all (default)",
     )
-    size = number(int, " of bytes")
-    parser.add_argument(
-        "-t",
-        "--time",
-        type=number(float, " of seconds"),
-        help="seconds to measure each test over each path (default: 0.2 to 0.5)",
-        metavar="SECONDS",
+    _add_measure_arguments(parser.add_argument_group("measure"))
+    service = parser.add_argument_group("measure a service")
+    service.add_argument(
+        "--against", metavar="TARGET", help="measure a running service, PORT or ADDRESS:PORT, beside the stack"
     )
-    parser.add_argument("-n", "--bytes", type=size, help="bytes to send in each of the slices, instead of for a time")
-    parser.add_argument(
-        "-P", "--parallel", type=number(int), default=1, help="streams at a time, 1 to 16", metavar="STREAMS"
+    service.add_argument(
+        "--request",
+        choices=("auto", "http", "echo", "none"),
+        default="auto",
+        help="what to ask it; auto finds out by an HTTP request (default)",
     )
-    parser.add_argument("-l", "--length", type=size, help="bytes of a write, a request or a datagram", metavar="BYTES")
-    parser.add_argument("-w", "--window", type=size, help="bytes of the sockets' buffers", metavar="BYTES")
-    parser.add_argument("-R", "--reverse", action="store_true", help="the server sends, and the client receives")
-    parser.add_argument("--bidir", action="store_true", help="both send at the same time")
-    parser.add_argument("-C", "--congestion", help="congestion control of TCP, as in reno", metavar="NAME")
-    parser.add_argument(
-        "-A", "--affinity", type=_read_cores, help="cores of the client and the server, as in 0,1", metavar="CORE,CORE"
-    )
-    parser.add_argument("--busy-poll", action="store_true", help="rr: both ends wait awake, each on a core")
-    parser.add_argument("--quick", action="store_true", help="two slices of each test instead of five")
-    parser.add_argument("--histogram", action="store_true", help="draw how long round trips took, below the table")
-    parser.add_argument("--graceful", action="store_true", help="crr: close as most programs do, into TIME_WAIT")
-    parser.add_argument(
-        "--source-addresses",
-        type=number(int),
-        default=1,
-        help="crr: connect from so many addresses of 127/8",
-        metavar="COUNT",
-    )
-    parser.add_argument("--save", metavar="FILE", help="measure three times, and write what a later run is judged by")
-    parser.add_argument("--baseline", metavar="FILE", help="judge by what --save wrote; exit with 1 if it is slower")
-    parser.add_argument(
+    judge = parser.add_argument_group("judge")
+    judge.add_argument("--save", metavar="FILE", help="measure three times, and write what a later run is judged by")
+    judge.add_argument("--baseline", metavar="FILE", help="judge by what --save wrote; exit with 1 if it is slower")
+    judge.add_argument(
         "--fail-if",
         action="append",
         default=[],
         help="exit with 1 only if a test is below this part of its former speed, as in 'stream<0.9'",
         metavar="LIMIT",
     )
-    parser.add_argument(
-        "--against", metavar="TARGET", help="measure a running service, PORT or ADDRESS:PORT, beside the stack"
-    )
-    parser.add_argument(
-        "--request",
-        choices=("auto", "http", "echo", "none"),
-        default="auto",
-        help="what to ask it; auto finds out by an HTTP request (default)",
-    )
-    add_family_arguments(parser)
+    add_histogram_argument(parser.add_argument_group("show"))
     add_output_arguments(parser)
+
+
+def _add_measure_arguments(group: argparse._ArgumentGroup) -> None:
+    size = number(int, " of bytes")
+    group.add_argument(
+        "-t",
+        "--time",
+        type=seconds,
+        help="seconds to measure each test over each path (default: 0.2 to 0.5)",
+        metavar="SECONDS",
+    )
+    group.add_argument("--quick", action="store_true", help="two slices of each test instead of five")
+    add_family_arguments(group)
+    group.add_argument(
+        "-P", "--parallel", type=number(int), default=1, help="streams at a time, 1 to 16 (default: 1)", metavar="COUNT"
+    )
+    group.add_argument(
+        "-l",
+        "--size",
+        type=size,
+        help="bytes of a write, a request or a datagram (default: 1 MiB, 1, 1472)",
+        metavar="BYTES",
+    )
+    group.add_argument(
+        "-w", "--window", type=size, help="bytes of the sockets' buffers (default: the kernel's)", metavar="BYTES"
+    )
+    group.add_argument(
+        "-n", "--bytes", type=size, help="bytes to send in each slice, instead of for a time", metavar="BYTES"
+    )
+    group.add_argument("-R", "--reverse", action="store_true", help="the server sends, and the client receives")
+    group.add_argument("--bidir", action="store_true", help="both send at the same time")
+    group.add_argument("-C", "--congestion", help="congestion control of TCP, as in reno", metavar="NAME")
+    group.add_argument(
+        "-A", "--affinity", type=_read_cores, help="cores of the client and the server, as in 0,1", metavar="CORE,CORE"
+    )
+    group.add_argument("--busy-poll", action="store_true", help="rr: both ends wait awake, each on a core")
+    group.add_argument("--graceful", action="store_true", help="crr: close as most programs do, into TIME_WAIT")
+    group.add_argument(
+        "--source-addresses",
+        type=number(int),
+        default=1,
+        help="crr: connect from so many addresses of 127/8 (default: 1)",
+        metavar="COUNT",
+    )
 
 
 def _read_cores(text: str) -> tuple[int, int]:
@@ -124,7 +141,7 @@ def run(options: argparse.Namespace, output: Output) -> int:
             time_s=options.time,
             total_bytes=options.bytes,
             streams=options.parallel,
-            size_bytes=options.length,
+            size_bytes=options.size,
             window_bytes=options.window,
             reverse=options.reverse,
             bidir=options.bidir,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from lodiag.cli import SIGNAL_STATUS, Terminated
 from lodiag.cli.judging import Sinks, add_fail_on_argument, add_judging_arguments
+from lodiag.cli.shared import add_file_of_checks_argument, seconds
 
 if TYPE_CHECKING:
     import argparse
@@ -38,11 +39,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="tcp:8080, tcp4:[HOST:]PORT, udp:53, http://127.0.0.1:8080/, listen:5432, free:3000, ping:localhost, "
         "trace:localhost, resolve:localhost, bench:rr, doctor, iface (default: those of lodiag.toml)",
     )
-    parser.add_argument("-f", "--file", help="file of checks, - for standard input (default: lodiag.toml)")
-    parser.add_argument("--wait", metavar="DURATION", help="wait so long until all pass, as in 30s")
-    parser.add_argument("--interval", metavar="DURATION", help="pause between two attempts (default: 250ms)")
-    parser.add_argument("--timeout", metavar="DURATION", help="time that one attempt may take (default: 2s)")
-    parser.add_argument(
+    measure = parser.add_argument_group("measure")
+    measure.add_argument(
+        "--wait", type=seconds, metavar="SECONDS", help="wait so long until all pass, as in 30s or 5m (default: 0)"
+    )
+    measure.add_argument(
+        "--timeout", type=seconds, metavar="SECONDS", help="time that one attempt may take (default: 2s)"
+    )
+    measure.add_argument(
+        "--interval", type=seconds, metavar="SECONDS", help="pause between two attempts (default: 250ms)"
+    )
+    judge = parser.add_argument_group("judge")
+    add_file_of_checks_argument(judge, "lodiag.toml")
+    judge.add_argument(
         "--set",
         dest="changes",
         action="append",
@@ -50,9 +59,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="ID.KEY=VALUE",
         help="set a key of a check, or of defaults; several times for several",
     )
-    add_fail_on_argument(parser)
-    parser.add_argument("--init", action="store_true", help="print a file of checks of what runs now")
-    parser.add_argument("-v", "--verbose", action="store_true", help="print all that is known of each check")
+    add_fail_on_argument(judge)
+    show = parser.add_argument_group("show")
+    show.add_argument("-v", "--verbose", action="store_true", help="print all that is known of each check")
+    show.add_argument("--init", action="store_true", help="print a file of checks of what runs now")
     add_judging_arguments(parser)
 
 
@@ -76,9 +86,9 @@ def run(options: argparse.Namespace, output: Output) -> int:
             *options.checks,
             file=_choose_file(options),
             changes=options.changes,
-            wait_s=_read_duration("--wait", options.wait),
-            timeout_s=_read_duration("--timeout", options.timeout, least=0.001),
-            interval_s=_read_duration("--interval", options.interval, least=0.001),
+            wait_s=options.wait,
+            timeout_s=options.timeout,
+            interval_s=options.interval,
             fail_on=options.fail_on,
             watch=lambda runs: show(_tell_progress(runs)),
         )
@@ -105,23 +115,6 @@ def _choose_file(options: argparse.Namespace) -> str | None:
         return USUAL_FILE
     message = f"there is no check to run: none was given, and there is no {USUAL_FILE} here"
     raise ConfigError(message, "Give one, as in lodiag check tcp:8080, or write a file: lodiag check --init")
-
-
-def _read_duration(option: str, value: str | None, least: float = 0.0) -> float | None:
-    from lodiag.checks.keys import seconds
-    from lodiag.errors import ConfigError
-
-    if value is None:
-        return None
-    try:
-        found = seconds(value)
-    except ValueError as error:
-        message = f"{option} {error}"
-        raise ConfigError(message) from error
-    if found < least:
-        message = f"{option} must be at least {least * 1000:g}ms"
-        raise ConfigError(message)
-    return found
 
 
 def _tell_progress(runs: Sequence[Run]) -> str:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import gc
 from typing import TYPE_CHECKING, Any
 
-from lodiag.cli.parsing import (
+from lodiag.cli.parsing import MORE, add_output_arguments
+from lodiag.cli.shared import (
+    HABIT,
+    add_cmdline_argument,
     add_family_arguments,
-    add_output_arguments,
+    add_proto_arguments,
     add_source_argument,
     add_watch_argument,
+    choose_proto,
     number,
 )
-from lodiag.limits import SOURCES
 
 if TYPE_CHECKING:
     import argparse
@@ -36,51 +39,53 @@ SORT_KEYS = ("state", "port", "proto", "local", "remote", "pid", "process")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what ``conns`` takes; letters are those of ss(8) and netstat(8)."""
-    parser.add_argument("-t", "--tcp", action="store_true", help="TCP sockets")
-    parser.add_argument("-u", "--udp", action="store_true", help="UDP sockets")
-    add_family_arguments(parser)
-    parser.add_argument("-l", "--listening", action="store_true", help="sockets that listen")
-    parser.add_argument("-e", "--established", action="store_true", help="sockets that are connected")
-    parser.add_argument("--state", metavar="STATE[,STATE]", help="sockets in these states, as in listen,time-wait")
-    parser.add_argument("--port", type=number(int), help="sockets of which either end has this port")
-    parser.add_argument(
-        "--local-port", type=number(int), help="sockets of which this end has this port", metavar="PORT"
-    )
-    parser.add_argument(
-        "--remote-port", type=number(int), help="sockets of which the other end has this port", metavar="PORT"
-    )
-    parser.add_argument("--local-address", metavar="ADDRESS", help="sockets of which this end has this address")
-    parser.add_argument("--pid", type=number(int), help="sockets of this process")
-    parser.add_argument("--process", metavar="TEXT", help="sockets of processes whose name contains this")
-    parser.add_argument("--user", metavar="USER", help="sockets of this user, by name or number")
-    parser.add_argument(
-        "--unit", metavar="TEXT", help="sockets of a systemd unit or container whose name contains this"
-    )
-    parser.add_argument("--no-wildcard", action="store_true", help="without sockets bound to every address")
-    parser.add_argument("--no-process", action="store_true", help="do not look up who owns them")
-    parser.add_argument("--cmdline", action="store_true", help="show command lines, which may hold secrets")
-    parser.add_argument("--sort", choices=SORT_KEYS, default="state", help="what to order rows by (default: state)")
-    add_source_argument(parser, SOURCES, "sockets")
-    parser.add_argument("-i", "--info", action="store_true", help="ask what TCP measured: round trips, bytes, windows")
-    parser.add_argument(
+    _add_select_arguments(parser.add_argument_group("select"))
+    judge = parser.add_argument_group("judge")
+    judge.add_argument(
         "--findings",
         action="store_true",
         help="judge them as well: full queues, leaks, stuck readers, ports run out ...",
     )
-    parser.add_argument("--wide", action="store_true", help="show queues, drops, timers, units and round trips as well")
-    parser.add_argument(
+    show = parser.add_argument_group("show")
+    add_watch_argument(
+        show,
+        "read them again and again (every 1 s): a live table, or in a pipe a line of JSON for each change",
+    )
+    show.add_argument("--wide", action="store_true", help="show queues, drops, timers, units and round trips as well")
+    show.add_argument("-i", "--info", action="store_true", help="ask what TCP measured: round trips, bytes, windows")
+    show.add_argument(
         "--columns",
         metavar="NAME[,NAME]",
         help="what to show: names of the JSON's fields, process, cmdline, tcp.rtt_ms ...",
     )
-    add_watch_argument(
-        parser, "read them again and again (every 1 s): a live table, or in a pipe a line of JSON for each change"
-    )
-    habit = "accepted for habit; it is the default"
-    parser.add_argument("-a", "--all", action="store_true", help=habit)
-    parser.add_argument("-n", "--numeric", action="store_true", help=habit)
-    parser.add_argument("-p", "--processes", action="store_true", help=habit)
+    show.add_argument("--sort", choices=SORT_KEYS, default="state", help="what to order rows by (default: state)")
+    add_cmdline_argument(show)
+    show.add_argument("--no-process", action="store_true", help="do not look up who owns them")
+    add_source_argument(show)
     add_output_arguments(parser)
+    more = parser.add_argument_group(MORE)
+    more.add_argument("-a", "--all", action="store_true", help=HABIT)
+    more.add_argument("-n", "--numeric", action="store_true", help=HABIT)
+    more.add_argument("-p", "--processes", action="store_true", help=HABIT)
+
+
+def _add_select_arguments(group: argparse._ArgumentGroup) -> None:
+    add_proto_arguments(group)
+    add_family_arguments(group)
+    group.add_argument("-l", "--listening", action="store_true", help="sockets that listen")
+    group.add_argument("-e", "--established", action="store_true", help="sockets that are connected")
+    group.add_argument("--state", metavar="STATE[,STATE]", help="sockets in these states, as in listen,time-wait")
+    group.add_argument("--port", type=number(int), help="sockets of which either end has this port")
+    group.add_argument("--local-port", type=number(int), help="sockets of which this end has this port", metavar="PORT")
+    group.add_argument(
+        "--remote-port", type=number(int), help="sockets of which the other end has this port", metavar="PORT"
+    )
+    group.add_argument("--local-address", metavar="ADDRESS", help="sockets of which this end has this address")
+    group.add_argument("--pid", type=number(int), help="sockets of this process")
+    group.add_argument("--process", metavar="TEXT", help="sockets of processes whose name contains this")
+    group.add_argument("--user", metavar="USER", help="sockets of this user, by name or number")
+    group.add_argument("--unit", metavar="TEXT", help="sockets of a systemd unit or container whose name contains this")
+    group.add_argument("--no-wildcard", action="store_true", help="without sockets bound to every address")
 
 
 def run(options: argparse.Namespace, output: Output) -> int:
@@ -137,7 +142,7 @@ def _choose_sockets(options: argparse.Namespace, columns: tuple[str, ...]) -> di
     states |= LISTENING if options.listening else set()
     states |= {"established"} if options.established else set()
     return {
-        "proto": None if options.tcp == options.udp else "tcp" if options.tcp else "udp",
+        "proto": choose_proto(options),
         "family": options.family,
         "states": states or None,
         "port": options.port,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from lodiag.cli.judging import Sinks, add_fail_on_argument, add_judging_arguments
 from lodiag.cli.output import tell
+from lodiag.cli.shared import add_yes_argument
 
 if TYPE_CHECKING:
     import argparse
@@ -33,18 +34,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="GROUP|CODE|PORT|ADDRESS:PORT",
         help="groups of diagnoses or codes to look for alone (default: all), or a service that does not answer",
     )
-    parser.add_argument(
-        "-v", "--verbose", action="store_true", help="show every diagnosis, and not only groups of them"
-    )
-    parser.add_argument("--list", action="store_true", help="list groups, diagnoses and codes, and look at nothing")
-    parser.add_argument("--explain", metavar="CODE", help="explain a code, and look at nothing")
-    add_fail_on_argument(parser)
-    parser.add_argument(
+    add_fail_on_argument(parser.add_argument_group("judge"))
+    change = parser.add_argument_group("change")
+    change.add_argument(
         "--fix",
         action="store_true",
         help="repair lo, its addresses, mtu, queue and sysctls, local routes and rules; asks before each repair",
     )
-    parser.add_argument("-y", "--yes", action="store_true", help="with --fix, do not ask")
+    add_yes_argument(change, ", with --fix")
+    show = parser.add_argument_group("show")
+    show.add_argument("-v", "--verbose", action="store_true", help="show every diagnosis, and not only groups of them")
+    show.add_argument("--explain", metavar="CODE", help="explain a code, and look at nothing")
+    show.add_argument("--list", action="store_true", help="list groups, diagnoses and codes, and look at nothing")
     add_judging_arguments(parser)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from lodiag.cli.parsing import add_output_arguments, add_source_argument, add_watch_argument
+from lodiag.cli.parsing import add_output_arguments
+from lodiag.cli.shared import add_source_argument, add_watch_argument, add_yes_argument
 
 if TYPE_CHECKING:
     import argparse
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from lodiag.cli.output import Output
     from lodiag.model import Report
 
-USAGE = "[OPTIONS] [up | down | add ADDRESS | del ADDRESS | mtu N]"
+USAGE = "[OPTIONS] [up|down|add ADDRESS|del ADDRESS|mtu BYTES]"
 EXAMPLES = """examples:
   lodiag iface                                 how it is
   lodiag iface up                              bring it up
@@ -37,15 +38,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "value", nargs="?", metavar="VALUE", help="address of add and del, as 127.0.0.2/8; bytes of mtu"
     )
-    parser.add_argument(
+    parser.add_argument_group("select").add_argument(
         "--interface", metavar="NAME", help="which loopback interface (default: all, and the only one to change)"
     )
-    parser.add_argument("--label", metavar="LABEL", help="with add: name to show the address under, as lo:1")
-    parser.add_argument("--force", action="store_true", help="with down: break every connection over it")
-    parser.add_argument("-y", "--yes", action="store_true", help="agree to what an action takes along, unasked")
-    parser.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
-    add_source_argument(parser, SOURCES, "it")
-    add_watch_argument(parser, "show what passes over it (every 1 s): a line a reading, or in a pipe one of JSON")
+    change = parser.add_argument_group("change")
+    change.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
+    add_yes_argument(change, ", also to what an action takes along")
+    change.add_argument("--label", metavar="LABEL", help="with add: name to show the address under, as lo:1")
+    change.add_argument("--force", action="store_true", help="with down: break every connection over it")
+    show = parser.add_argument_group("show")
+    add_watch_argument(show, "show what passes over it (every 1 s): a line a reading, or in a pipe one of JSON")
+    add_source_argument(show, SOURCES)
     add_output_arguments(parser)
 
 

@@ -51,9 +51,9 @@ def add_judging_arguments(parser: argparse.ArgumentParser) -> None:
     add_file_argument(group)
 
 
-def add_fail_on_argument(parser: argparse.ArgumentParser) -> None:
+def add_fail_on_argument(container: argparse._ActionsContainer) -> None:
     """Add --fail-on."""
-    parser.add_argument(
+    container.add_argument(
         "--fail-on",
         choices=("warn", "fail"),
         default="fail",

@@ -5,8 +5,8 @@ from __future__ import annotations
 import gc
 from typing import TYPE_CHECKING
 
-from lodiag.cli.parsing import add_output_arguments, add_source_argument, number
-from lodiag.limits import SOURCES
+from lodiag.cli.parsing import add_output_arguments
+from lodiag.cli.shared import add_proto_arguments, add_source_argument, choose_proto, number
 from lodiag.render import GRAPHS
 
 if TYPE_CHECKING:
@@ -28,11 +28,11 @@ SVG = "svg"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what ``map`` takes; letters are those of ss(8)."""
-    parser.add_argument("-t", "--tcp", action="store_true", help="TCP connections")
-    parser.add_argument("-u", "--udp", action="store_true", help="UDP connections")
-    parser.add_argument("--process", metavar="TEXT", help="connections of which an end's name contains this")
-    parser.add_argument("--port", type=number(int), help="connections to a server of this port")
-    add_source_argument(parser, SOURCES, "sockets")
+    select = parser.add_argument_group("select")
+    add_proto_arguments(select)
+    select.add_argument("--port", type=number(int), help="connections to a server of this port")
+    select.add_argument("--process", metavar="TEXT", help="connections of which an end's name contains this")
+    add_source_argument(parser.add_argument_group("show"))
     add_output_arguments(parser, (*GRAPHS, SVG))
 
 
@@ -59,7 +59,7 @@ def _run(options: argparse.Namespace, output: Output) -> int:
     if options.format == SVG:
         system.require_graphviz()
     report = map_flows(
-        proto=None if options.tcp == options.udp else "tcp" if options.tcp else "udp",
+        proto=choose_proto(options),
         process=options.process,
         port=options.port,
         source=options.source,

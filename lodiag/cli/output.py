@@ -21,8 +21,20 @@ def tell(text: str) -> None:
     """Write a line to standard error, if there is one."""
     if sys.stderr is not None:
         with suppress(OSError, ValueError):  # nobody is left to tell
-            sys.stderr.write(text.encode("ascii", "backslashreplace").decode("ascii") + "\n")
+            sys.stderr.write(_fit(text.encode("ascii", "backslashreplace").decode("ascii")) + "\n")
             sys.stderr.flush()
+
+
+def _fit(text: str) -> str:
+    """Break a text between words where the terminal would break it within one."""
+    if not sys.stderr.isatty():
+        return text
+    from lodiag.render.prose import LEAST_WIDTH, wrap
+
+    with suppress(OSError, ValueError):  # it tells no size
+        width = max(os.get_terminal_size(sys.stderr.fileno()).columns, LEAST_WIDTH)
+        return "\n".join(line for part in text.split("\n") for line in wrap(part, width, indent="  "))
+    return text
 
 
 class OutputError(LodiagError):

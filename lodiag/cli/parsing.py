@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import argparse
 from importlib import import_module
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 from lodiag import __version__
 from lodiag.cli.output import Output, tell
 from lodiag.limits import suggest
 from lodiag.render import FORMATS
 from lodiag.render.escaping import printable
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
 
 COMMANDS = {
     "ping": ("probe", "does it answer, how fast, how steadily"),
@@ -33,20 +30,25 @@ COMMANDS = {
 _LONGEST_MESSAGE = 400
 """Characters of a complaint: those that list the choices of an option are some 200 long."""
 
-FAMILIES = {"-4": "ipv4", "-6": "ipv6"}
+SHELLS = ("bash", "zsh", "fish")
+"""For which ``shtab`` writes completions, and tests load them."""
 
 PURPOSE = "what is happening on this machine's loopback, and what is wrong with it"
 EXIT_STATUS = "0 all well, 1 something was found, 2 could not run"
 
+MORE = "more"
+"""Title of the last group of options: what is seldom wanted."""
+
 _TOP_HELP = f"""usage: lodiag COMMAND [OPTIONS]
 
-{PURPOSE.capitalize()}.
-{{groups}}
+{PURPOSE.capitalize()}
 
-  lodiag COMMAND --help            the options of a command
+{{commands}}
+
+  lodiag COMMAND --help            the options of a command, with examples
   lodiag --version                 the version
-  lodiag --print-completion SHELL  completions, for bash or zsh
-  lodiag --print-manual            the manual page, for man -l
+  lodiag --print-completion SHELL  completions, for {", ".join(SHELLS[:-1])} or {SHELLS[-1]}
+  lodiag --print-manual            the manual page, for man -l -
 
 exit status: {EXIT_STATUS}
 """
@@ -64,6 +66,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong with the arguments, and stop."""
+        message = message.removeprefix("argument command: ")
         start, _, unknown = message.partition("unrecognized arguments: ")
         if not start and unknown:
             message += suggest(unknown.split()[0].partition("=")[0], self._option_string_actions)
@@ -83,18 +86,17 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
 
 def make_top_parser() -> Parser:
     """Parser of what may stand before a command."""
-    groups: dict[str, list[str]] = {}
-    for name, (group, purpose) in COMMANDS.items():
-        groups.setdefault(group, []).append(f"  {name:<8} {purpose}")
-    shown = "".join(f"\n{group}\n" + "\n".join(lines) + "\n" for group, lines in groups.items())
+    groups = [group for group, _ in COMMANDS.values()]
+    lines = [
+        f"{group if number == groups.index(group) else '':<6} {name:<7} {purpose}"
+        for number, (name, (group, purpose)) in enumerate(COMMANDS.items())
+    ]
     parser = Parser(prog="lodiag", usage="lodiag COMMAND [OPTIONS]", add_help=False, allow_abbrev=False)
     parser.add_argument(
-        "-h", "--help", action=_Print, text=_TOP_HELP.format(groups=shown.rstrip()), help="print this help"
+        "-h", "--help", action=_Print, text=_TOP_HELP.format(commands="\n".join(lines)), help="print this help"
     )
     parser.add_argument("--version", action=_Print, text=f"lodiag {__version__}\n", help="print the version")
-    parser.add_argument(
-        "--print-completion", choices=("bash", "zsh"), help="print completions for a shell", metavar="SHELL"
-    )
+    parser.add_argument("--print-completion", choices=SHELLS, help="print completions for a shell", metavar="SHELL")
     parser.add_argument("--print-manual", action="store_true", help="print the manual page, in roff")
     return parser
 
@@ -135,8 +137,9 @@ def make_command_parser(name: str) -> Parser:
         allow_abbrev=False,
         add_help=False,
     )
-    parser.add_argument("-h", "--help", action=_Print, help="print this help")
     command.add_arguments(parser)
+    more = next((group for group in parser._action_groups if group.title == MORE), None)  # noqa: SLF001 - argparse has no other list
+    (more or parser.add_argument_group(MORE)).add_argument("-h", "--help", action=_Print, help="print this help")
     # With -4 and -6 among the options, argparse takes the -1 of "-c -1" for an option as well.
     parser._has_negative_number_optionals.clear()  # noqa: SLF001
     return parser
@@ -163,41 +166,3 @@ def add_output_arguments(parser: argparse.ArgumentParser, further: tuple[str, ..
 def add_file_argument(group: argparse._ActionsContainer) -> None:
     """Add --output."""
     group.add_argument("--output", metavar="FILE", help="write the result to FILE as well, whole or not at all")
-
-
-def add_family_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add -4 and -6, which exclude each other."""
-    group = parser.add_mutually_exclusive_group()
-    for option, family in FAMILIES.items():
-        group.add_argument(
-            option, dest="family", action="store_const", const=family, help=f"IPv{option[1]} only", default=None
-        )
-
-
-def add_source_argument(parser: argparse.ArgumentParser, choices: Iterable[str], what: str) -> None:
-    """Add --source, where what a command shows may be read in several ways."""
-    parser.add_argument(
-        "--source", choices=choices, help=f"where to read {what} (default: the first of these that is to be had)"
-    )
-
-
-def add_watch_argument(parser: argparse.ArgumentParser, purpose: str) -> None:
-    """Add --watch, with a number of seconds or without."""
-    parser.add_argument(
-        "--watch", type=number(float, " of seconds"), nargs="?", const=1.0, metavar="SECONDS", help=purpose
-    )
-
-
-def number(kind: type[int | float], unit: str = "") -> Callable[[str], float]:
-    """Make a reader of numbers; whether one is in range is for the command to say."""
-    name = "a whole number" if kind is int else "a number"
-
-    def read(text: str) -> float:
-        try:
-            # Python alone knows numbers such as 1_000, and digits of other scripts.
-            return kind(text if text.isascii() and "_" not in text else "")
-        except ValueError as error:
-            message = f"{text[:40]!r} is not {name}{unit}"
-            raise argparse.ArgumentTypeError(message) from error
-
-    return read

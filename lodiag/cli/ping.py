@@ -7,9 +7,17 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from lodiag.cli import living, signals
-from lodiag.cli.parsing import add_family_arguments, add_output_arguments, number
+from lodiag.cli.parsing import MORE, add_output_arguments
 from lodiag.cli.progress import show_progress
 from lodiag.cli.rate import show_rate
+from lodiag.cli.shared import (
+    HABIT,
+    add_deadline_argument,
+    add_family_arguments,
+    add_histogram_argument,
+    number,
+    seconds,
+)
 from lodiag.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -31,35 +39,60 @@ EXAMPLES = """examples:
   lodiag ping --max-loss 0 --max-rtt 5 --json 127.0.0.1 | jq '.findings'
 """
 
-MOST_NAMED = 16
+MOST_NAMED = 4
 """Addresses that have a line each in the heading."""
 
-SECONDS = number(float, " of seconds")
 _STREAMED = ("table", "jsonl")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what ``ping`` takes; letters are those of ping(8)."""
     parser.add_argument(
-        "targets", nargs="*", metavar="TARGET", default=["localhost"], help="name or address (default: localhost)"
+        "targets",
+        nargs="*",
+        metavar="TARGET",
+        default=["localhost"],
+        help="name, address or prefix (default: localhost)",
     )
-    _add_pace(parser)
-    _add_probe(parser)
-    add_family_arguments(parser)
-    _add_lines(parser)
-    _add_limits(parser)
-    _add_views(parser)
-    _add_means(parser)
+    _add_measure_arguments(parser.add_argument_group("measure"))
+    judge = parser.add_argument_group("judge")
+    judge.add_argument(
+        "--max-loss", type=number(float, " of percent"), help="exit with 1 if more is lost", metavar="PERCENT"
+    )
+    judge.add_argument(
+        "--max-rtt",
+        type=number(float, " of milliseconds"),
+        help="exit with 1 if a round trip takes longer",
+        metavar="MS",
+    )
+    judge.add_argument(
+        "-x",
+        "--reachable",
+        type=number(int),
+        help="exit with 0 if so many addresses answer; with -o end then",
+        metavar="COUNT",
+    )
+    show = parser.add_argument_group("show")
+    show.add_argument("-q", "--quiet", action="store_true", help="no line for each reply")
+    show.add_argument("-D", "--timestamps", action="store_true", help="begin each line with the time, in UTC")
+    show.add_argument(
+        "--live", action="store_true", help="draw the last round trips on the terminal, until Ctrl-C or what -c says"
+    )
+    add_histogram_argument(show)
     add_output_arguments(parser)
+    parser.add_argument_group(MORE).add_argument("-n", "--numeric", action="store_true", help=HABIT)
 
 
-def _add_pace(parser: argparse.ArgumentParser) -> None:
-    """Add how many probes are sent, and how fast."""
-    parser.add_argument(
-        "-c", "--count", type=number(int), help="probes; 0 goes on until Ctrl-C (default: 4, or with -w what fits)"
+def _add_measure_arguments(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "-c",
+        "--count",
+        type=number(int),
+        help="probes; 0 goes on until Ctrl-C (default: 4, or with -w what fits)",
+        metavar="COUNT",
     )
-    pace = parser.add_mutually_exclusive_group()
-    pace.add_argument("-i", "--interval", type=SECONDS, help="seconds between probes (default: 0.2)", metavar="SECONDS")
+    pace = group.add_mutually_exclusive_group()
+    pace.add_argument("-i", "--interval", type=seconds, help="seconds between probes (default: 0.2)", metavar="SECONDS")
     pace.add_argument(
         "-A",
         "--adaptive",
@@ -74,22 +107,11 @@ def _add_pace(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="send bursts without a pause, until Ctrl-C, -c or -w; only lost probes get a line",
     )
-    parser.add_argument(
-        "-l",
-        "--preload",
-        type=number(int),
-        help="probes under way at once (default: 1; with -f up to 256)",
-        metavar="N",
+    add_deadline_argument(group, "-w")
+    group.add_argument(
+        "-W", "--timeout", type=seconds, help="seconds to wait for an answer (default: 1)", metavar="SECONDS"
     )
-
-
-def _add_probe(parser: argparse.ArgumentParser) -> None:
-    """Add what a probe is, and how long it is waited for."""
-    parser.add_argument(
-        "-W", "--timeout", type=SECONDS, help="seconds to wait for a reply (default: 1)", metavar="SECONDS"
-    )
-    parser.add_argument("-w", "--deadline", type=SECONDS, help="seconds after which to stop", metavar="SECONDS")
-    parser.add_argument(
+    group.add_argument(
         "-s",
         "--size",
         type=number(int, " of bytes"),
@@ -97,60 +119,29 @@ def _add_probe(parser: argparse.ArgumentParser) -> None:
         help="bytes of payload (default: 56)",
         metavar="BYTES",
     )
-    parser.add_argument("-t", "--ttl", type=number(int), help="TTL or hop limit, 1 to 255")
-    parser.add_argument("-S", "--source-address", help="loopback address to send from", metavar="ADDRESS")
-
-
-def _add_lines(parser: argparse.ArgumentParser) -> None:
-    """Add what the line of each reply is."""
-    parser.add_argument("-q", "--quiet", action="store_true", help="no line for each reply")
-    parser.add_argument("-D", "--timestamps", action="store_true", help="begin each line with the time, in UTC")
-    parser.add_argument("-n", "--numeric", action="store_true", help="accepted for habit; addresses are never named")
-
-
-def _add_limits(parser: argparse.ArgumentParser) -> None:
-    """Add what fails, or is enough."""
-    parser.add_argument(
-        "--max-loss", type=number(float, " of percent"), help="exit with 1 if more is lost", metavar="PERCENT"
-    )
-    parser.add_argument(
-        "--max-rtt",
-        type=number(float, " of milliseconds"),
-        help="exit with 1 if a round trip takes longer",
-        metavar="MS",
-    )
-    parser.add_argument("-o", "--once", action="store_true", help="probe no address that has answered any more")
-    parser.add_argument(
-        "-x",
-        "--reachable",
-        type=number(int),
-        help="exit with 0 if so many addresses answer; with -o end then",
-        metavar="N",
-    )
-
-
-def _add_views(parser: argparse.ArgumentParser) -> None:
-    """Add what else is measured and drawn."""
-    parser.add_argument(
-        "--sweep",
-        help="probe with some twenty payloads of so many bytes, and find where none comes back: --sweep 64..65507",
-        metavar="FIRST..LAST",
-    )
-    parser.add_argument(
-        "--live", action="store_true", help="draw the last round trips on the terminal, until Ctrl-C or what -c says"
-    )
-    parser.add_argument("--histogram", action="store_true", help="draw the round trips as bars at the end")
-
-
-def _add_means(parser: argparse.ArgumentParser) -> None:
-    """Add what sends and what times the probes."""
-    parser.add_argument(
+    add_family_arguments(group)
+    group.add_argument(
         "--method",
         choices=("auto", "icmp", "udp"),
         default="auto",
         help="auto takes the first that this user may use: ICMP datagram, ICMP raw, UDP to a closed port",
     )
-    parser.add_argument(
+    group.add_argument("-S", "--source-address", help="loopback address to send from", metavar="ADDRESS")
+    group.add_argument("-t", "--ttl", type=number(int), help="TTL or hop limit, 1 to 255")
+    group.add_argument(
+        "-l",
+        "--preload",
+        type=number(int),
+        help="probes under way at once (default: 1; with -f up to 256)",
+        metavar="COUNT",
+    )
+    group.add_argument("-o", "--once", action="store_true", help="probe no address that has answered any more")
+    group.add_argument(
+        "--sweep",
+        help="probe with some twenty payloads of so many bytes, and find where none comes back: --sweep 64..65507",
+        metavar="FIRST..LAST",
+    )
+    group.add_argument(
         "--clock",
         choices=("auto", "kernel", "kernel-rx", "user"),
         default="auto",

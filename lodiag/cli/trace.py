@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lodiag.cli.parsing import add_family_arguments, add_output_arguments, add_watch_argument, number
+from lodiag.cli.parsing import MORE, add_output_arguments
+from lodiag.cli.shared import (
+    HABIT,
+    add_deadline_argument,
+    add_family_arguments,
+    add_watch_argument,
+    number,
+    seconds,
+)
 
 if TYPE_CHECKING:
     import argparse
@@ -25,7 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "target", nargs="?", metavar="TARGET", default="localhost", help="name or address (default: localhost)"
     )
-    methods = parser.add_mutually_exclusive_group()
+    group = parser.add_argument_group("measure")
+    methods = group.add_mutually_exclusive_group()
     methods.add_argument(
         "--method",
         choices=("auto", "icmp", "udp", "tcp", "all"),
@@ -37,15 +46,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         methods.add_argument(
             letter, dest="method", action="store_const", const=method, help=f"the same as --method {method}"
         )
-    parser.add_argument(
-        "-f", "--first-hop", type=number(int), default=1, help="TTL to begin with (default: 1)", metavar="TTL"
+    group.add_argument("-p", "--port", type=number(int), help="port for udp and tcp (default: one that is closed)")
+    add_family_arguments(group)
+    group.add_argument(
+        "-M", "--mtu", action="store_true", help="look for the largest packet that passes unfragmented, by UDP"
     )
-    parser.add_argument(
+    group.add_argument(
         "-m", "--max-hops", type=number(int), default=30, help="TTL to end with (default: 30)", metavar="TTL"
     )
-    parser.add_argument("-q", "--queries", type=number(int), help="probes a hop, 1 to 10 (default: 3)")
-    seconds = number(float, " of seconds")
-    parser.add_argument(
+    group.add_argument(
+        "-f", "--first-hop", type=number(int), default=1, help="TTL to begin with (default: 1)", metavar="TTL"
+    )
+    group.add_argument("-q", "--queries", type=number(int), help="probes a hop, 1 to 10 (default: 3)", metavar="COUNT")
+    group.add_argument(
         "-w",
         "--timeout",
         type=seconds,
@@ -53,17 +66,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="seconds to wait for an answer (default: 1)",
         metavar="SECONDS",
     )
-    parser.add_argument("--deadline", type=seconds, help="seconds after which to stop (default: 2)", metavar="SECONDS")
-    parser.add_argument("-p", "--port", type=number(int), help="port for udp and tcp (default: one that is closed)")
-    parser.add_argument(
-        "-M", "--mtu", action="store_true", help="look for the largest packet that passes unfragmented, by UDP"
-    )
-    add_family_arguments(parser)
+    add_deadline_argument(group, usual=" (default: 2)")
     add_watch_argument(
-        parser, "trace again and again (every 1 s): a live table of loss and round trips, or in a pipe a line a round"
+        parser.add_argument_group("show"),
+        "trace again and again (every 1 s): a live table of loss and round trips, or in a pipe a line a round",
     )
-    parser.add_argument("-n", "--numeric", action="store_true", help="accepted for habit; addresses are never named")
     add_output_arguments(parser)
+    parser.add_argument_group(MORE).add_argument("-n", "--numeric", action="store_true", help=HABIT)
 
 
 def run(options: argparse.Namespace, output: Output) -> int:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lodiag.cli.parsing import add_family_arguments, add_output_arguments
+from lodiag.cli.parsing import add_output_arguments
+from lodiag.cli.shared import add_cmdline_argument, add_family_arguments, add_proto_arguments, choose_proto
 
 if TYPE_CHECKING:
     import argparse
@@ -24,13 +25,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "target", metavar="PORT|ADDRESS:PORT", help="a port, or where: 127.0.0.1:5432, [::1]:5432, localhost:5432"
     )
-    protos = parser.add_mutually_exclusive_group()
-    for letter, proto in (("t", "tcp"), ("u", "udp")):
-        protos.add_argument(
-            f"-{letter}", f"--{proto}", dest="proto", action="store_const", const=proto, help=f"{proto.upper()} only"
-        )
-    add_family_arguments(parser)
-    parser.add_argument("--cmdline", action="store_true", help="show command lines, which may hold secrets")
+    select = parser.add_argument_group("select")
+    add_proto_arguments(select)
+    add_family_arguments(select)
+    add_cmdline_argument(parser.add_argument_group("show"))
     add_output_arguments(parser)
 
 
@@ -39,6 +37,7 @@ def run(options: argparse.Namespace, output: Output) -> int:
     from lodiag.render import render
     from lodiag.who import find_answerer
 
-    report = find_answerer(options.target, proto=options.proto, family=options.family, with_cmdline=options.cmdline)
+    proto = choose_proto(options)
+    report = find_answerer(options.target, proto=proto, family=options.family, with_cmdline=options.cmdline)
     output.write(render(report, options.format, width=output.width))
     return report.exit_status

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from lodiag.diagnoses.survey import Survey
     from lodiag.model.doctor import Repair
+    from lodiag.system.attempts import Met
     from lodiag.system.facts import Setting
 
 BOTH = frozenset(FAMILIES)
@@ -92,3 +93,9 @@ def told(name: str, value: str | float | None, source: str) -> Evidence:
 def tell(setting: Setting) -> Evidence:
     """Give a kernel parameter as evidence."""
     return told(setting.name, setting.value, "kernel parameter")
+
+
+def tell_met(met: Met) -> Evidence:
+    """Give what a probe of the canary met as evidence."""
+    value = "answered" if met.error is None else f"{met.error} at {met.stage}" if met.stage else met.error
+    return told(f"{met.proto} {met.address}", value, f"canary, {met.took_ms:g} ms")

@@ -48,12 +48,12 @@ def list_all() -> str:
     for group in GROUPS:
         lines.append(f"{group}")
         for diagnosis in (item for item in DIAGNOSES if item.group == group):
-            lines.append(f"  {diagnosis.name:<16} {diagnosis.purpose}")
-            lines += _wrap(diagnosis.codes)
+            lines += _wrap(diagnosis.purpose, f"  {diagnosis.name:<16} ", " " * len(f"  {'':<16} "))
+            lines += _wrap(" ".join(diagnosis.codes), " " * 6, " " * 6)
     return "\n".join(lines) + f"\n\n{len(DIAGNOSES)} diagnoses, {len(CODES)} codes; lodiag doctor --explain CODE\n"
 
 
-def _wrap(codes: tuple[str, ...]) -> list[str]:
+def _wrap(text: str, lead: str, indent: str) -> list[str]:
     from textwrap import wrap
 
-    return wrap(" ".join(codes), 78, initial_indent=" " * 6, subsequent_indent=" " * 6, break_on_hyphens=False)
+    return wrap(text, 78, initial_indent=lead, subsequent_indent=indent, break_on_hyphens=False)

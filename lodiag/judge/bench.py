@@ -56,10 +56,10 @@ def _judge_failures(records: Sequence[BenchRecord], around: Around) -> Iterator[
 
 
 def _judge_comparisons(records: Sequence[BenchRecord], around: Around) -> Iterator[Finding]:
-    """Tell what changed beside the baseline, once it was found twice."""
+    """Tell what changed beside the baseline, once it was found twice, and what cannot be told."""
     for record in records:
         found = record.compared
-        if found is None or found.speed_ratio is None or found.status not in {"slower", "faster", "inconclusive"}:
+        if found is None or found.speed_ratio is None or found.status not in {"slower", "faster"}:
             continue
         low, high = found.speed_low_ratio or 0, found.speed_high_ratio or 0
         evidence = (
@@ -73,12 +73,28 @@ def _judge_comparisons(records: Sequence[BenchRecord], around: Around) -> Iterat
             is_failure = fails(record, around.limits)
             message = f"{name} is {times:.2f} times as slow as the baseline"
             yield make("slower-than-baseline", "fail" if is_failure else "warn", name, message, evidence)
-        elif found.status == "faster":
+        else:
             message = f"{name} is {found.speed_ratio:.2f} times as fast as the baseline"
             yield make("faster-than-baseline", "info", name, message, evidence)
-        else:
-            message = f"{name} differs from the baseline, but others used the processors, or it was not measured again"
-            yield make("comparison-inconclusive", "warn", name, message, evidence, "Compare again when it is quiet.")
+    yield from _judge_unknown(records)
+
+
+def _judge_unknown(records: Sequence[BenchRecord]) -> Iterator[Finding]:
+    """Tell of what tests nothing can be said, in one finding: where others use the processors there are many."""
+    unknown = [record for record in records if record.compared and record.compared.status == "inconclusive"]
+    if not unknown:
+        return
+    evidence = tuple(
+        Evidence(
+            name=describe(record),
+            value=f"{record.compared.compared_slices if record.compared else 0} slices undisturbed",
+            source="/proc/PID/schedstat",
+        )
+        for record in unknown
+    )
+    message = f"{len(unknown)} of {len(records)} tests cannot be judged beside the baseline: others used the processors"
+    hint = "Compare again when it is quiet."
+    yield make("comparison-inconclusive", "warn", "baseline", message, evidence, hint)
 
 
 def fails(record: BenchRecord, limits: Mapping[str, float]) -> bool:

@@ -18,7 +18,7 @@ _PLACES = {
     "lost_unqueued": ("never came to the queue of the interface", "An output rule drops them in silence."),
     "lost_queued": (
         "never left the queue of the interface",
-        "What shapes its traffic drops them, or still holds them.",
+        "What shapes its traffic drops them or still holds them, or it was down meanwhile.",
     ),
     "lost_sent": (
         "were handed to the interface",

@@ -80,6 +80,8 @@ def _judge_mtu(summary: TraceSummary, records: Sequence[HopRecord]) -> Iterator[
     if summary.path_mtu_status == "black-hole":
         if summary.route is not None:
             evidence.append(Evidence(name="mtu of the route", value=summary.route.mtu, source="rtnetlink"))
+        if summary.path_mtu_bytes is not None:
+            evidence.append(Evidence(name="path_mtu_bytes", value=summary.path_mtu_bytes, source="udp probe"))
         yield make_finding("mtu-black-hole", "warn", subject, tuple(evidence))
     elif summary.path_mtu_status == "found" and told:
         evidence.append(Evidence(name="path_mtu_bytes", value=summary.path_mtu_bytes, source="udp probe"))

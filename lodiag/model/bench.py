@@ -32,6 +32,7 @@ class BenchComparison:
     speed_low_ratio: float | None = fact("Least speed ratio that the slices allow, with 95 % confidence.")
     speed_high_ratio: float | None = fact("Greatest speed ratio that the slices allow, with 95 % confidence.")
     could_miss_ratio: float | None = fact("A slowdown by less than this factor could go unseen in such slices.")
+    compared_slices: int = fact("Slices, repeated ones among them, that others left alone enough to be compared.")
     baseline_slices: tuple[float, ...] = fact("What each slice of the baseline measured.")
     repeated: int = fact("How often the test was measured again before this was said.")
 
@@ -91,6 +92,9 @@ class BenchRecord:
     errno: str | None = fact("The system's own word for that.")
     measure: str = fact("Name of the field that slices hold.")
     slices: tuple[float, ...] = detail("What each slice measured, in the order in which they were taken.")
+    taken_ratios: tuple[float | None, ...] = detail(
+        "Share of each slice's time that others took from its ends on their cores, 0 to 1; null where it is not told."
+    )
     run_slices: tuple[int, ...] = detail("How many of them each run took.")
     histogram: tuple[BenchBucket, ...] = detail("Round trips by their duration, in buckets of less than 1 % error.")
     compared: BenchComparison | None = detail("How it does beside the baseline; null if there is none.")

@@ -30,6 +30,12 @@ def headline(report: Report[Any, Any]) -> str | None:
     return None if write is None else write(report)
 
 
+def closing(report: Report[Any, Any]) -> str | None:
+    """Lines below tables of which the beginning has left the screen: what all rows say together."""
+    write = getattr(import_module(f"lodiag.render.layouts.{report.command}"), "closing", None)
+    return headline(report) if write is None else write(report)
+
+
 def tell_nothing(report: Report[Any, Any]) -> str:
     """Say that there is no record."""
     nothing = import_module(f"lodiag.render.layouts.{report.command}").NOTHING

@@ -16,7 +16,7 @@ WIDTH = 80
 LEAST_WIDTH = 20
 """What is narrower wraps the text itself."""
 
-_COMMANDS = re.compile(r"(?<=See: ).*|(?<=: )lodiag .*?(?=; |\. |, |$)")
+_COMMANDS = re.compile(r"(?<=See: ).*|(?<=: )lodiag .*?(?=; |\. |, |$)|(?<=^hint: )lodiag .*")
 """What hints hold of commands: several behind ``See:``, parted by ``; ``; those of lodiag behind any colon."""
 
 

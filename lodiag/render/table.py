@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from lodiag.render.cells import milliseconds
 from lodiag.render.escaping import printable
 from lodiag.render.fitting import draw
-from lodiag.render.layout import headline, lay_out, note, tell_nothing
+from lodiag.render.layout import closing, headline, lay_out, note, tell_nothing
 from lodiag.render.prose import clamp, wrap
 
 if TYPE_CHECKING:
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from lodiag.model.ping import PingReply
 
 _MARGIN = " " * 6
+SCREEN = 20
+"""Rows that, with what is around them, a terminal of 24 lines has room for."""
 
 
 def render(report: Report[Any, Any], columns: Sequence[str] = (), width: int | None = None) -> str:
@@ -25,12 +27,19 @@ def render(report: Report[Any, Any], columns: Sequence[str] = (), width: int | N
         from lodiag.render import verdict
 
         return verdict.render(report.summary.verdict, report.records, clamp(width))
-    lines = (headline(report) or "").splitlines()
-    parts = ["\n".join(part for line in lines for part in wrap(line, clamp(width), indent=""))] if lines else []
-    parts += [draw(table, width) for table in lay_out(report, columns)] or [tell_nothing(report)]
+    tables = lay_out(report, columns)
+    parts = _wrap_lines(headline(report), clamp(width))
+    parts += [draw(table, width) for table in tables] or [tell_nothing(report)]
+    if width is not None and sum(len(table.rows) for table in tables) > SCREEN:
+        parts += _wrap_lines(closing(report), clamp(width))
     parts += ["\n".join(_describe(finding, clamp(width))) for finding in report.findings]
     parts += ["\n".join(wrap(f"note: {note(item)}", clamp(width))) for item in report.missing]
     return "\n\n".join(parts) + "\n"
+
+
+def _wrap_lines(text: str | None, width: int) -> list[str]:
+    lines = (text or "").splitlines()
+    return ["\n".join(part for line in lines for part in wrap(line, width, indent=""))] if lines else []
 
 
 def _describe(finding: Finding, width: int) -> Iterator[str]:

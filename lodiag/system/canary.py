@@ -101,9 +101,15 @@ def sing(timeout_s: float) -> tuple[Met, ...]:
 
     kinds = (TcpAttempt, UdpAttempt, EchoAttempt, ErrorAttempt)
     attempts: list[Attempt] = []
-    for kind in kinds:
-        for family in FAMILIES:
-            attempts.append(kind(family))
-            if attempts[-1].met is None:  # over the loopback, the answer is mostly there before send() returns
-                attempts[-1].step()
-    return run(attempts, timeout_s)
+    try:
+        for kind in kinds:
+            for family in FAMILIES:
+                attempts.append(kind(family))
+                if attempts[-1].met is None:  # over the loopback, the answer is mostly there before send() returns
+                    attempts[-1].step()
+                if attempts[-1].met is not None:  # its descriptors may be all that this process may have
+                    attempts[-1].end()
+        return run(attempts, timeout_s)
+    finally:
+        for attempt in attempts:
+            attempt.end()

@@ -117,6 +117,12 @@ class Examining:
 
         return resolving.read_hostname()
 
+    def limit_descriptors(self) -> int | None:
+        """How many descriptors this process may have open; ``None`` where that is not told, or has no limit."""
+        from lodiag.system import sandbox
+
+        return sandbox.limit_descriptors()
+
     def read_confinement(self) -> Confinement:
         """Tell what confines this process."""
         from lodiag.system import sandbox

@@ -28,6 +28,8 @@ PORT_UNREACHABLE = {"ipv4": 3, "ipv6": 4}
 TOO_BIG = {"ipv4": (3, 4), "ipv6": (2, 0)}
 """Type and code that come with the mtu of the next link (RFC 1191 section 4, RFC 4443 section 3.2)."""
 
+_PATTERN = bytes(range(256))
+
 _QUOTING = {"ipv4": frozenset({3, 4, 5, 11, 12}), "ipv6": frozenset({1, 2, 3, 4})}
 """Types that carry the offending packet, by RFC 792 and RFC 4443."""
 
@@ -86,8 +88,7 @@ def encode_echo(family: str, ident: int, seq: int, payload: bytes) -> bytes:
 
 def make_payload(key: bytes, seq: int, size_bytes: int) -> bytes:
     """Payload of probe ``seq``: the run's key and the number, then a pattern that shows lost or moved bytes."""
-    pattern = bytes(range(256)) * (size_bytes // 256 + 1)
-    return (PAYLOAD_KEY.pack(key, seq) + pattern)[:size_bytes]
+    return (PAYLOAD_KEY.pack(key, seq) + _PATTERN * (size_bytes // 256 + 1))[:size_bytes]
 
 
 def resembles(payload: bytes, expected: bytes) -> bool:

@@ -40,6 +40,16 @@ def read_confinement() -> Confinement:
     )
 
 
+def limit_descriptors() -> int | None:
+    """Read how many descriptors this process may have open (getrlimit(2)); ``None`` for any number."""
+    try:
+        import resource
+    except ImportError:  # not POSIX
+        return None
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return None if limit == resource.RLIM_INFINITY else limit
+
+
 def _read_status() -> dict[str, str]:
     try:
         with open("/proc/self/status", encoding="ascii", errors="replace") as file:  # noqa: PTH123 - cheap

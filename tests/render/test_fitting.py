@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import re
 import termios
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
-from samples import MAP, SAMPLES, make_finding, make_report
+from samples import MAP, PING, SAMPLES, make_finding, make_ping_record, make_report
 from watching import Watcher
 
 from lodiag.render import render
@@ -110,3 +111,40 @@ def test_what_is_printed_on_a_terminal_is_fitted_to_it(width: int) -> None:
     lines = watcher.text.splitlines()
     assert max(map(len, lines)) <= width
     assert any(line.startswith(" " * 30) for line in lines)
+
+
+def test_what_fills_a_screen_is_summed_up_below_on_a_terminal_alone() -> None:
+    records = tuple(make_ping_record(address=f"127.0.0.{at}", received=min(at, 4), sent=4) for at in range(1, 31))
+    summary = replace(PING.summary, addresses=30, answered=30)
+    report = make_report("ping", summary, records)
+    assert render(report, "table", width=80).splitlines()[-1] == "30 of 30 addresses answered"
+    assert render(report, "table").splitlines()[-1].startswith("localhost  127.0.0.30 ")
+
+
+def test_of_many_addresses_those_that_lost_something_come_first() -> None:
+    records = tuple(make_ping_record(address=f"127.0.0.{at}", received=3 + (at != 30), sent=4) for at in range(1, 31))
+    lines = render(make_report("ping", replace(PING.summary, addresses=30), records), "table").splitlines()
+    header = next(at for at, line in enumerate(lines) if line.startswith("target"))
+    assert [line.split()[1] for line in lines[header + 1 : header + 3]] == ["127.0.0.30", "127.0.0.1"]
+
+
+def test_sockets_are_counted_by_state_below_what_fills_a_screen() -> None:
+    report = SAMPLES["conns"]
+    many = replace(report, records=tuple(report.records) * 10)
+    sentence = render(many, "table", width=200)
+    assert f"\n\n{report.summary.sockets} sockets: " in sentence
+    assert f"{report.summary.sockets} sockets: " not in render(many, "table")
+
+
+def test_a_sweep_says_what_was_probed() -> None:
+    records = (make_ping_record(size_bytes=64, fragments=1), make_ping_record(size_bytes=4096, fragments=1))
+    text = render(make_report("ping", PING.summary, records), "table")
+    assert text.startswith("sweep of localhost (127.0.0.1) by icmp-datagram, kernel clock: 64 to 4096 bytes\n")
+
+
+def test_a_flood_without_duplicates_leaves_room_for_its_rate() -> None:
+    record = make_ping_record(interval_s=0, sent=12_345_678, received=12_345_678, sent_per_s=378_253.0)
+    text = render(make_report("ping", PING.summary, (record,)), "table")
+    assert max(map(len, text.splitlines()[:2])) <= 80
+    assert "duplicates" not in text
+    assert "duplicates" in render(make_report("ping", PING.summary, (replace(record, duplicates=1),)), "table")

@@ -25,7 +25,7 @@ def states(value: Any, reading: Reading) -> tuple[str, ...]:  # noqa: ANN401 - a
     try:
         return tuple(parse_state(word) for word in texts(value, reading))
     except ConfigError as error:
-        message = f"must be states of sockets, not {shorten(value)}"
+        message = f"must be states of sockets: {error}"
         raise ValueError(message) from error
 
 

@@ -14,9 +14,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import SplitResult, urljoin, urlsplit
 
-from lodiag.checks.keys import FAMILY, LAST_PORT, OffLoopbackError, boolean, choice, shorten, text, whole
+from lodiag.checks.keys import FAMILY, OffLoopbackError, boolean, choice, shorten, text, whole
 from lodiag.checks.kinds.tcp import family_of
 from lodiag.checks.outcome import Answer, Outcome, Target, combine, unresolved
+from lodiag.limits import LAST_PORT
 
 if TYPE_CHECKING:
     import socket

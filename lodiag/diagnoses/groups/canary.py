@@ -5,14 +5,13 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from lodiag.diagnoses import WORDS, Diagnosis, Seen, find, told
+from lodiag.diagnoses import WORDS, Diagnosis, Seen, find, tell_met
 from lodiag.targets import ADDRESSES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lodiag.diagnoses.survey import Survey
-    from lodiag.model import Evidence
     from lodiag.system.attempts import Met
 
 GROUP = "canary"
@@ -49,12 +48,6 @@ _WORDS = {
     "no-buffer-space": "finds the queue full",
     "too-many-open-files": "cannot be sent: the limit on open files is reached",
 }
-
-
-def tell_met(met: Met) -> Evidence:
-    """Give what a probe met as evidence."""
-    value = "answered" if met.error is None else f"{met.error} at {met.stage}" if met.stage else met.error
-    return told(f"{met.proto} {met.address}", value, f"canary, {met.took_ms:g} ms")
 
 
 def look(family: str, survey: Survey) -> Seen:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lodiag.diagnoses import WORDS, Diagnosis, Seen, find, told
-from lodiag.diagnoses.groups.canary import tell_met
+from lodiag.diagnoses import WORDS, Diagnosis, Seen, find, tell_met, told
 from lodiag.targets import ADDRESSES
 
 if TYPE_CHECKING:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lodiag.diagnoses import Diagnosis, Found, Seen, find, tell, told
+from lodiag.diagnoses import Diagnosis, Found, Seen, find, tell, tell_met, told
 from lodiag.diagnoses.culprits import blame
-from lodiag.diagnoses.groups.canary import tell_met
 from lodiag.targets import ADDRESSES
 
 if TYPE_CHECKING:

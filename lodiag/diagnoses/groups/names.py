@@ -1,4 +1,4 @@
-"""Names: what localhost and this host's name lead to, and the files and servers that decide it."""
+"""Names: what localhost and this host's name lead to, and the files that decide it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from lodiag.diagnoses import Diagnosis, Found, Seen, SkipError, find, told
+from lodiag.diagnoses.localhost import is_well, tell_localhost
 from lodiag.targets import is_loopback
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from lodiag.diagnoses.survey import Survey
     from lodiag.model import Evidence
@@ -17,22 +18,10 @@ if TYPE_CHECKING:
     from lodiag.system.resolving import HostLine
 
 GROUP = "names"
-HOSTS, NSSWITCH, RESOLV = "/etc/hosts", "/etc/nsswitch.conf", "/etc/resolv.conf"
+HOSTS, NSSWITCH = "/etc/hosts", "/etc/nsswitch.conf"
 LOCAL_SOURCES = {"files", "myhostname", "resolve"}
 """Sources of nsswitch.conf(5) that know localhost by themselves."""
 USUAL = ("127.0.0.1", "::1")
-
-
-def _is_well(survey: Survey) -> bool:
-    """Whether localhost leads to the loopback and nowhere else."""
-    addresses = survey.localhost.addresses
-    return bool(addresses) and all(map(is_loopback, addresses))
-
-
-def _tell_localhost(survey: Survey) -> Evidence:
-    answer = survey.localhost
-    shown = answer.error or " ".join(dict.fromkeys(answer.addresses))
-    return told("localhost", shown, f"getaddrinfo, {answer.took_ms:g} ms")
 
 
 def _lines(survey: Survey, name: str = "localhost") -> list[HostLine]:
@@ -46,7 +35,7 @@ def _tell_lines(lines: Sequence[HostLine]) -> tuple[Evidence, ...]:
 def look_at_file(survey: Survey) -> Seen:
     """Find that the hosts file cannot be read, or does not know localhost."""
     hosts = survey.hosts
-    severity = "info" if _is_well(survey) else "fail"
+    severity = "info" if is_well(survey) else "fail"
     if hosts.error is not None:
         is_missing = hosts.error == "ENOENT"
         why = "is a link to nothing" if hosts.is_dangling else "does not exist"
@@ -55,7 +44,7 @@ def look_at_file(survey: Survey) -> Seen:
             severity,
             HOSTS,
             f"{HOSTS} {why if is_missing else 'may not be read by this user'}",
-            (told(HOSTS, hosts.error, "open(2)"), _tell_localhost(survey)),
+            (told(HOSTS, hosts.error, "open(2)"), tell_localhost(survey)),
             impact="The name localhost is asked of name servers." if severity == "fail" else None,
             fix=survey.system.prescribe("hosts-new" if is_missing else "hosts-readable"),
             see=("hosts(5)",),
@@ -69,7 +58,7 @@ def look_at_file(survey: Survey) -> Seen:
         severity,
         HOSTS,
         f"{HOSTS} does not know the name localhost",
-        (told("lines about localhost", 0, HOSTS), _tell_localhost(survey)),
+        (told("lines about localhost", 0, HOSTS), tell_localhost(survey)),
         impact="Whoever asks for localhost depends on name servers." if severity == "fail" else None,
         fix=_add_lines(survey),
         see=("hosts(5)", "RFC 6761 6.3"),
@@ -95,16 +84,16 @@ def look_at_sources(survey: Survey) -> Seen:
         raise SkipError(reason)
     shown = " ".join(sources)
     measured = f"order {shown}"
-    if any(source in LOCAL_SOURCES for source in sources) and _is_well(survey):
+    if any(source in LOCAL_SOURCES for source in sources) and is_well(survey):
         return Seen(measured)
     if "files" in sources and not _is_before(sources, "dns", "files"):
         return Seen(measured)
     found = find(
         "nss-no-files",
-        "info" if _is_well(survey) else "fail",
+        "info" if is_well(survey) else "fail",
         NSSWITCH,
         f"{NSSWITCH} {'asks name servers before' if 'files' in sources else 'does not have the resolver read'} {HOSTS}",
-        (told("hosts", shown, NSSWITCH), _tell_localhost(survey)),
+        (told("hosts", shown, NSSWITCH), tell_localhost(survey)),
         impact="localhost and all other names of the hosts file are asked of name servers.",
         fix=survey.system.prescribe("nsswitch"),
         see=("nsswitch.conf(5)",),
@@ -126,7 +115,7 @@ def look_at_localhost(survey: Survey) -> Seen:
 
 def _judge_localhost(survey: Survey, addresses: tuple[str, ...]) -> Iterator[Found]:
     lines = _lines(survey)
-    evidence = (_tell_localhost(survey), *_tell_lines(lines))
+    evidence = (tell_localhost(survey), *_tell_lines(lines))
     if not addresses:
         yield find(
             "localhost-unresolved",
@@ -244,61 +233,6 @@ def look_at_hostname(survey: Survey) -> Seen:
     return Seen(measured, (found,))
 
 
-def look_at_servers(survey: Survey) -> Seen:
-    """Find that a name server on the loopback does not answer."""
-    servers = survey.system.read_name_servers()
-    own = [address for address in servers if is_loopback(address)]
-    if not own:
-        return Seen("no name server on the loopback")
-    met = {address: survey.system.ask_name_server(address) for address in own}
-    dead = {address: error for address, error in met.items() if error is not None}
-    if not dead:
-        return Seen(f"{' '.join(own)} answers")
-    is_last = len(dead) == len(servers)
-    found = find(
-        "resolv-loopback-dead",
-        "fail" if is_last else "warn",
-        RESOLV,
-        f"the name server {' and '.join(dead)} of {RESOLV} does not answer",
-        tuple(told(f"{address}:53", error, "a question for localhost by UDP") for address, error in dead.items()),
-        impact="Names that are not in the hosts file cannot be resolved." if is_last else None,
-        hint="A stub such as systemd-resolved is not running, or runs in another network namespace. Start it, or "
-        f"name a server that answers in {RESOLV}.",
-        families={"ipv6" if ":" in address else "ipv4" for address in dead},
-        fix=_replace_servers(survey, dead),
-        see=("resolv.conf(5)", "systemd-resolved(8)"),
-    )
-    return Seen(f"{' '.join(dead)} is dead", (found,))
-
-
-def _replace_servers(survey: Survey, dead: Iterable[str]) -> Repair | None:
-    """Have the name servers that the stub would ask be asked, where they are known; else have dead ones left out."""
-    if survey.system.has_stub_servers():
-        return survey.system.prescribe("resolv")
-    lines = "; ".join(rf"s/^nameserver[[:space:]]*{address.replace('.', '[.]')}[[:space:]]*$/# &/" for address in dead)
-    return survey.system.prescribe("resolv-out", numbers=lines)
-
-
-def look_at_addrconfig(survey: Survey) -> Seen:
-    """Find that clients that ask for addresses of configured families only get none of localhost."""
-    if not _is_well(survey) or not any(":" not in address for address in survey.localhost.addresses):
-        reason = "localhost has no IPv4 address"
-        raise SkipError(reason)
-    answer = survey.system.look_up_name("localhost", "ipv4", addrconfig=True)
-    if answer.addresses:
-        return Seen("AI_ADDRCONFIG changes nothing")
-    found = find(
-        "addrconfig",
-        "info",
-        "AI_ADDRCONFIG",
-        "clients that set AI_ADDRCONFIG find no address of localhost: this machine has none but loopback addresses",
-        (told("localhost with AI_ADDRCONFIG", answer.error, "getaddrinfo"), _tell_localhost(survey)),
-        impact="Programs that set it fail to resolve localhost here; most do not.",
-        see=("getaddrinfo(3)", "RFC 3493 6.1"),
-    )
-    return Seen(f"AI_ADDRCONFIG: {answer.error or 'nothing'}", (found,))
-
-
 DIAGNOSES = (
     Diagnosis(
         GROUP,
@@ -317,6 +251,4 @@ DIAGNOSES = (
     ),
     Diagnosis(GROUP, "repetitions", "has localhost each address once", ("hosts-dup",), look_at_repetitions),
     Diagnosis(GROUP, "hostname", "where does this host's name lead", ("hostname-127-0-1-1",), look_at_hostname),
-    Diagnosis(GROUP, "servers", "do name servers on the loopback answer", ("resolv-loopback-dead",), look_at_servers),
-    Diagnosis(GROUP, "addrconfig", "do clients with AI_ADDRCONFIG find it", ("addrconfig",), look_at_addrconfig),
 )

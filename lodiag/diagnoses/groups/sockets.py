@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lodiag.diagnoses import BOTH, Diagnosis, Found, Seen, SkipError, find, told
-from lodiag.diagnoses.groups.service import view
+from lodiag.diagnoses.knocks import view
 from lodiag.model.doctor import Diagnosed
 
 if TYPE_CHECKING:

@@ -5,6 +5,7 @@ A layout is a module here with
 - ``lay_out(report) -> list[Table]``: tables of the records, of which there is at least one;
 - ``NOTHING``: what there is none of where there is no record;
 
-and where the summary says what the tables do not, ``headline(report)``, which gives the lines above them. Those of
-commands whose tables can be had in several ways take ``columns`` as well.
+and where the summary says what the tables do not, ``headline(report)``, which gives the lines above them. They are
+repeated below what fills a screen, unless ``closing(report)`` gives others for there. Those of commands whose tables
+can be had in several ways take ``columns`` as well.
 """

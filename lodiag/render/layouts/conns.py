@@ -11,9 +11,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from lodiag.model import Report
-    from lodiag.model.conns import ConnRecord, Owner
+    from lodiag.model.conns import ConnRecord, ConnsSummary, Owner
 
 NOTHING = "sockets"
+
+
+def closing(report: Report[Any, ConnsSummary]) -> str:
+    """Count the sockets of each state, those of the commonest first."""
+    counts = sorted(report.summary.counts, key=lambda count: -count.sockets)
+    told = ", ".join(f"{count.sockets} {count.proto} {count.state}" for count in counts)
+    return f"{report.summary.sockets} sockets: {told}"
 
 
 def lay_out(report: Report[ConnRecord, Any], chosen: Sequence[str]) -> list[Table]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from lodiag.model.net import FOREVER_S
 from lodiag.render.cells import Table
 from lodiag.render.escaping import text
+from lodiag.render.flows import size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -128,7 +129,7 @@ def _list_states(address: IfaceAddress) -> Iterator[str]:
 
 def _list_counters(records: Sequence[IfaceRecord]) -> _Rows:
     rows = [
-        [f"{text(r.ifname)} {way}", *(str(count) for count in (c.bytes, c.packets, c.errors, c.dropped))]
+        [f"{text(r.ifname)} {way}", size(c.bytes), *(str(count) for count in (c.packets, c.errors, c.dropped))]
         for r in records
         if r.stats64
         for way, c in (("received", r.stats64.rx), ("sent", r.stats64.tx))

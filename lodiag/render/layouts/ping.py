@@ -19,20 +19,23 @@ MOST_SPREAD = 16
 
 
 def headline(report: Report[PingRecord, Any]) -> str | None:
-    """Say how many of many addresses answered."""
+    """Say how many of many addresses answered, or what was probed with which sizes."""
     found = report.summary
+    if report.records and _is_sweep(report.records):
+        return _head_sweep(report.records)
     return f"{found.answered} of {found.addresses} addresses answered" if found.addresses > MOST_SPREAD else None
 
 
 def lay_out(report: Report[PingRecord, Any]) -> list[Table]:
     """Tables for the records of a report."""
     records = report.records
-    if any(record.fragments is not None for record in records) or len({r.size_bytes for r in records}) > 1:
+    if _is_sweep(records):
         return [_sweep(records)]
     if len(records) > MOST_SPREAD:
         return [_many(records)]
     in_haste = any(record.interval_s == 0 for record in records)
-    counts = ["sent", "received", "lost", "loss", "duplicates", *(["per second"] if in_haste else [])]
+    doubled = not in_haste or any(record.duplicates for record in records)  # else there is no room for the column
+    counts = ["sent", "received", "lost", "loss", *["duplicates"] * doubled, *["per second"] * in_haste]
     times = ["min", "avg", "max", "stddev", "p50", "p95", "p99", "jitter", "user"]
     named = any(record.target != record.address for record in records)
     who = ["target", "address"] if named else ["address"]
@@ -45,7 +48,7 @@ def lay_out(report: Report[PingRecord, Any]) -> list[Table]:
             str(r.received),
             str(r.lost),
             percent(r.loss_ratio),
-            str(r.duplicates),
+            *[str(r.duplicates)] * doubled,
             *([text(None if r.sent_per_s is None else round(r.sent_per_s))] if in_haste else []),
         ]
         for r in records
@@ -77,6 +80,18 @@ def lay_out(report: Report[PingRecord, Any]) -> list[Table]:
     return tables
 
 
+def _is_sweep(records: Sequence[PingRecord]) -> bool:
+    return any(record.fragments is not None for record in records) or len({r.size_bytes for r in records}) > 1
+
+
+def _head_sweep(records: Sequence[PingRecord]) -> str:
+    """Say what the table of sizes leaves out."""
+    names = dict.fromkeys(r.address if r.target == r.address else f"{text(r.target)} ({r.address})" for r in records)
+    sizes = [record.size_bytes for record in records]
+    how = " and ".join(dict.fromkeys(f"{text(r.method)}, {text(r.clock)} clock" for r in records))
+    return f"sweep of {' and '.join(names)} by {how}: {min(sizes)} to {max(sizes)} bytes"
+
+
 def _sweep(records: Sequence[PingRecord]) -> Table:
     """A row for each size."""
     named = len({(record.target, record.address) for record in records}) > 1
@@ -97,7 +112,8 @@ def _sweep(records: Sequence[PingRecord]) -> Table:
 
 
 def _many(records: Sequence[PingRecord]) -> Table:
-    """A row for each address."""
+    """A row for each address; those that lost something, or got nothing, first."""
+    records = sorted(records, key=lambda record: record.received == record.sent > 0)
     named = any(record.target != record.address for record in records)
     numbers = ["sent", "received", "loss", "min ms", "avg ms", "max ms", "user ms"]
     rows = [

@@ -63,7 +63,7 @@ class Ends:
         self._first: tuple[subprocess.Popen[bytes], socket.socket] | None = None
         self._workers: list[tuple[int, socket.socket]] = []
         self._opened: list[socket.socket] = []
-        self.spent_ns: list[list[int]] = []
+        self.spent_ns: list[list[int | None]] = []
         """Of each end of the last tasks: how long it took, ran, and waited for a core."""
 
     def __enter__(self) -> Self:

@@ -89,13 +89,17 @@ def _work(control: socket.socket) -> None:
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     fcntl.fcntl(control, fcntl.F_SETOWN, os.getpid())
     fcntl.fcntl(control, fcntl.F_SETFL, fcntl.fcntl(control, fcntl.F_GETFL) | os.O_ASYNC)
+    cores = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
     with suppress(ConnectionError):
-        while (line := _serve(control)) is not None:
+        while (line := _serve(control, cores)) is not None:
             control.sendall(line)
 
 
-def _serve(control: socket.socket) -> bytes | None:
-    """Do one task and give what is to be said of it; ``None`` if there are no more."""
+def _serve(control: socket.socket, cores: set[int] | None) -> bytes | None:
+    """Do one task and give what is to be said of it; ``None`` if there are no more.
+
+    Without cores of its own it runs on ``cores``, whatever the last task had: all this process had at first.
+    """
     message, descriptors, _, _ = socket.recv_fds(control, MOST_TASK_BYTES, MOST_SOCKETS)
     if not message:
         return None
@@ -106,11 +110,14 @@ def _serve(control: socket.socket) -> bytes | None:
         return None
     signal.setitimer(signal.ITIMER_REAL, task["limit_s"])
     try:
-        if task["cores"] is not None:
-            os.sched_setaffinity(0, task["cores"])
+        chosen = task["cores"] or cores
+        if chosen is not None:
+            os.sched_setaffinity(0, chosen)
         begun = _look()
         result = TASKS[task["name"]](*sockets, **task["settings"])
-        result["spent_ns"] = [now - then for then, now in zip(begun, _look(), strict=True)]
+        result["spent_ns"] = [
+            None if now is None or then is None else now - then for then, now in zip(begun, _look(), strict=True)
+        ]
     except OSError as error:
         result = {"errno": error.errno}
     finally:
@@ -121,9 +128,9 @@ def _serve(control: socket.socket) -> bytes | None:
     return json.dumps(result).encode() + b"\n"
 
 
-def _look() -> tuple[int, ...]:
+def _look() -> tuple[int, int, int | None]:
     """Give the time, that which this process had of a core, and that for which it waited for one, where it is told."""
-    waited_ns = 0
+    waited_ns = None
     with suppress(OSError, ValueError, IndexError):
         descriptor = os.open(WAITED, os.O_RDONLY)
         try:
