@@ -177,6 +177,7 @@ def bash_completion(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("lodiag conns --sort p", {"port", "proto", "pid", "process"}),
         ("lodiag conns --format ", set(FORMATS)),
         ("lodiag check --format ", {*FORMATS, *JUDGED}),
+        ("lodiag bench --format ", {*FORMATS, "svg"}),
         ("lodiag map --format ", {*FORMATS, *GRAPHS, "svg"}),
         ("lodiag --print-completion ", {"bash", "zsh", "fish"}),
     ],
