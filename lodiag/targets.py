@@ -145,13 +145,14 @@ def split_target(target: str | int) -> tuple[str | None, int]:
 
 def resolve_source(source: str, family: str | None) -> str:
     """Check a source address: a loopback literal, of ``family`` if that is given; ``TargetError`` otherwise."""
-    literal = _parse_literal(source) if source.isprintable() else None
+    is_plain = source.isprintable() and bool(source) and not source.startswith("-")
+    literal = _parse_literal(source) if is_plain else None
     if literal is None:
-        message = f"the source {source[:40]!r} is not an address"
+        message = f"the source address {source[:40]!r} is not an address"
         raise TargetError(message, "Give an address in 127.0.0.0/8, or ::1.")
-    _require_loopback(f"the source {source}", literal)
+    _require_loopback(f"the source address {source}", literal)
     if family not in {None, family_of(literal)}:
-        message = f"the source {source} is not an {_WORDS[str(family)]} address"
+        message = f"the source address {source} is not an {_WORDS[str(family)]} address"
         raise TargetError(message, "Target, source, -4 and -6 must all be of one family.")
     return literal
 

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+import shlex
 import shutil
 import socket
 import subprocess
@@ -140,6 +141,40 @@ def test_the_module_and_the_command_are_one() -> None:
     assert done.stdout == run_lodiag("--help").stdout
 
 
+EXAMPLES = [
+    (name, line.strip())
+    for name in COMMANDS
+    for line in import_module(f"lodiag.cli.{name}").EXAMPLES.splitlines()
+    if line.startswith("  lodiag")
+]
+SLOW_OR_CHANGING = {"bench", "iface up", "iface add", "iface --watch", "conns --watch", "doctor", "check"}
+SLOW_OR_CHANGING |= {"--baseline", "--output"}
+"""Beginnings or words of examples that take seconds, go on, change something, or need what only a reader has."""
+
+
+@pytest.mark.parametrize(("name", "example"), EXAMPLES, ids=[example for _, example in EXAMPLES])
+def test_the_examples_of_the_help_are_understood(name: str, example: str) -> None:
+    """What follows two spaces says what it is for."""
+    words = shlex.split(re.split(r" {2,}|[|>]", example.removeprefix("lodiag "))[0], comments=True)
+    parts = words[1 : words.index("--")] if "--" in words else words[1:]
+    make_command_parser(name).parse_intermixed_args(parts)
+
+
+@pytest.mark.parametrize(
+    "example", [example for _, example in EXAMPLES if not any(word in example for word in SLOW_OR_CHANGING)]
+)
+def test_the_examples_of_the_help_run(example: str) -> None:
+    """Those that end at once and change nothing; they say what they found by their status."""
+    if "svg" in example and shutil.which("dot") is None:
+        pytest.skip("Graphviz is not installed")
+    words = shlex.split(re.split(r" {2,}|[|>]", example.removeprefix("lodiag "))[0])
+    count = ("-c", "2") if words[0] == "ping" and "-c" not in words else ()
+    words = ["1000" if word == "1000000" else word for word in words]
+    done = run_lodiag(*words, *count)
+    assert done.returncode in {0, 1}, done.stderr
+    assert done.stdout
+
+
 # --- completions -----------------------------------------------------------------------------------------------------
 
 COMPLETE = """
@@ -177,6 +212,7 @@ def bash_completion(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("lodiag conns --sort p", {"port", "proto", "pid", "process"}),
         ("lodiag conns --format ", set(FORMATS)),
         ("lodiag check --format ", {*FORMATS, *JUDGED}),
+        ("lodiag bench --format ", {*FORMATS, "svg"}),
         ("lodiag map --format ", {*FORMATS, *GRAPHS, "svg"}),
         ("lodiag --print-completion ", {"bash", "zsh", "fish"}),
     ],

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from lodiag.cli.parsing import add_output_arguments
 from lodiag.cli.progress import show_steps
 from lodiag.cli.shared import add_family_arguments, add_histogram_argument, number, seconds
+from lodiag.render import PICTURES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +21,7 @@ EXAMPLES = """examples:
   lodiag bench stream -P 2 -t 5    two streams, each path for 5 s
   lodiag bench rr -A 0,1           round trips from core 0 to core 1
   lodiag bench --against 8080      the service or the stack: whose time is it?
+  lodiag bench --format svg > bench.svg  the distributions as a picture
   lodiag bench --save fast.json    three times, in some 25 s, and later:
   lodiag bench --baseline fast.json --fail-if 'stream<0.8,rr<0.8'
 """
@@ -59,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="LIMIT",
     )
     add_histogram_argument(parser.add_argument_group("show"))
-    add_output_arguments(parser)
+    add_output_arguments(parser, PICTURES)
 
 
 def _add_measure_arguments(group: argparse._ArgumentGroup) -> None:

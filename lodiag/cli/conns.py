@@ -28,7 +28,7 @@ EXAMPLES = """examples:
   lodiag conns --findings          what is wrong with any, and how to mend it
   lodiag conns --port 5432         both ends of every connection to PostgreSQL
   lodiag conns --json | jq '.records[] | select(.local.port == 5432)'
-  lodiag conns --watch --port 5432 what comes, changes and goes
+  lodiag conns --watch -e          what comes, changes and goes
 """
 
 _MEASURED = ("tcp.", "congestion", "drops")

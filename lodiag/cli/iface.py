@@ -75,7 +75,7 @@ def _check(options: argparse.Namespace) -> None:
         message = f"{action} takes no {options.value[:40]!r}" if wanted is None else f"{action} takes {wanted}"
         raise ConfigError(message, "lodiag iface --help has examples.")
     for name, of in (("label", ("add",)), ("force", ("down",)), ("yes", ACTIONS), ("dry_run", ACTIONS)):
-        if getattr(options, name) and action not in of:
+        if getattr(options, name) not in {None, False} and action not in of:
             message = f"--{name.replace('_', '-')} goes with {', '.join(of)}"
             raise ConfigError(message, "Leave it out.")
     if action and (options.source or options.watch is not None):

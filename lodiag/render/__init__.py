@@ -20,6 +20,9 @@ JUDGED = ("junit", "tap", "nagios", "github")
 GRAPHS = ("mermaid", "dot")
 """Further ones, likewise, for the command whose records are the edges of a graph."""
 
+PICTURES = ("svg",)
+"""Further ones, likewise, for the command whose records have distributions."""
+
 PIECE = 65_536
 """Characters written at once: as many as a pipe holds."""
 
@@ -31,7 +34,7 @@ COLUMNED = ("table", "markdown")
 
 
 def load_format(name: str) -> ModuleType:
-    """Load the module of one of ``FORMATS`` or ``GRAPHS``."""
+    """Load the module of one of these formats."""
     from importlib import import_module
 
     return import_module(f"lodiag.render.{name}")

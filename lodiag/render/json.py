@@ -78,8 +78,11 @@ def _encode_objects(values: Sequence[Any], names: Sequence[str]) -> Sequence[str
     template, varying = [], []
     for name in names:
         found = column(values, name)
+        if type(found[0]) is int and set(map(type, found)) == {int}:
+            template.append(f'"{name}": %d')
+            varying.append(found)
         # Only what is equal to nothing of another type, as 1 is to True, is known to be the same by being equal.
-        if type(found[0]) in {NoneType, str} and found.count(found[0]) == len(found):
+        elif type(found[0]) in {NoneType, str} and found.count(found[0]) == len(found):
             template.append(f'"{name}": {_encode(found[:1])[0].replace("%", "%%")}')
         else:
             template.append(f'"{name}": %s')

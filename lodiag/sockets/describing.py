@@ -106,6 +106,8 @@ class ConnTable(Records[ConnRecord]):
             return self._describer.name_owners(self._held)
         if name == "processes":
             return self._describer.name_processes(self._held)
+        if name == "cookie":  # each has another
+            return [None if row.cookie is None else f"{row.cookie:x}" for row in self.rows]
         if name == "no_owner":
             return [REASONS.get(row.state) if row.inode == 0 else None for row in self.rows]
         if name in ROW_FIELDS:

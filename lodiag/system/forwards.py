@@ -123,13 +123,6 @@ def _find(value: Any, key: str) -> Iterator[Any]:  # noqa: ANN401 - any part of 
             yield from _find(inner, key)
 
 
-def _has(value: Any, key: str) -> bool:  # noqa: ANN401 - as above
-    return next(_find(value, key), _NOTHING) is not _NOTHING
-
-
-_NOTHING = object()
-
-
 def _decode_rule(rule: Mapping[str, Any]) -> Iterator[Forward]:
     where = f"{rule['family']} {rule['table']} {rule['chain']} handle {rule['handle']}"
     facts = _read_matches(found["match"] for found in rule["expr"] if "match" in found)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from lodiag.system.facts import Holder, Process
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
 ROOT = "/proc"
 SOCKET_LINK = "socket:["
@@ -30,14 +30,17 @@ def find_holders(inodes: Collection[int], pids: Collection[int] | None = None) -
     ``pids`` are the only processes to look into, if they are given.
     A process that this user may not look into, or that ends meanwhile, is left out.
     """
-    wanted = {f"{SOCKET_LINK}{inode}]": inode for inode in inodes if inode}
+    wanted = {inode for inode in inodes if inode}
     found: dict[int, tuple[Holder, ...]] = {}
-    new = tuple.__new__  # which makes a Holder in a third of the time
+    new, begin = tuple.__new__, len(SOCKET_LINK)  # which makes a Holder in a third of the time
     for pid in () if not wanted else _list_pids() if pids is None else sorted(pids):
-        for link, name in _read_links(pid).items():
-            if link in wanted:
-                inode, holder = wanted[link], new(Holder, (pid, int(name)))
-                found[inode] = (*found[inode], holder) if inode in found else (holder,)
+        for name, link in _read_links(pid):
+            if link[:begin] == SOCKET_LINK and (inode := int(link[begin:-1])) in wanted:
+                others = found.get(inode)
+                if others is None:
+                    found[inode] = (new(Holder, (pid, int(name))),)
+                elif others[-1][0] != pid:
+                    found[inode] = (*others, new(Holder, (pid, int(name))))
     return found
 
 
@@ -48,8 +51,8 @@ def _list_pids() -> list[int]:
         return []
 
 
-def _read_links(pid: int) -> dict[str, str]:
-    """Tell what the descriptors of a process lead to, and which is the first that leads there.
+def _read_links(pid: int) -> Iterable[tuple[str, str]]:
+    """Tell what each descriptor of a process leads to, the lowest first.
 
     There may be 100 000 of them. By the folder's descriptor the kernel saves a fifth of the way to each, and it lists
     them in ascending order.
@@ -57,27 +60,27 @@ def _read_links(pid: int) -> dict[str, str]:
     try:
         folder = os.open(f"{ROOT}/{pid}/fd", os.O_RDONLY | os.O_DIRECTORY)
     except OSError:  # another user's, or gone
-        return {}
+        return ()
     readlink = os.readlink
     try:
-        names = os.listdir(folder)[::-1]  # noqa: PTH208 - a Path each costs
-        return {readlink(name, dir_fd=folder): name for name in names}
+        names = os.listdir(folder)  # noqa: PTH208 - a Path each costs
+        return zip(names, [readlink(name, dir_fd=folder) for name in names], strict=True)
     except OSError:  # one was closed meanwhile, or the process is gone
         return _read_links_one_by_one(folder)
     finally:
         os.close(folder)
 
 
-def _read_links_one_by_one(folder: int) -> dict[str, str]:
+def _read_links_one_by_one(folder: int) -> Iterable[tuple[str, str]]:
     """Read what is still there."""
-    links: dict[str, str] = {}
+    links: list[tuple[str, str]] = []
     try:
         names = os.listdir(folder)
     except OSError:  # gone
         return links
     for name in names:
         with suppress(OSError):  # closed meanwhile
-            links.setdefault(os.readlink(name, dir_fd=folder), name)
+            links.append((name, os.readlink(name, dir_fd=folder)))
     return links
 
 

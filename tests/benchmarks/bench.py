@@ -8,6 +8,7 @@ out. Below are the physical limits, measured in the same run.
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import socket
@@ -20,6 +21,7 @@ import timeit
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pairing import compare
 
@@ -27,7 +29,10 @@ from lodiag.benches import Case
 from lodiag.benches.options import BenchOptions
 from lodiag.benches.rounds import Runner
 from lodiag.system import System
-from lodiag.system.ends.pool import Ends
+from lodiag.system.ends.pool import EndError, Ends
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 STREAM_S, SHORT_S = 1, 0.3
 """Of iperf3 whole seconds: it takes 0.6 for 0, and 0 for without end."""
@@ -85,6 +90,15 @@ def start(opened: ExitStack, *command: str) -> None:
     opened.callback(process.wait)
     opened.callback(process.kill)
     time.sleep(0.5)
+
+
+def attempt(what: str, measure_all: Callable[[], None]) -> None:
+    """Go on where a peer fails: what it says is printed in its place."""
+    try:
+        measure_all()
+    except (OSError, subprocess.SubprocessError, EndError, KeyError, TypeError, ValueError, StopIteration) as error:
+        sys.stdout.write(f"{what}: left out, {error!r:.150}\n")
+    sys.stdout.flush()
 
 
 def compare_streams(ends: Ends, pairs: int, opened: ExitStack) -> None:
@@ -148,35 +162,32 @@ def time_whole(pairs: int) -> None:
         taken = []
         for _ in range(pairs):
             begun = time.perf_counter()
-            subprocess.run(command, stdout=subprocess.DEVNULL, check=False)
+            subprocess.run(command, stdout=subprocess.DEVNULL, check=False, timeout=MOST_S)
             taken.append(time.perf_counter() - begun)
         name = " ".join(("lodiag bench", *options))
         sys.stdout.write(f"{name}: {statistics.median(taken):.2f} s ({min(taken):.2f} to {max(taken):.2f})\n")
 
 
 def main() -> None:
-    """Compare all of it."""
+    """Compare all of it, and say how busy the machine is meanwhile."""
+    sys.stdout.write(f"load average: {os.getloadavg()[0]:.1f}\n")
     pairs = int(sys.argv[1]) if sys.argv[1:] else 9
     with tempfile.TemporaryDirectory() as folder, ExitStack() as opened, Ends() as ends:
         program = f"{folder}/ends"
         subprocess.run(["cc", "-O2", "-o", program, Path(__file__).with_name("ends.c")], check=True)
-        compare_streams(ends, pairs, opened)
-        compare_round_trips(ends, pairs, program, opened)
+        attempt("streams", partial(compare_streams, ends, pairs, opened))
+        attempt("round trips", partial(compare_round_trips, ends, pairs, program, opened))
         case = Case("crr", "tcp", "ipv4", "127.0.0.1", "same-core", (CORE, CORE))
-        compare(
-            "crr, a second, one core: lodiag / C",
-            partial(measure, ends, case, SHORT_S),
-            lambda: float(run(program, "crr", str(CORE), str(SHORT_S))),
-            pairs,
-        )
+        rates = partial(measure, ends, case, SHORT_S), lambda: float(run(program, "crr", str(CORE), str(SHORT_S)))
+        attempt("connections", lambda: compare("crr, a second, one core: lodiag / C", *rates, pairs))
         for name in ("unix", "tcp"):
             path = ("ipv4", "127.0.0.1") if name == "tcp" else (None, None)
             stream = measure(ends, Case("stream", name, *path, "unpinned", None), STREAM_S)
             rtt = measure(ends, Case("rr", name, *path, "same-core", (CORE, CORE)), SHORT_S)
             sys.stdout.write(f"lodiag over {name}: {stream:.1f} Gbit/s, {rtt:.2f} us\n")
-        show_recording(rtt)
-        show_limits(program, pairs)
-    time_whole(min(pairs, 5))
+        attempt("recording", partial(show_recording, rtt))
+        attempt("limits", partial(show_limits, program, pairs))
+    attempt("whole runs", partial(time_whole, min(pairs, 5)))
 
 
 main()

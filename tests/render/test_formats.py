@@ -12,6 +12,7 @@ import os
 from io import StringIO
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import pytest
 from hypothesis import given
@@ -66,6 +67,18 @@ def test_golden_judged(format_name: str) -> None:
         path.write_text(text, encoding="utf-8")
     assert text == path.read_text(encoding="utf-8")
     assert all(character.isprintable() or character == "\n" for character in text)
+
+
+def test_golden_picture() -> None:
+    """It is XML, and no name breaks out of it."""
+    path = GOLDEN / "bench.svg"
+    picture = render(SAMPLES["bench"], "svg")
+    if os.environ.get("LODIAG_TEST_UPDATE_GOLDEN"):
+        path.write_text(picture, encoding="utf-8")
+    assert picture == path.read_text(encoding="utf-8")
+    assert all(character.isprintable() or character == "\n" for character in picture)
+    tags = {element.tag.partition("}")[2] for element in ET.fromstring(picture).iter()}  # noqa: S314 - our own
+    assert tags == {"svg", "title", "style", "rect", "text", "line"}
 
 
 @pytest.mark.parametrize("format_name", GRAPHS)

@@ -45,7 +45,7 @@ def lay_out(report: Report[BenchRecord, BenchSummary]) -> list[Table]:
         headers = [test, *columns]
         several = test == "stream" and len({record.congestion for record in records if record.congestion}) > 1
         rows = [
-            [_path(record, with_congestion=several), *(write(record) for write in columns.values())]
+            [path_of(record, with_congestion=several), *(write(record) for write in columns.values())]
             for record in records
         ]
         found.append(Table(headers, rows, frozenset(headers) - _WORDS - {test}))
@@ -54,7 +54,7 @@ def lay_out(report: Report[BenchRecord, BenchSummary]) -> list[Table]:
         headers = ["beside baseline", "on", "was", "is", "status"]
         rows = [
             [
-                f"{r.test} {_path(r, with_congestion=r.test == 'stream')}",
+                f"{r.test} {path_of(r, with_congestion=r.test == 'stream')}",
                 PLACES[r.placement],
                 _was(r),
                 headline_of(r),
@@ -85,7 +85,7 @@ def write_value(measure: str, value: float | None) -> str:
     return f"{microseconds(value)} us" if measure == "rtt_p50_ms" else f"{thousands(value)}/s"
 
 
-def _path(record: BenchRecord, *, with_congestion: bool = False) -> str:
+def path_of(record: BenchRecord, *, with_congestion: bool = False) -> str:
     """Name protocol and address, with the way of the data where it is not the usual one."""
     port = "" if record.port is None else f" port {record.port}"
     if record.test in SERVICE_TESTS and record.port is None:
@@ -206,7 +206,7 @@ def render_histograms(report: Report[BenchRecord, Any]) -> str:
     parts = []
     for record in report.records:
         if record.histogram:
-            title = f"round trips of {record.test} {_path(record)}, {PLACES[record.placement]}, in us"
+            title = f"round trips of {record.test} {path_of(record)}, {PLACES[record.placement]}, in us"
             parts.append("\n".join([title, *_draw(record.histogram)]))
     return "\n\n".join(parts) + "\n" if parts else ""
 
