@@ -36,7 +36,7 @@ else:
         """Whether it is a dataclass, or an instance."""
         return hasattr(kind, "__fields__")
 
-    def replace(value: object, **changes: object) -> object:
+    def replace(value: object, /, **changes: object) -> object:
         """Make another instance, alike but for these fields."""
         return type(value)(**{item.name: getattr(value, item.name) for item in value.__fields__} | changes)
 
@@ -60,6 +60,7 @@ def _make(cls: type, *, frozen: bool, kw_only: bool) -> type:
     space |= {
         "__slots__": tuple(name for name in own if name not in inherited),
         "__fields__": tuple((inherited | own).values()),
+        "__match_args__": tuple(name for name, item in (inherited | own).items() if not item.kw_only),
     }
     made = type(cls)(cls.__name__, cls.__bases__, space)
     made.__init__ = _put_off_init(made, frozen=frozen)  # type: ignore[misc] # it is the class's own
@@ -175,6 +176,7 @@ _SHARED = {
     "__repr__": _show,
     "__getstate__": _list_values,
     "__setstate__": _set_values,
+    "__replace__": replace,
     "__dataclass_fields__": _Standard(lambda cls: cls.__dataclass_fields__),  # type: ignore[attr-defined]
     "__signature__": _Standard(_find_signature),
 }

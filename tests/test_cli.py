@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 from jsonschema import Draft202012Validator
-from running import LO_UP, ROOT, environment, parse, run_in_world, run_lodiag
+from running import LO_UP, ROOT, assert_refused, environment, parse, run_in_world, run_lodiag
 from samples import PING, make_ping_record, make_report
 
 from lodiag import __version__
@@ -83,6 +83,12 @@ def test_the_help_of_a_command_names_each_of_its_options(name: str) -> None:
     shown = run_lodiag(name, "-h").stdout
     for option in options_of(name):
         assert option in shown
+
+
+def test_help_has_no_colours_whatever_python_makes_of_it() -> None:
+    env = environment(FORCE_COLOR="1")
+    assert "\x1b" not in run_lodiag("ping", "--help", env=env).stdout
+    assert_refused(run_lodiag("ping", "--nothing", env=env), "unrecognized arguments: --nothing")
 
 
 def test_version() -> None:

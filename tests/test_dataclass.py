@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import inspect
 import pickle
+import sys
+import typing
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
@@ -114,6 +117,44 @@ def test_a_change_is_checked_as_the_first_values_are(kinds: Kinds) -> None:
     assert kinds.module.replace(checked, size=2).size == 2
     with pytest.raises(ValueError, match=r"^$"):
         kinds.module.replace(checked, size=-1)
+
+
+def test_a_field_of_any_name_can_be_changed(kinds: Kinds) -> None:
+    @kinds.module.dataclass(frozen=True, slots=True)
+    class Evidence:
+        """With a field that has the name of an argument."""
+
+        value: int = 1
+
+    assert kinds.module.replace(Evidence(), value=2).value == 2
+
+
+def test_a_pattern_takes_it_apart(kinds: Kinds) -> None:
+    match kinds.named(1, 2, name="a"):
+        case kinds.named(x, y, name=name):
+            assert (x, y, name) == (1, 2, "a")
+        case _:
+            pytest.fail("no pattern is like it")
+
+
+@pytest.mark.skipif(sys.version_info < (3, 13), reason="copy.replace came with Python 3.13")
+def test_a_copy_with_changes_is_checked_too(kinds: Kinds) -> None:
+    make = vars(copy)["replace"]
+    assert make(kinds.checked(size=1), size=2) == kinds.checked(size=2)
+    with pytest.raises(ValueError, match=r"^$"):
+        make(kinds.checked(size=1), size=-1)
+
+
+def test_types_of_fields_are_found(kinds: Kinds) -> None:
+    assert typing.get_type_hints(kinds.named) == {"x": int, "y": int, "name": str}
+    assert [item.type for item in kinds.module.fields(kinds.named)] == ["int", "int", "str"]
+
+
+def test_copies_are_equal(kinds: Kinds) -> None:
+    plain = kinds.plain([[1]])
+    deep, flat = copy.deepcopy(plain), copy.copy(plain)
+    assert deep == flat == plain
+    assert deep.values is not plain.values is flat.values
 
 
 def test_fields_are_told_in_order_with_what_was_said_of_them(kinds: Kinds) -> None:

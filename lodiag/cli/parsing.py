@@ -78,10 +78,22 @@ class Parser(argparse.ArgumentParser):
 
 
 class _Formatter(argparse.RawDescriptionHelpFormatter):
-    """Write help for 80 columns: to ask a terminal for its width, argparse loads what takes longer than all else."""
+    """Write help for 80 columns, without colours: argparse loads what takes longer than all else to ask a terminal."""
 
     def __init__(self, prog: str) -> None:
         super().__init__(prog, width=78)
+
+    def _set_color(self, *_: object, **_named: object) -> None:
+        """Have no colours, as before Python 3.14: its way to have none loads dataclasses, for every option."""
+        self._theme = _NoTheme()
+        self._decolor = str
+
+
+class _NoTheme:
+    """Colours of which each is nothing, whatever argparse calls it."""
+
+    def __getattr__(self, _: str) -> str:
+        return ""
 
 
 def make_top_parser() -> Parser:
