@@ -103,7 +103,13 @@ def make_top_parser() -> Parser:
         f"{group if number == groups.index(group) else '':<6} {name:<7} {purpose}"
         for number, (name, (group, purpose)) in enumerate(COMMANDS.items())
     ]
-    parser = Parser(prog="lodiag", usage="lodiag COMMAND [OPTIONS]", add_help=False, allow_abbrev=False)
+    parser = Parser(
+        prog="lodiag",
+        usage="lodiag COMMAND [OPTIONS]",
+        formatter_class=_Formatter,
+        add_help=False,
+        allow_abbrev=False,
+    )
     parser.add_argument(
         "-h", "--help", action=_Print, text=_TOP_HELP.format(commands="\n".join(lines)), help="print this help"
     )
