@@ -1179,7 +1179,7 @@ DOCTOR = make_report(
             ),
             see=("ip-link(8)",),
             confidence="likely",
-            explains=("network-unreachable", "ipv4-address-missing"),
+            explains=("network-unreachable", "addr4-missing"),
             impact="Nothing here can reach 127.0.0.0/8 or ::1.",
         ),
     ),

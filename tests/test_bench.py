@@ -209,7 +209,7 @@ def test_without_ipv6() -> None:
     done = run_in_world(setup, "bench", "rr", *TINY, "--quick", "--json")
     report = parse(done)
     assert done.returncode == 0
-    assert {f["severity"] for f in report["findings"] if f["code"] == "ipv6-address-missing"} == {"warn"}
+    assert {f["severity"] for f in report["findings"] if f["code"] == "addr6-missing"} == {"warn"}
 
 
 def test_as_nobody() -> None:

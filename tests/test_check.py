@@ -337,7 +337,7 @@ def test_free(port: int, closed: int) -> None:
 def test_conns_counts(tmp_path: Path, port: int) -> None:
     file = tmp_path / "c.toml"
     file.write_text(
-        f'[[check]]\nid="few"\ntype="conns"\nfilter={{state="LISTEN", local_port={port}}}\ncount={{min=1, max=1}}\n'
+        f'[[check]]\nid="few"\ntype="conns"\nfilter={{state="LISTEN", lport={port}}}\ncount={{min=1, max=1}}\n'
         f'[[check]]\nid="none"\ntype="conns"\nfilter={{state=["CLOSE_WAIT"], port={port}}}\ncount={{min=1}}\n'
     )
     few, none = run_checks(file=str(file)).records
@@ -365,8 +365,7 @@ def test_resolve(changes: list[str], status: str) -> None:
 def test_conns_of_owners_that_may_not_be_seen(limits: str, status: str, tmp_path: Path, port: int) -> None:
     file = tmp_path / "c.toml"
     file.write_text(
-        f'[[check]]\nid="own"\ntype="conns"\nfilter={{process="no-such-process", local_port={port}}}\n'
-        f"count={{{limits}}}\n"
+        f'[[check]]\nid="own"\ntype="conns"\nfilter={{process="no-such-process", lport={port}}}\ncount={{{limits}}}\n'
     )
     record = run_checks(file=str(file), system=NoOwners()).records[0]
     assert (record.status, record.observed) == (status, "0"), record.message
@@ -506,7 +505,7 @@ severity = "{severity}"
 """
 
 
-@pytest.mark.parametrize("severity", ["fail", "warn"])
+@pytest.mark.parametrize("severity", ["error", "warning"])
 def test_what_needs_a_failed_check_is_skipped(tmp_path: Path, port: int, closed: int, severity: str) -> None:
     file = tmp_path / "c.toml"
     file.write_text(NEEDS.format(port=port, first=closed, severity=severity))
@@ -515,8 +514,8 @@ def test_what_needs_a_failed_check_is_skipped(tmp_path: Path, port: int, closed:
     assert (last.status, middle.status) == ("skipped", "skipped")
     assert (last.attempts, last.elapsed_ms) == (0, None)
     assert (last.success, last.attempts) == (None, 0)
-    assert first.status == ("fail" if severity == "fail" else "warn")
-    assert report.exit_status == (severity == "fail")
+    assert first.status == ("fail" if severity == "error" else "warn")
+    assert report.exit_status == (severity == "error")
     file.write_text(NEEDS.format(port=port, first=port, severity=severity))
     assert [record.status for record in run_checks(file=str(file)).records] == ["ok"] * 3
 

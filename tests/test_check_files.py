@@ -66,7 +66,7 @@ def error_of(text: str, *changes: str, words: tuple[str, ...] = ()) -> str:
         (HEAD + "interval = '0s'\n", "line 5: interval must be at least 1ms"),
         (HEAD + "stable = 0\n", "line 5: stable must be a whole number from 1 to 1000, not 0"),
         (HEAD + "stable = true\n", "line 5: stable must be a whole number"),
-        (HEAD + "severity = 'warning'\n", "line 5: severity must be one of warn, fail, not 'warning'"),
+        (HEAD + "severity = 'warn'\n", "line 5: severity must be one of error, warning, not 'warn'"),
         (HEAD + "family = 'ipv5'\n", "line 5: family must be one of any, both, ipv4, ipv6"),
         (HEAD + "needs = ['b']\n", "line 5: needs names 'b', which is not a check"),
         (HEAD + "needs = ['a']\n", "line 5: 'a' needs itself in the end"),
@@ -329,7 +329,7 @@ id = "few"
 type = "conns"
 filter = {{ state = "CLOSE_WAIT", port = {port} }}
 count = {{ max = 10 }}
-severity = "warn"
+severity = "warning"
 """
 
 

@@ -435,7 +435,7 @@ def test_a_listener_tells_its_queue_its_limit_and_what_it_dropped(opened: ExitSt
     assert (row["accept_queue"], row["backlog"]) == (2, 1)
     assert row["drops"] >= 1
     assert (row["recv_q_bytes"], row["send_q_bytes"], row["tcp"]) == (None, None, None)
-    unaccepted = run_json("conns", "--local-port", port, "--state", "established")["records"]
+    unaccepted = run_json("conns", "--lport", port, "--state", "established")["records"]
     assert [(r["owners"], r["no_owner"], r["inode"]) for r in unaccepted] == [([], "not-accepted", 0)] * 2
 
 
@@ -445,8 +445,8 @@ def test_a_connection_tells_what_the_kernel_measured(opened: ExitStack) -> None:
     client.sendall(b"x" * 5000)
     assert len(accepted.recv(1000)) == 1000
     near, far = str(port_of(client)), str(port_of(server))
-    sender = netlink_row("--local-port", near, "--remote-port", far)
-    receiver = netlink_row("--local-port", far, "--remote-port", near)
+    sender = netlink_row("--lport", near, "--rport", far)
+    receiver = netlink_row("--lport", far, "--rport", near)
     assert (sender["tcp"]["bytes_sent"], sender["tcp"]["retransmits"]) == (5000, 0)
     assert 0 < sender["tcp"]["min_rtt_ms"] <= sender["tcp"]["rtt_ms"] * 2
     assert (receiver["tcp"]["bytes_received"], receiver["recv_q_bytes"]) == (5000, 4000)
@@ -461,10 +461,10 @@ def test_a_connection_tells_what_the_kernel_measured(opened: ExitStack) -> None:
 def test_what_tcp_measured_is_told_if_it_is_asked_for(opened: ExitStack) -> None:
     server = bind(opened, TCP, "127.0.0.1")
     client, _ = connect(opened, server, "127.0.0.1")
-    (row,) = run_json("conns", "-te", "--local-port", str(port_of(client)))["records"]
+    (row,) = run_json("conns", "-te", "--lport", str(port_of(client)))["records"]
     assert (row["tcp"], row["congestion"]) == (None, None)
     if NETLINK:
-        shown = run_lodiag("conns", "--local-port", str(port_of(client)), "--columns", "state,tcp.rtt_ms").stdout
+        shown = run_lodiag("conns", "--lport", str(port_of(client)), "--columns", "state,tcp.rtt_ms").stdout
         assert re.search(r"^established +\d", shown, re.MULTILINE)
 
 
@@ -472,10 +472,10 @@ def test_a_cookie_stays_from_state_to_state(opened: ExitStack) -> None:
     server = bind(opened, TCP, "127.0.0.1")
     client, accepted = connect(opened, server, "127.0.0.1")
     near, far = str(port_of(client)), str(port_of(server))
-    alive = netlink_row("--local-port", near, "--remote-port", far)
+    alive = netlink_row("--lport", near, "--rport", far)
     client.shutdown(socket.SHUT_WR)
     assert accepted.recv(1) == b""
-    ending = netlink_row("--local-port", near, "--remote-port", far)
+    ending = netlink_row("--lport", near, "--rport", far)
     assert (alive["state"], alive["cookie"]) == ("established", ending["cookie"])
     assert ending["state"] in {"fin-wait-1", "fin-wait-2"}
 
@@ -533,7 +533,7 @@ def test_v6only_and_timers_are_told(opened: ExitStack) -> None:
     server = bind(opened, TCP, "127.0.0.1")
     client, _ = connect(opened, server, "127.0.0.1")
     client.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    row = netlink_row("--local-port", str(port_of(client)), "--remote-port", str(port_of(server)))
+    row = netlink_row("--lport", str(port_of(client)), "--rport", str(port_of(server)))
     assert (row["timer"], row["timer_retransmits"]) == ("keepalive", 0)
     assert 0 < row["timer_ms"] <= 7_200_000
 
@@ -541,12 +541,12 @@ def test_v6only_and_timers_are_told(opened: ExitStack) -> None:
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        ("--local-port {server}", {"listener", "accepted"}),
-        ("--remote-port {server}", {"client"}),
-        ("--local-port {server} --remote-port {client}", {"accepted"}),
-        ("--port {server} --local-address 127.0.0.1", {"listener", "client", "accepted"}),
-        ("--port {server} --local-address ::ffff:127.0.0.1", {"listener", "client", "accepted"}),
-        ("--port {server} --local-address 127.0.0.9", set()),
+        ("--lport {server}", {"listener", "accepted"}),
+        ("--rport {server}", {"client"}),
+        ("--lport {server} --rport {client}", {"accepted"}),
+        ("--port {server} --local 127.0.0.1", {"listener", "client", "accepted"}),
+        ("--port {server} --local ::ffff:127.0.0.1", {"listener", "client", "accepted"}),
+        ("--port {server} --local 127.0.0.9", set()),
         ("--port {server} --user {user}", {"listener", "client", "accepted"}),
         ("--port {server} --user {uid}", {"listener", "client", "accepted"}),
         ("--port {server} --user 64999", set()),
@@ -569,7 +569,7 @@ def test_ends_and_users_choose(opened: ExitStack, conns: Ask, options: str, expe
 
 def test_a_source_that_is_refused_gives_way_to_the_next_and_it_is_said(opened: ExitStack) -> None:
     port = port_of(bind(opened, TCP, "127.0.0.1"))
-    report = parse(run_without_netlink("conns", "-tl", "--local-port", str(port), "--json"))
+    report = parse(run_without_netlink("conns", "-tl", "--lport", str(port), "--json"))
     assert report["source"] == "proc"
     assert [item["method"] for item in report["summary"]["refused"]] == ["sock_diag"]
     (row,) = report["records"]
@@ -727,15 +727,15 @@ def test_every_column_can_be_shown(opened: ExitStack) -> None:
         (["--columns", ""], "'' is not a column"),
         (["--state", "listn"], "did you mean listen?"),
         (["--columns", "local", "--json"], "json has all columns"),
-        (["--local-address", "localhost"], "not an address"),
-        (["--local-address", "::1%lo"], "has a zone"),
+        (["--local", "localhost"], "not an address"),
+        (["--local", "::1%lo"], "has a zone"),
         (["--unit", ""], "unit must not be empty"),
         (["--process", ""], "process must not be empty"),
         (["--user", ""], "user must not be empty"),
         (["--user", "nobody-of-this-name"], "there is no user 'nobody-of-this-name'"),
         (["--no-process", "--columns", "process"], "processes cannot be shown"),
-        (["--local-port", "65536"], "local-port"),
-        (["--remote-port", "-1"], "remote-port"),
+        (["--lport", "65536"], "local-port"),
+        (["--rport", "-1"], "remote-port"),
         (["--source", "kvm"], "is not one of sock_diag"),
     ],
 )

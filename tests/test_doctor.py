@@ -105,9 +105,9 @@ def make(code: str, address: str = "127.0.0.1", severity: str = "fail") -> Found
 
 def test_what_a_cause_explains_is_folded_under_it() -> None:
     cause = find("lo-down", "fail", "lo", "lo is down", (), families=BOTH)
-    (kept,) = fold([make("timeout"), make("filter-input"), cause, make("address-not-available", "::1")])
+    (kept,) = fold([make("timeout"), make("fw-input"), cause, make("address-not-available", "::1")])
     assert kept.finding.code == "lo-down"
-    assert kept.finding.explains == ("timeout", "filter-input", "address-not-available")
+    assert kept.finding.explains == ("timeout", "fw-input", "address-not-available")
 
 
 def test_a_cause_in_one_family_does_not_explain_the_other() -> None:
@@ -116,7 +116,7 @@ def test_a_cause_in_one_family_does_not_explain_the_other() -> None:
 
 
 def test_what_is_the_same_in_both_families_is_told_once() -> None:
-    (one,) = unite([make("filter-input"), make("filter-input", "::1")])
+    (one,) = unite([make("fw-input"), make("fw-input", "::1")])
     assert (one.finding.message, one.families) == ("127.0.0.1 and ::1 is silent", BOTH)
 
 

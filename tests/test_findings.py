@@ -479,7 +479,7 @@ def test_without_the_option_nothing_is_judged(opened: ExitStack) -> None:
 def test_a_source_that_knows_less_says_what_was_not_judged(opened: ExitStack, source: str) -> None:
     server = listen(opened, backlog=0)
     knock(opened, server, 3)
-    report = run_json("conns", "--findings", "--source", source, "--local-port", str(port_of(server)))
+    report = run_json("conns", "--findings", "--source", source, "--lport", str(port_of(server)))
     assert report["findings"] == []
     assert any("most findings cannot be made" in item["why"] for item in report["missing"])
     assert not report["complete"]

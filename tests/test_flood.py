@@ -78,7 +78,7 @@ def test_a_flood_of_which_some_may_not_be_sent_times_the_others_rightly(argument
 
     (record,) = parse(done)["records"]
     assert (record["sent"], record["received"], record["not_sent"]) == (980, 980, 20)
-    assert (record["error"], record["lesser_clock"]) == ("blocked-by-filter", 0)
+    assert (record["error"], record["lesser_clock"]) == ("blocked-by-firewall", 0)
     if arguments:
         assert record["timed"] == 980
 
@@ -148,7 +148,7 @@ def test_a_flood_that_is_rejected_is_told_so(arguments: tuple[str, ...], *, as_n
     done = run_in_world(world, *FLOOD, "-c", "20", *arguments, "127.0.0.1", as_nobody=as_nobody)
 
     (record,) = parse(done)["records"]
-    assert (record["received"], record["error"]) == (0, "rejected-by-filter")
+    assert (record["received"], record["error"]) == (0, "rejected-by-firewall")
 
 
 @STAMPED
@@ -156,7 +156,7 @@ def test_a_flood_that_may_not_be_sent_is_told_so(arguments: tuple[str, ...]) -> 
     done = run_in_world(rules("output", "drop"), *FLOOD, "-c", "3", *arguments, "127.0.0.1")
 
     (record,) = parse(done)["records"]
-    assert (record["sent"], record["not_sent"], record["error"]) == (0, 3, "blocked-by-filter")
+    assert (record["sent"], record["not_sent"], record["error"]) == (0, 3, "blocked-by-firewall")
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1"])

@@ -200,9 +200,9 @@ def test_a_small_mtu_is_refused_and_what_it_takes_is_named_and_put_back() -> Non
     assert "not from 68 to 65536" in hopeless[2]
     gone = {"fd00::1/128", "::1/128", "route fd01::/64 of table main", "route unreachable 2001:db8::/32 of table main"}
     assert set(small[1]["summary"]["change"]["loses"]) == gone
-    assert codes(small[1]) == {"change-takes-along", "ipv6-address-missing"}
+    assert codes(small[1]) == {"change-takes-along", "addr6-missing"}
     assert small[1]["summary"]["change"]["packets"][0]["size_bytes"] == 1000 - 28
-    assert codes(large[1]) == {"ipv6-address-missing"}
+    assert codes(large[1]) == {"addr6-missing"}
     assert codes(mended[1]) == set()
     assert mended[1]["summary"]["change"]["commands"] == ["ip -6 address add ::1/128 dev lo"]
     assert {p["address"] for p in mended[1]["summary"]["change"]["packets"] if p["error"] is None} == {
@@ -220,7 +220,7 @@ def test_an_address_that_cannot_be_is_refused_with_the_reason() -> None:
     assert "an mtu of 1000" in small[2]
     assert "IPv6 is disabled on lo" in disabled[0][2]
     (finding,) = disabled[1][1]["findings"]
-    assert (finding["code"], finding["severity"], disabled[1][0]) == ("ipv6-address-missing", "info", 0)
+    assert (finding["code"], finding["severity"], disabled[1][0]) == ("addr6-missing", "info", 0)
     (setting,) = [s for s in disabled[1][1]["summary"]["settings"] if s["note"] and "disable" in s["name"]]
     assert setting["value"] == "1"
 
@@ -234,7 +234,7 @@ found = [refused, report["findings"][0]["code"], lodiag()]
 """
     refused, code, (_, mended, _) = run_steps(f"{LO_UP}\nip link set lo mtu 60", body)
     assert (refused[0], "an mtu of 60, and IPv4 needs 68" in refused[2]) == (2, True)
-    assert code == "ipv4-address-missing"
+    assert code == "addr4-missing"
     assert "127.0.0.1/8" in addresses(mended)
 
 

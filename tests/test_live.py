@@ -87,7 +87,7 @@ def test_rates_are_those_of_the_connection(opened: ExitStack) -> None:
     accepted = opened.enter_context(closing(server.accept()[0]))
     for sock in (client, accepted):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    with Terminal("0.2", "--local-port", str(port), "-e") as terminal:
+    with Terminal("0.2", "--lport", str(port), "-e") as terminal:
         terminal.await_row(r"in/s +out/s")
         for _ in range(100):
             client.sendall(bytes(65536))
@@ -149,7 +149,7 @@ def test_what_changes_is_shown_where_there_is_no_room_for_all(opened: ExitStack)
     """On an address of this process alone, so that nothing else changes."""
     address = f"127.77.{os.getpid() // 250 % 250 + 1}.{os.getpid() % 250 + 1}"
     ports = [opened.enter_context(closing(socket.create_server((address, 0)))).getsockname()[1] for _ in range(12)]
-    with Terminal("0.2", "--local-address", address, "--sort", "pid", lines=8) as terminal:
+    with Terminal("0.2", "--local", address, "--sort", "pid", lines=8) as terminal:
         terminal.await_row(r"\n\.\.\. \d+ more")
         last = opened.enter_context(closing(socket.create_server((address, 0)))).getsockname()[1]
         terminal.await_row(rf"\n\+ tcp +listen +{re.escape(address)}:{last} ")
@@ -182,7 +182,7 @@ def test_no_name_of_a_process_reaches_the_terminal_as_a_command() -> None:
     ) as villain:
         assert villain.stdout is not None
         port = int(villain.stdout.readline())
-        with Terminal("0.2", "--local-port", str(port), columns=120) as terminal:
+        with Terminal("0.2", "--lport", str(port), columns=120) as terminal:
             terminal.await_row(rf"{port} .*{re.escape(chr(92))}x1b\[2J\[red\]x\[{villain.pid}\]")
             terminal.stop()
         villain.communicate(timeout=PATIENCE_S)
@@ -192,7 +192,7 @@ def test_no_name_of_a_process_reaches_the_terminal_as_a_command() -> None:
 @pytest.mark.parametrize("options", [["--columns", "local,backlog,process"], ["--wide"], ["--no-process"]])
 def test_the_columns_that_were_asked_for_are_shown(opened: ExitStack, options: list[str]) -> None:
     _, port = serve(opened)
-    with Terminal("3600", "--local-port", str(port), *options, columns=200) as terminal:
+    with Terminal("3600", "--lport", str(port), *options, columns=200) as terminal:
         terminal.await_row(rf"127\.0\.0\.1:{port} ")
         terminal.stop()
     header = next(line for line in CONTROL.sub("", terminal.text).splitlines() if "local" in line).split()

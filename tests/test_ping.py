@@ -692,13 +692,13 @@ def test_an_answer_to_what_was_never_sent_is_ignored(distance: int) -> None:
 
 
 def test_p38_an_icmp_error_is_told_with_its_type_and_code() -> None:
-    record, report, _ = ping_one(lambda p, seq: p.answer(seq, is_reply=False, error="rejected-by-filter"), count=2)
+    record, report, _ = ping_one(lambda p, seq: p.answer(seq, is_reply=False, error="rejected-by-firewall"), count=2)
 
-    assert (record.received, record.lost, record.error) == (0, 2, "rejected-by-filter")
-    assert (codes(report), report.exit_status) == ({"rejected-by-filter": "fail"}, 1)
+    assert (record.received, record.lost, record.error) == (0, 2, "rejected-by-firewall")
+    assert (codes(report), report.exit_status) == ({"rejected-by-firewall": "fail"}, 1)
     assert record.replies is not None
     assert {(r.status, r.error, r.icmp_type, r.icmp_code) for r in record.replies} == {
-        ("unreachable", "rejected-by-filter", 3, 0)
+        ("unreachable", "rejected-by-firewall", 3, 0)
     }
 
 
@@ -706,7 +706,7 @@ NOT_SENT = {
     "P34-network-unreachable": ("ENETUNREACH", "network-unreachable"),
     "P34-network-down": ("ENETDOWN", "network-unreachable"),
     "P35-address-not-available": ("EADDRNOTAVAIL", "address-not-available"),
-    "P36-blocked-by-filter": ("EPERM", "blocked-by-filter"),
+    "P36-blocked-by-firewall": ("EPERM", "blocked-by-firewall"),
     "P16-message-too-long": ("EMSGSIZE", "message-too-long"),
     "no-buffer-space": ("ENOBUFS", "no-buffer-space"),
     "address-family-not-supported": ("EAFNOSUPPORT", "address-family-not-supported"),

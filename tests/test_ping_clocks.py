@@ -109,7 +109,7 @@ def test_stamps_that_never_come_are_told() -> None:
 
 
 def test_what_is_no_reply_has_no_time_and_no_clock() -> None:
-    record, _ = ping_clocked(answer_as(0.000003, is_reply=False, error="rejected-by-filter"), "kernel", count=1)
+    record, _ = ping_clocked(answer_as(0.000003, is_reply=False, error="rejected-by-firewall"), "kernel", count=1)
 
     assert record.replies is not None
     assert [(r.clock, r.rtt_ms, r.rtt_user_ms) for r in record.replies] == [(None, None, None)]

@@ -154,7 +154,7 @@ def test_of_many_those_that_are_silent_or_rejected_are_told(method: tuple[str, .
     report = parse(done)
     assert done.returncode == 1
     assert (find(report, "127.0.0.5")["received"], find(report, "127.0.0.5")["error"]) == (0, "timeout")
-    assert find(report, "127.0.0.9")["error"] == "rejected-by-filter"
+    assert find(report, "127.0.0.9")["error"] == "rejected-by-firewall"
     assert report["summary"]["answered"] == 62
     assert {f["subject"] for f in report["findings"] if f["severity"] == "fail"} == {"127.0.0.5", "127.0.0.9"}
 

@@ -56,8 +56,8 @@ def test_some_refused_and_some_lost_are_told_each_as_what_they_are() -> None:
     """And not as silence, whichever comes last: others are answered."""
     record, report = ping(fail_at(4, 8, unsent=(1, 5)), count=8)
 
-    assert (record.received, record.lost, record.not_sent, record.error) == (4, 2, 2, "blocked-by-filter")
-    assert codes(report) == {"blocked-by-filter": "fail", "loss": "warn"}
+    assert (record.received, record.lost, record.not_sent, record.error) == (4, 2, 2, "blocked-by-firewall")
+    assert codes(report) == {"blocked-by-firewall": "fail", "loss": "warn"}
     refused, lost = report.findings
     assert "2 of 8 probes" in refused.message
     assert "2 of 6 probes" in lost.message
@@ -175,7 +175,7 @@ def test_without_stamps_nobody_knows_where_probes_died() -> None:
 def test_a_refusal_that_an_icmp_error_comes_with_has_its_type_and_sender() -> None:
     def behave(probe: FakeProbe, seq: int) -> None:
         if seq == 2:
-            probe.answer(seq, after_s=0, is_reply=False, error="rejected-by-filter")
+            probe.answer(seq, after_s=0, is_reply=False, error="rejected-by-firewall")
             raise refuse(1)
         answer(probe, seq)
 
@@ -183,7 +183,7 @@ def test_a_refusal_that_an_icmp_error_comes_with_has_its_type_and_sender() -> No
     assert record.replies is not None
     refused = record.replies[1]
     assert (refused.status, refused.error, refused.icmp_type, refused.reply_from) == (
-        *("not-sent", "blocked-by-filter"),
+        *("not-sent", "blocked-by-firewall"),
         *(3, "127.0.0.1"),
     )
     assert (record.icmp_type, record.icmp_code, record.icmp_from) == (3, 0, "127.0.0.1")

@@ -20,7 +20,11 @@ WORLDS = {
 SENT, REFUSED, QUEUE_REFUSED = ("timeout", "interface"), ("not-sent", "not-sent"), ("not-sent", "queue")
 QUEUED = ("timeout", "queue")
 DEATHS: dict[tuple[str, str, str], tuple[tuple[str, str], str]] = {
-    **{("output", address, kind): (REFUSED, "blocked-by-filter") for address in ("127.0.0.1", "::1") for kind in KINDS},
+    **{
+        ("output", address, kind): (REFUSED, "blocked-by-firewall")
+        for address in ("127.0.0.1", "::1")
+        for kind in KINDS
+    },
     ("output", "::1", "icmp-datagram"): (("timeout", "socket"), "dropped-on-output"),
     ("queue", "127.0.0.1", "icmp-raw"): (QUEUED, "dropped-in-queue"),
     ("queue", "127.0.0.1", "icmp-datagram"): (QUEUE_REFUSED, "no-buffer-space"),
@@ -95,7 +99,7 @@ def test_a_rejection_on_the_way_out_is_told_with_its_type(kind: str) -> None:
 
     (record,) = report["records"]
     (reply,) = record["replies"]
-    assert (reply["status"], reply["error"]) == ("not-sent", "blocked-by-filter")
+    assert (reply["status"], reply["error"]) == ("not-sent", "blocked-by-firewall")
     assert (reply["icmp_type"], reply["icmp_code"], reply["reply_from"]) == (3, 10, "127.0.0.1")
     evidence = {item["name"]: item["value"] for item in report["findings"][0]["evidence"]}
     assert evidence["ICMP error"] == "type 3 code 10 (host administratively prohibited) from 127.0.0.1"

@@ -77,13 +77,13 @@ SILENT = {
     ("P34-never-up", "::1"): (("icmp-raw",), "address-not-available", "lo-down"),
     ("P34-up-then-down", "127.0.0.1"): (KINDS, "timeout", "lo-down"),
     ("P34-up-then-down", "::1"): (("icmp-datagram",), "address-not-available", "lo-down"),
-    ("P35-no-v6-address", "::1"): (KINDS, "address-not-available", "ipv6-address-missing"),
-    ("P35-v6-disabled", "::1"): (("udp",), "address-not-available", "ipv6-address-missing"),
-    ("P35-mtu-1000", "::1"): (("icmp-raw",), "address-not-available", "ipv6-address-missing"),
-    ("no-v4-address", "127.0.0.1"): (("icmp-raw", "udp"), "network-unreachable", "ipv4-address-missing"),
-    ("P36-output-drop", "127.0.0.1"): (KINDS, "blocked-by-filter", "blocked-by-filter"),
-    ("P36-output-drop", "::1"): (("icmp-raw", "udp"), "blocked-by-filter", "blocked-by-filter"),
-    ("P36-output-reject", "127.0.0.1"): (("icmp-raw",), "blocked-by-filter", "blocked-by-filter"),
+    ("P35-no-v6-address", "::1"): (KINDS, "address-not-available", "addr6-missing"),
+    ("P35-v6-disabled", "::1"): (("udp",), "address-not-available", "addr6-missing"),
+    ("P35-mtu-1000", "::1"): (("icmp-raw",), "address-not-available", "addr6-missing"),
+    ("no-v4-address", "127.0.0.1"): (("icmp-raw", "udp"), "network-unreachable", "addr4-missing"),
+    ("P36-output-drop", "127.0.0.1"): (KINDS, "blocked-by-firewall", "blocked-by-firewall"),
+    ("P36-output-drop", "::1"): (("icmp-raw", "udp"), "blocked-by-firewall", "blocked-by-firewall"),
+    ("P36-output-reject", "127.0.0.1"): (("icmp-raw",), "blocked-by-firewall", "blocked-by-firewall"),
     ("P37-input-drop", "127.0.0.1"): (KINDS, "timeout", "timeout"),
     ("P37-input-drop", "::1"): (("icmp-raw", "udp"), "timeout", "timeout"),
     ("P37-echo-ignored", "127.0.0.1"): (("icmp-raw", "icmp-datagram"), "icmp-ignored", "icmp-ignored"),
@@ -143,9 +143,9 @@ def test_p38_a_rejection_has_type_and_code(target: str, kind: str) -> None:
 
     (record,) = report["records"]
     assert (record["method"], record["sent"], record["lost"], record["loss_ratio"]) == (kind, 2, 2, 1.0)
-    assert ("rejected-by-filter", "fail") in [(f["code"], f["severity"]) for f in report["findings"]]
+    assert ("rejected-by-firewall", "fail") in [(f["code"], f["severity"]) for f in report["findings"]]
     for reply in record["replies"]:
-        assert (reply["status"], reply["error"]) == ("unreachable", "rejected-by-filter")
+        assert (reply["status"], reply["error"]) == ("unreachable", "rejected-by-firewall")
         assert (reply["icmp_type"], reply["icmp_code"]) == ICMP_ERRORS[target]
         assert reply["reply_from"] == target
 
@@ -304,7 +304,7 @@ HOSTS = {
         WORLDS["P35-no-v6-address"],
         "localhost",
         ["127.0.0.1", "::1"],
-        {"ipv6-address-missing": "warn"},
+        {"addr6-missing": "warn"},
         0,
     ),
     "P48-name-with-all-failing": (
@@ -320,7 +320,7 @@ HOSTS = {
         WORLDS["P35-no-v6-address"],
         "localhost ::1",
         ["127.0.0.1", "::1"],
-        {"ipv6-address-missing": "fail"},
+        {"addr6-missing": "fail"},
         1,
     ),
 }

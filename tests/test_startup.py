@@ -91,7 +91,7 @@ def test_importing_lodiag_costs_nothing() -> None:
         (["trace", "--json", "127.0.0.1"], JSON_MODULES),
         (["trace", "127.0.0.1"], set()),
         (["conns", "--json"], JSON_MODULES),
-        (["conns", "--findings", "--json", "--local-port", "1"], JSON_MODULES | PSUTIL),
+        (["conns", "--findings", "--json", "--lport", "1"], JSON_MODULES | PSUTIL),
         (["conns", "--format", "csv"], {"csv", "json"}),
         (["conns"], WIDE),
         (["who", "--json", "1"], JSON_MODULES | PSUTIL),

@@ -169,7 +169,7 @@ WORLDS = {
     "by-length": (
         rules("output", "meta length > 9000 drop"),
         "127.0.0.1",
-        ("large-probes-lost", 8972, "blocked-by-filter"),
+        ("large-probes-lost", 8972, "blocked-by-firewall"),
     ),
 }
 

@@ -433,16 +433,16 @@ def test_t07_by_default_silence_takes_one_timeout() -> None:
 
 def test_t08_a_rejection_ends_the_trace_and_is_annotated() -> None:
     def reject(probe: FakeProbe, seq: int) -> None:
-        probe.answer(seq, is_reply=False, error="rejected-by-filter")
+        probe.answer(seq, is_reply=False, error="rejected-by-firewall")
 
     report = trace_route("127.0.0.1", system=FakeSystem(reject))
 
     (record,) = report.records
     assert (report.summary.reached, report.exit_status) == (False, 1)
     assert {(p.status, p.error, p.icmp_type, p.icmp_code) for p in record.probes} == {
-        ("unreachable", "rejected-by-filter", 3, 0)
+        ("unreachable", "rejected-by-firewall", 3, 0)
     }
-    assert codes(report) == {"rejected-by-filter": "fail"}
+    assert codes(report) == {"rejected-by-firewall": "fail"}
 
 
 def test_what_could_not_be_sent_is_not_loss() -> None:
@@ -453,8 +453,8 @@ def test_what_could_not_be_sent_is_not_loss() -> None:
 
     (record,) = report.records
     assert (record.sent, record.received, record.loss_ratio) == (0, 0, None)
-    assert {(p.status, p.error) for p in record.probes} == {("not-sent", "blocked-by-filter")}
-    assert (codes(report), report.exit_status) == ({"blocked-by-filter": "fail"}, 1)
+    assert {(p.status, p.error) for p in record.probes} == {("not-sent", "blocked-by-firewall")}
+    assert (codes(report), report.exit_status) == ({"blocked-by-firewall": "fail"}, 1)
 
 
 def test_one_lost_probe_does_not_hide_the_hop() -> None:

@@ -175,8 +175,8 @@ in_ r2 nft 'add table ip t; add chain ip t c { type filter hook forward priority
 in_ r2 nft 'add rule ip t c ip daddr 127.0.0.2 reject with icmp type admin-prohibited'
 """
 ANSWERS = {
-    "T08-rejected": (REJECTING, 3, (3, 13), "rejected-by-filter"),
-    "prohibited": ("in_ r2 ip route replace prohibit 127.0.0.2\n", 2, (3, 13), "rejected-by-filter"),
+    "T08-rejected": (REJECTING, 3, (3, 13), "rejected-by-firewall"),
+    "prohibited": ("in_ r2 ip route replace prohibit 127.0.0.2\n", 2, (3, 13), "rejected-by-firewall"),
     "unreachable": ("in_ r2 ip route replace unreachable 127.0.0.2\n", 2, (3, 1), "destination-unreachable"),
     "no-route": ("in_ r2 ip route del 127.0.0.2\n", 2, (3, 0), "destination-unreachable"),
 }

@@ -33,15 +33,15 @@ UNREACHED = {
     "T02-never-up-v6": ("-U", "P34-never-up", "::1", "address-not-available", "lo-down", 1),
     "T02-up-then-down-udp": ("-U", "P34-up-then-down", "127.0.0.1", "timeout", "lo-down", 30),
     "T02-up-then-down-tcp": ("-T", "P34-up-then-down", "127.0.0.1", "timeout", "lo-down", 30),
-    "T02-no-v6-udp": ("-U", "P35-no-v6-address", "::1", "address-not-available", "ipv6-address-missing", 1),
-    "T02-no-v6-icmp": ("-I", "P35-no-v6-address", "::1", "address-not-available", "ipv6-address-missing", 1),
-    "T02-no-v6-tcp": ("-T", "P35-no-v6-address", "::1", "address-not-available", "ipv6-address-missing", 1),
-    "T02-no-v4-udp": ("-U", "no-v4-address", "127.0.0.1", "network-unreachable", "ipv4-address-missing", 1),
+    "T02-no-v6-udp": ("-U", "P35-no-v6-address", "::1", "address-not-available", "addr6-missing", 1),
+    "T02-no-v6-icmp": ("-I", "P35-no-v6-address", "::1", "address-not-available", "addr6-missing", 1),
+    "T02-no-v6-tcp": ("-T", "P35-no-v6-address", "::1", "address-not-available", "addr6-missing", 1),
+    "T02-no-v4-udp": ("-U", "no-v4-address", "127.0.0.1", "network-unreachable", "addr4-missing", 1),
     "T02-prohibited": ("-U", "route-prohibited", "127.0.0.9", "route-prohibited", "route-prohibited", 1),
     "T02-blackhole-icmp": ("-I", "route-blackhole", "127.0.0.9", "route-blackhole", "route-blackhole", 1),
     "T02-unreachable-tcp": ("-T", "route-unreachable", "127.0.0.9", "host-unreachable", "host-unreachable", 1),
-    "T02-output-drop-udp": ("-U", "P36-output-drop", "127.0.0.1", "blocked-by-filter", "blocked-by-filter", 1),
-    "T02-output-drop-icmp": ("-I", "P36-output-drop", "::1", "blocked-by-filter", "blocked-by-filter", 1),
+    "T02-output-drop-udp": ("-U", "P36-output-drop", "127.0.0.1", "blocked-by-firewall", "blocked-by-firewall", 1),
+    "T02-output-drop-icmp": ("-I", "P36-output-drop", "::1", "blocked-by-firewall", "blocked-by-firewall", 1),
     "T02-output-drop-tcp": ("-T", "P36-output-drop", "127.0.0.1", "timeout", "timeout", 30),
     "T02-echo-ignored-v4": ("-I", "P37-echo-ignored", "127.0.0.1", "timeout", "icmp-ignored", 30),
     "T02-echo-ignored-v6": ("-I", "P37-echo-ignored", "::1", "timeout", "icmp-ignored", 30),
@@ -94,10 +94,10 @@ def test_a_rejection_ends_the_trace(kind: str, target: str, icmp: tuple[int, int
     done = run_in_world(setup, *QUICK, "--method", method, target, as_nobody=kind != "icmp-raw")
 
     (record,) = parse(done)["records"]
-    assert status_of(done) == (1, [("rejected-by-filter", "fail")])
+    assert status_of(done) == (1, [("rejected-by-firewall", "fail")])
     assert (record["method"], record["hop"], record["address"]) == (kind, 1, target)
     for probe in record["probes"]:
-        assert (probe["status"], probe["error"]) == ("unreachable", "rejected-by-filter")
+        assert (probe["status"], probe["error"]) == ("unreachable", "rejected-by-firewall")
         assert (probe["icmp_type"], probe["icmp_code"]) == icmp
 
 
@@ -132,7 +132,7 @@ COMPARED = {
     ),
     "tcp-is-rejected": (
         rules("input", "meta l4proto tcp reject with icmp type admin-prohibited"),
-        {"udp": None, "icmp-raw": None, "tcp": "rejected-by-filter"},
+        {"udp": None, "icmp-raw": None, "tcp": "rejected-by-firewall"},
         "TCP is blocked on the way to 127.0.0.1, UDP and ICMP pass: the packet filter rejects probes",
     ),
 }

@@ -134,7 +134,7 @@ def test_a_connection_that_is_accepted_late_has_got_an_owner(opened: ExitStack) 
 def test_a_socket_that_is_handed_to_another_process_has_got_an_owner(opened: ExitStack) -> None:
     """Its inode stays: only a search for all owners, which is made every few readings, finds that."""
     server, port = serve(opened)
-    with Watcher("--watch", "0.1", "--local-port", str(port)) as watcher:
+    with Watcher("--watch", "0.1", "--lport", str(port)) as watcher:
         watcher.await_line(is_event("present", port))
         child = subprocess.Popen(
             [sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE, pass_fds=[server.fileno()]
@@ -151,7 +151,7 @@ def test_a_socket_that_is_handed_to_another_process_has_got_an_owner(opened: Exi
 
 def test_a_listener_that_is_given_another_backlog_or_drops_has_changed(opened: ExitStack) -> None:
     server, port = serve(opened)
-    with Watcher("--watch", "0.1", "--local-port", str(port)) as watcher:
+    with Watcher("--watch", "0.1", "--lport", str(port)) as watcher:
         if watcher.await_line(is_event("present", port))["record"]["backlog"] is None:
             pytest.skip("this source does not tell it")
         server.listen(1)
@@ -181,7 +181,7 @@ def test_a_socket_that_comes_into_what_is_chosen_is_changed_and_not_opened(opene
     server, port = serve(opened)
     client, peer = connect(opened, port)
     accepted = accept(opened, server)
-    with Watcher("--watch", "0.1", "--local-port", str(port), "--state", "close-wait", "--pid", str(THIS)) as watcher:
+    with Watcher("--watch", "0.1", "--lport", str(port), "--state", "close-wait", "--pid", str(THIS)) as watcher:
         start = watcher.await_line(lambda line: line["type"] == "watching")
         client.close()
         changed = watcher.await_line(lambda line: line["type"] == "event")
@@ -193,7 +193,7 @@ def test_a_socket_that_comes_into_what_is_chosen_is_changed_and_not_opened(opene
     assert is_event("closed", port, peer)(closed)
 
 
-@pytest.mark.parametrize("options", ["-t", "-l -t", "--local-address 127.0.0.2", "--state listen", "--no-process -t"])
+@pytest.mark.parametrize("options", ["-t", "-l -t", "--local 127.0.0.2", "--state listen", "--no-process -t"])
 def test_the_filters_of_conns_choose(opened: ExitStack, options: str) -> None:
     """What is not chosen is opened first, and is not told."""
     with Watcher("--watch", "0.1", *options.split()) as watcher:
@@ -227,8 +227,8 @@ def test_lines_are_as_the_schema_has_them(opened: ExitStack) -> None:
 
 def test_the_record_is_that_of_a_report(opened: ExitStack) -> None:
     _, port = serve(opened)
-    report = json.loads(run_lodiag("conns", "--local-port", str(port), "--json").stdout)
-    with Watcher("--watch", "--local-port", str(port), "--format", "jsonl") as watcher:
+    report = json.loads(run_lodiag("conns", "--lport", str(port), "--json").stdout)
+    with Watcher("--watch", "--lport", str(port), "--format", "jsonl") as watcher:
         present = watcher.await_line(is_event("present", port))
     assert present["record"] == report["records"][0]
 
@@ -238,7 +238,7 @@ def test_owners_that_may_not_be_seen_are_null_and_it_is_said(opened: ExitStack) 
         pytest.skip("only root has another user's sockets")
     require_readable_python()
     _, port = serve(opened)
-    with Watcher("--watch", "0.1", "--local-port", str(port), prefix=NOBODY) as watcher:
+    with Watcher("--watch", "0.1", "--lport", str(port), prefix=NOBODY) as watcher:
         start = watcher.await_line(lambda line: line["type"] == "watching")
         present = watcher.await_line(is_event("present", port))
     assert (start["complete"], start["missing"][0]["what"], start["missing"][0]["count"]) == (False, "owners", 1)

@@ -719,7 +719,7 @@ def test_an_address_that_this_machine_does_not_have_is_not_nobody() -> None:
     assert done.returncode == 0
     done = run_served(world, V4, "", "who", "-t", "[::1]:PORT", "--json")
     report = parse(done)
-    found = one(report, "ipv6-address-missing")
+    found = one(report, "addr6-missing")
     assert found["fix"]["commands"] == ["sysctl -w net.ipv6.conf.lo.disable_ipv6=0"]
     assert done.returncode == 1
     assert "::1, which this machine does not have" in report["summary"]["verdict"]

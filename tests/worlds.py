@@ -204,17 +204,15 @@ nft 'add rule inet fault o oifname "lo" accept'
     # The interface.
     "never up": World("true", ("lo-down",)),
     "set down": World(f"{UP}\nip link set lo down", ("lo-down",)),
-    "no 127.0.0.1": World(f"{UP}\nip addr del 127.0.0.1/8 dev lo", ("ipv4-address-missing",)),
-    "127.0.0.1/32": World(
-        f"{UP}\nip addr del 127.0.0.1/8 dev lo\nip addr add 127.0.0.1/32 dev lo", ("ipv4-address-narrow",)
-    ),
-    "no ::1": World(f"{UP}\nip -6 addr del ::1/128 dev lo", ("ipv6-address-missing",)),
-    "no ::1, named": World(f"{UP}\n{HOSTS46}\nip -6 addr del ::1/128 dev lo", ("ipv6-address-missing",)),
+    "no 127.0.0.1": World(f"{UP}\nip addr del 127.0.0.1/8 dev lo", ("addr4-missing",)),
+    "127.0.0.1/32": World(f"{UP}\nip addr del 127.0.0.1/8 dev lo\nip addr add 127.0.0.1/32 dev lo", ("addr4-narrow",)),
+    "no ::1": World(f"{UP}\nip -6 addr del ::1/128 dev lo", ("addr6-missing",)),
+    "no ::1, named": World(f"{UP}\n{HOSTS46}\nip -6 addr del ::1/128 dev lo", ("addr6-missing",)),
     "IPv6 off on lo": World(f"{UP}\necho 1 >/proc/sys/net/ipv6/conf/lo/disable_ipv6", ("ipv6-disabled",)),
     "IPv6 off everywhere": World(f"{V6_OFF}\n{HOSTS46}", ("ipv6-disabled",)),
     "mtu 1279": World(f"{UP}\nip link set lo mtu 1279", ("lo-mtu",)),
     "mtu 67": World(f"{UP}\nip link set lo mtu 67", ("lo-mtu",)),
-    "mtu raised again": World(f"{UP}\nip link set lo mtu 1000\nip link set lo mtu 65536", ("ipv6-address-missing",)),
+    "mtu raised again": World(f"{UP}\nip link set lo mtu 1000\nip link set lo mtu 65536", ("addr6-missing",)),
     "tbf": World(f"{UP}\ntc qdisc add dev lo root tbf rate 1mbit burst 2kb latency 50ms", ("lo-qdisc",)),
     "tbf, wide": World(f"{UP}\ntc qdisc add dev lo root tbf rate 100mbit burst 64kb latency 50ms", ("lo-qdisc",)),
     "alias swallows": World(f"{UP}\n{ETH}\nip addr add 10.77.0.50/24 dev lo", ("alias-swallows-subnet",)),
@@ -286,51 +284,47 @@ nft 'add rule inet fault o oifname "lo" accept'
     ),
     "healthy, small mtu without IPv6": World(f"{V6_OFF}\n{HOSTS4}\nip link set lo mtu 1000"),
     # The packet filter. Who may not read it is told no command.
-    "input drop": World(chain("input", 'iif "lo" drop'), ("filter-input",)),
-    "prerouting drop": World(chain("prerouting", 'iif "lo" drop'), ("filter-input",)),
-    "policy drop": World(chain("input", "tcp dport 22 accept", policy="drop"), ("filter-input",)),
+    "input drop": World(chain("input", 'iif "lo" drop'), ("fw-input",)),
+    "prerouting drop": World(chain("prerouting", 'iif "lo" drop'), ("fw-input",)),
+    "policy drop": World(chain("input", "tcp dport 22 accept", policy="drop"), ("fw-input",)),
     "drop by jump": World(
         nft(
             "add table inet fault; add chain inet fault x; add rule inet fault x drop; "
             "add chain inet fault c { type filter hook input priority 0; }; add rule inet fault c jump x"
         ),
-        ("filter-input",),
+        ("fw-input",),
     ),
-    "input drop of IPv6": World(chain("input", 'iif "lo" drop', family="ip6"), ("filter-input",)),
-    "input drop of TCP": World(chain("input", "meta l4proto tcp drop"), ("filter-input",)),
-    "input drop of UDP": World(chain("input", "meta l4proto udp drop"), ("filter-input",)),
-    "output drop": World(chain("output", 'oif "lo" drop'), ("filter-output",)),
-    "output drop of IPv4": World(chain("output", 'oif "lo" drop', family="ip"), ("filter-output",)),
-    "tcp reset": World(chain("input", "tcp flags & (syn | ack) == syn reject with tcp reset"), ("filter-reset",)),
-    "admin-prohibited": World(
-        chain("input", "meta l4proto tcp reject with icmpx admin-prohibited"), ("filter-reject",)
-    ),
+    "input drop of IPv6": World(chain("input", 'iif "lo" drop', family="ip6"), ("fw-input",)),
+    "input drop of TCP": World(chain("input", "meta l4proto tcp drop"), ("fw-input",)),
+    "input drop of UDP": World(chain("input", "meta l4proto udp drop"), ("fw-input",)),
+    "output drop": World(chain("output", 'oif "lo" drop'), ("fw-output",)),
+    "output drop of IPv4": World(chain("output", 'oif "lo" drop', family="ip"), ("fw-output",)),
+    "tcp reset": World(chain("input", "tcp flags & (syn | ack) == syn reject with tcp reset"), ("fw-reset",)),
+    "admin-prohibited": World(chain("input", "meta l4proto tcp reject with icmpx admin-prohibited"), ("fw-reject",)),
     "drop of echo requests": World(
         f"{UP}\necho 0 65535 >/proc/sys/net/ipv4/ping_group_range\n"
         + chain("input", "icmp type echo-request drop", family="ip"),
-        ("filter-icmp",),
+        ("fw-icmp",),
     ),
-    "drop of ICMP errors": World(
-        chain("input", "icmp type destination-unreachable drop", family="ip"), ("filter-icmp",)
-    ),
-    "drop by a map": World(chain("input", 'iif vmap { "lo" : drop }'), ("filter-input",)),
-    "drop by a set": World(chain("input", 'iifname { "lo", "eth9" } drop'), ("filter-input",)),
-    "icmp drop": World(chain("input", "meta l4proto { icmp, ipv6-icmp } drop"), ("filter-icmp",)),
-    "syn limit": World(chain("input", "tcp flags syn limit rate over 2/second drop"), ("filter-limit",)),
+    "drop of ICMP errors": World(chain("input", "icmp type destination-unreachable drop", family="ip"), ("fw-icmp",)),
+    "drop by a map": World(chain("input", 'iif vmap { "lo" : drop }'), ("fw-input",)),
+    "drop by a set": World(chain("input", 'iifname { "lo", "eth9" } drop'), ("fw-input",)),
+    "icmp drop": World(chain("input", "meta l4proto { icmp, ipv6-icmp } drop"), ("fw-icmp",)),
+    "syn limit": World(chain("input", "tcp flags syn limit rate over 2/second drop"), ("fw-limit",)),
     "few at once": World(
         nft(
             "add table inet fault; add set inet fault s { type ipv4_addr; flags dynamic; }; "
             "add chain inet fault c { type filter hook input priority 0; }",
             "add rule inet fault c tcp flags syn add @s { ip saddr ct count over 3 } reject with tcp reset",
         ),
-        ("filter-limit",),
+        ("fw-limit",),
     ),
     "random loss": World(chain("input", "numgen random mod 100 < 30 drop"), ("loss",)),
     "random loss of what is sent": World(chain("output", "numgen random mod 100 < 30 drop"), ("loss",)),
     "limit on UDP": World(
-        chain("input", "meta l4proto udp limit rate over 1/minute burst 60 packets drop"), ("filter-limit",)
+        chain("input", "meta l4proto udp limit rate over 1/minute burst 60 packets drop"), ("fw-limit",)
     ),
-    "drop by ports": World(chain("input", "udp dport 1-65535 drop"), ("filter-input",)),
+    "drop by ports": World(chain("input", "udp dport 1-65535 drop"), ("fw-input",)),
     "duplicates": World(
         chain("input", "numgen random mod 100 < 40 dup to 127.0.0.1 device lo", family="ip"), ("duplicates",)
     ),
@@ -339,7 +333,7 @@ nft 'add rule inet fault o oifname "lo" accept'
             "add table netdev fault; "
             'add chain netdev fault c { type filter hook ingress device "lo" priority 0; policy drop; }'
         ),
-        ("filter-input",),
+        ("fw-input",),
     ),
     "xfrm policy": World(
         f"{UP}\necho 0 >/proc/sys/net/ipv4/conf/lo/disable_xfrm\n"
@@ -347,25 +341,25 @@ nft 'add rule inet fault o oifname "lo" accept'
         ("xfrm-policy",),
     ),
     "service: reset": World(
-        chain("input", "tcp dport 8080 reject with tcp reset"), ("filter-reset",), service="8080", actor=SERVE
+        chain("input", "tcp dport 8080 reject with tcp reset"), ("fw-reset",), service="8080", actor=SERVE
     ),
     "service: admin-prohibited": World(
         chain("input", "tcp dport 8080 reject with icmpx admin-prohibited"),
-        ("filter-reject",),
+        ("fw-reject",),
         service="8080",
         actor=SERVE,
     ),
-    "service: drop": World(chain("input", "tcp dport 8080 drop"), ("filter-input",), service="8080", actor=SERVE),
+    "service: drop": World(chain("input", "tcp dport 8080 drop"), ("fw-input",), service="8080", actor=SERVE),
     "service: connlimit": World(
         chain("input", "tcp dport 8080 ct state new ct count over 3 reject with tcp reset"),
-        ("filter-reset",),
+        ("fw-reset",),
         service="8080",
         actor=LISTEN + 'k = serve(("127.0.0.1", 8080)); '
         'c = [socket.create_connection(("127.0.0.1", 8080)) for _ in range(3)]; ready()',
     ),
     "service: redirect": World(
         chain("output", "tcp dport 8080 redirect to :9999", family="ip", kind="nat"),
-        ("filter-redirect",),
+        ("fw-redirect",),
         service="127.0.0.1:8080",
         actor=LISTEN + 'k = serve(("127.0.0.1", 8080), ("127.0.0.1", 9999)); ready()',
         is_mended=False,
@@ -379,9 +373,9 @@ nft 'add rule inet fault o oifname "lo" accept'
     "localhost elsewhere": World(f"{UP}\n{file('/etc/hosts', '10.1.2.3 localhost')}", ("hosts-foreign",)),
     "localhost is 127.0.1.1": World(f"{UP}\n{file('/etc/hosts', '127.0.1.1 localhost')}", ("hosts-other-loopback",)),
     "localhost is ::1, IPv6 off": World(
-        f"{V6_OFF}\n{file('/etc/hosts', '::1 localhost')}", ("hosts-ipv6-only", "ipv6-disabled")
+        f"{V6_OFF}\n{file('/etc/hosts', '::1 localhost')}", ("hosts-v6-only", "ipv6-disabled")
     ),
-    "localhost is ::1": World(f"{UP}\n{file('/etc/hosts', '::1 localhost')}", ("hosts-ipv6-only",)),
+    "localhost is ::1": World(f"{UP}\n{file('/etc/hosts', '::1 localhost')}", ("hosts-v6-only",)),
     "localhost twice": World(
         f"{UP}\n{file('/etc/hosts', '127.0.0.1 localhost' + chr(92) + 'n127.0.0.1 localhost')}", info=("hosts-dup",)
     ),
@@ -415,7 +409,7 @@ nft 'add rule inet fault o oifname "lo" accept'
         UP, ("wrong-family",), service="8080", actor=LISTEN + 'k = serve(("::1", 8080)); ready()', is_mended=False
     ),
     "::1 refuses": World(
-        f"{UP}\n{HOSTS46}", ("order-ipv6-first",), service="localhost:8080", actor=SERVE, is_mended=False
+        f"{UP}\n{HOSTS46}", ("order-v6-first",), service="localhost:8080", actor=SERVE, is_mended=False
     ),
     "another address": World(
         UP,

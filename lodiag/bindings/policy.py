@@ -32,7 +32,7 @@ CLASSES = {
 
 ANY, NEW = "any", "new"
 """Instead of a port: those that no other expectation names; those that the baseline does not have."""
-SEVERITIES = ("warn", "fail")
+SEVERITIES = {"error": "fail", "warning": "warn"}
 _PORTS = re.compile(r"(\d{1,6})(?:-(\d{1,6}))?", re.ASCII)
 _WORDS = {"port": "the port", "expect": "the class", "proto": "the protocol"}
 _HINT = "Write it as PORT[-PORT][/tcp|/udp]=CLASS[,CLASS], such as 5432=loopback, 443/tcp=wildcard or any=loopback."
@@ -100,7 +100,7 @@ def read_policy(file: str, system: System) -> tuple[Expectation, ...]:
     if not tables:
         message = f"{source.name} has no [[audit]] table"
         raise ConfigError(message, _TABLE_HINT)
-    severity = document.get("defaults", {}).get("severity", "fail")
+    severity = document.get("defaults", {}).get("severity", "error")
     found = [_read_table(source, at, table, severity, Reading(system)) for at, table in enumerate(tables)]
     names: set[str] = set()
     for at, item in enumerate(found):
@@ -140,7 +140,7 @@ def _make(values: Mapping[str, Any]) -> Expectation:
         proto=proto,
         words=words,
         allowed=frozenset().union(*(CLASSES[word] for word in words)),
-        severity="warn" if values.get("severity") == "warn" else "fail",
+        severity=SEVERITIES.get(values.get("severity", "error"), "fail"),
         owner=values.get("owner"),
         unit=values.get("unit"),
     )

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 MOST_STABLE = 1000
 DEFAULT_TIMEOUT_S = 2.0
 DEFAULT_INTERVAL_S = 0.25
-SEVERITIES = ("warn", "fail")
+SEVERITIES = {"error": "fail", "warning": "warn"}
+"""Words of the file, and of the model."""
 
 _DEFAULTS: dict[str, Reader] = {
     "timeout": pause,
@@ -58,7 +59,7 @@ class Check:
         self.timeout_s: float = given["timeout"]
         self.wait_s: float = given["wait"]
         self.interval_s: float = given["interval"]
-        self.severity = given["severity"]
+        self.severity = SEVERITIES[given["severity"]]
         self.stable: int = given["stable"]
         self.needs: tuple[str, ...] = given["needs"]
 
@@ -86,7 +87,7 @@ def read_checks(
         (source or taken).refuse("defaults must be a table", "defaults", hint=HINT)
     _change(entries, fallback, changes)
     read = read_table(source or taken, ("defaults",), fallback, _DEFAULTS, Reading(system))
-    common = {"timeout": None, "wait": 0.0, "interval": DEFAULT_INTERVAL_S, "severity": "fail", **read}
+    common = {"timeout": None, "wait": 0.0, "interval": DEFAULT_INTERVAL_S, "severity": "error", **read}
     common |= defaults or {}
     if not entries:
         message = f"{source.name if source else 'the command line'} holds no check"

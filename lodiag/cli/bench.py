@@ -80,7 +80,7 @@ def _add_measure_arguments(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "-l",
-        "--size",
+        "--length",
         type=size,
         help="bytes of a write, a request or a datagram (default: 1 MiB, 1, 1472)",
         metavar="BYTES",
@@ -143,7 +143,7 @@ def run(options: argparse.Namespace, output: Output) -> int:
             time_s=options.time,
             total_bytes=options.bytes,
             streams=options.parallel,
-            size_bytes=options.size,
+            size_bytes=options.length,
             window_bytes=options.window,
             reverse=options.reverse,
             bidir=options.bidir,

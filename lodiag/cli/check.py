@@ -60,6 +60,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="set a key of a check, or of defaults; several times for several",
     )
     add_fail_on_argument(judge)
+    judge.add_argument(
+        "--strict", dest="fail_on", action="store_const", const="warn", help="the same as --fail-on warn"
+    )
     show = parser.add_argument_group("show")
     show.add_argument("-v", "--verbose", action="store_true", help="print all that is known of each check")
     show.add_argument("--init", action="store_true", help="print a file of checks of what runs now")

@@ -76,11 +76,9 @@ def _add_select_arguments(group: argparse._ArgumentGroup) -> None:
     group.add_argument("-e", "--established", action="store_true", help="sockets that are connected")
     group.add_argument("--state", metavar="STATE[,STATE]", help="sockets in these states, as in listen,time-wait")
     group.add_argument("--port", type=number(int), help="sockets of which either end has this port")
-    group.add_argument("--local-port", type=number(int), help="sockets of which this end has this port", metavar="PORT")
-    group.add_argument(
-        "--remote-port", type=number(int), help="sockets of which the other end has this port", metavar="PORT"
-    )
-    group.add_argument("--local-address", metavar="ADDRESS", help="sockets of which this end has this address")
+    group.add_argument("--lport", type=number(int), help="sockets of which this end has this port", metavar="PORT")
+    group.add_argument("--rport", type=number(int), help="sockets of which the other end has this port", metavar="PORT")
+    group.add_argument("--local", metavar="ADDRESS", help="sockets of which this end has this address")
     group.add_argument("--pid", type=number(int), help="sockets of this process")
     group.add_argument("--process", metavar="TEXT", help="sockets of processes whose name contains this")
     group.add_argument("--user", metavar="USER", help="sockets of this user, by name or number")
@@ -146,9 +144,9 @@ def _choose_sockets(options: argparse.Namespace, columns: tuple[str, ...]) -> di
         "family": options.family,
         "states": states or None,
         "port": options.port,
-        "local_port": options.local_port,
-        "remote_port": options.remote_port,
-        "local_address": options.local_address,
+        "local_port": options.lport,
+        "remote_port": options.rport,
+        "local_address": options.local,
         "pid": options.pid,
         "process": options.process,
         "user": options.user,

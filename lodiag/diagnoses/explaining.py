@@ -17,7 +17,7 @@ ALIASES = {
     "shadowed": "two-services-on-one-port",
     "container-localhost": "other-namespace",
     "sandbox-no-netadmin": "lo-down",
-    "v6-slow-fallback": "order-ipv6-first",
+    "v6-slow-fallback": "order-v6-first",
 }
 """Other names of codes, which people look for."""
 

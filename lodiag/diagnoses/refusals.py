@@ -57,7 +57,7 @@ def _judge_family(seen: View, knock: Knock, others: Sequence[WhoSocket], *, is_s
     word = "IPv4" if ":" in knock.address else "IPv6"
     names = told("localhost", " ".join(dict.fromkeys(seen.survey.localhost.addresses)) or "no address", "resolver")
     is_first = seen.service.addresses[:1] == (knock.address,)
-    code = "wrong-family" if not is_served else "order-ipv6-first" if is_first else "wrong-family"
+    code = "wrong-family" if not is_served else "order-v6-first" if is_first else "wrong-family"
     return find(
         code,
         "fail" if not is_served else "warn" if is_first else "info",

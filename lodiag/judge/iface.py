@@ -32,11 +32,11 @@ def judge_interfaces(records: Sequence[IfaceRecord], settings: Mapping[str, Sett
         Evidence(name="mtu", value=first.mtu, source="interface"),
     )
     if not any(address.startswith("127.") for address in addresses):
-        yield make_finding("ipv4-address-missing", "fail", "127.0.0.1", facts)
+        yield make_finding("addr4-missing", "fail", "127.0.0.1", facts)
     disabled = settings.get("ipv6-disabled")
     if "::1" not in addresses and disabled is not None and disabled.value is not None:
         severity = "info" if disabled.value == "1" else "warn"
-        yield make_finding("ipv6-address-missing", severity, "::1", (*facts, tell(disabled)))
+        yield make_finding("addr6-missing", severity, "::1", (*facts, tell(disabled)))
 
 
 class Reach(NamedTuple):

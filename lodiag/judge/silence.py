@@ -55,12 +55,12 @@ ADVICE = {
         "the loopback interface {subject} is down: nothing here can reach 127.0.0.0/8 or ::1",
         "Bring it up: lodiag iface up",
     ),
-    "ipv6-address-missing": Advice(
+    "addr6-missing": Advice(
         "no loopback interface has the address ::1",
         "IPv6 is disabled there, its mtu is below the 1280 bytes that IPv6 needs, or the address was taken away.",
         ("RFC 4291 2.5.3",),
     ),
-    "ipv4-address-missing": Advice(
+    "addr4-missing": Advice(
         "no loopback interface has an address in 127.0.0.0/8",
         "Give it 127.0.0.1/8; with an mtu below the 68 bytes that IPv4 needs it can have none.",
         ("RFC 1122 3.2.1.3",),
@@ -76,8 +76,8 @@ ADVICE = {
     "address-family-not-supported": Advice(
         "this kernel does not speak the address family of {subject}", "It was built, or started, without it."
     ),
-    "blocked-by-filter": Advice("the packet filter refuses to let probes to {subject} out (EPERM)", LOOK_AT_RULES),
-    "rejected-by-filter": Advice(
+    "blocked-by-firewall": Advice("the packet filter refuses to let probes to {subject} out (EPERM)", LOOK_AT_RULES),
+    "rejected-by-firewall": Advice(
         "the packet filter rejects probes to {subject} with an ICMP error", LOOK_AT_RULES, ("RFC 1812 5.2.7.1",)
     ),
     "destination-unreachable": Advice(

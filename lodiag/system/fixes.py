@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 _FIXES: dict[str, dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     "linux": {
         "lo-down": (("ip link set {subject} up",), ("ip link set {subject} down",)),
-        "ipv4-address-missing": (
+        "addr4-missing": (
             ("ip address add 127.0.0.1/8 dev {interface}",),
             ("ip address del 127.0.0.1/8 dev {interface}",),
         ),
-        "ipv6-address-missing": (
+        "addr6-missing": (
             ("ip -6 address add ::1/128 dev {interface}",),
             ("ip -6 address del ::1/128 dev {interface}",),
         ),
@@ -104,8 +104,8 @@ _LOOKS: dict[str, _Commands] = {
     "nearer-hops-silent": {**_RULES, "linux": (*_ROUTE["linux"], "nft list ruleset")},
     "address-not-available": _ADDRESSES,
     "address-family-not-supported": {"linux": ("cat /sys/module/ipv6/parameters/disable",)},
-    "blocked-by-filter": _RULES,
-    "rejected-by-filter": _RULES,
+    "blocked-by-firewall": _RULES,
+    "rejected-by-firewall": _RULES,
     "destination-unreachable": _RULES,
     "dropped-on-output": _RULES,
     "dropped-in-queue": _QUEUE,
@@ -160,8 +160,8 @@ _PAGES = {
         "methods-differ": "nft(8)",
         "address-not-available": "ip-address(8)",
         "address-family-not-supported": "ipv6(7)",
-        "blocked-by-filter": "nft(8)",
-        "rejected-by-filter": "nft(8)",
+        "blocked-by-firewall": "nft(8)",
+        "rejected-by-firewall": "nft(8)",
         "dropped-on-output": "nft(8)",
         "dropped-in-queue": "tc(8)",
         "timeout": "nft(8)",
@@ -227,7 +227,7 @@ def _find_fix(code: str, facts: Mapping[str, Any]) -> Fix | None:
 
 def _name_cause(code: str, facts: Mapping[str, Any]) -> str:
     """Tell apart the causes of one finding that need different commands."""
-    if code in {"ipv4-address-missing", "ipv6-address-missing"}:
+    if code in {"addr4-missing", "addr6-missing"}:
         return _name_missing(code, facts)
     if code in {"ephemeral-exhausted", "ephemeral-low"}:
         if facts["parameter"] == "net.ipv4.ip_local_port_range":
@@ -242,7 +242,7 @@ def _name_cause(code: str, facts: Mapping[str, Any]) -> str:
 
 def _name_missing(code: str, facts: Mapping[str, Any]) -> str:
     mtu = facts["mtu"] or LEAST_IPV6_MTU
-    if code == "ipv4-address-missing":
+    if code == "addr4-missing":
         return "mtu-far-too-small" if mtu < LEAST_IPV4_MTU else code
     if facts["value"] == "1":
         return "ipv6-disabled"

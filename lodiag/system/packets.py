@@ -175,7 +175,7 @@ def _offender(family: str, sockaddr: bytes) -> str | None:
 
 
 def name_error(family: str, icmp_type: int, icmp_code: int, *, echo: bool) -> str:
-    """Stable code of an ICMP error: rejected-by-filter, ttl-exceeded, message-too-long, destination-unreachable.
+    """Stable code of an ICMP error: rejected-by-firewall, ttl-exceeded, message-too-long, destination-unreachable.
 
     No host answers an echo request with "port unreachable" of its own accord; nftables does so for
     a bare ``reject``.
@@ -187,5 +187,5 @@ def name_error(family: str, icmp_type: int, icmp_code: int, *, echo: bool) -> st
     if icmp_type == UNREACHABLE[family] and (
         icmp_code in _REJECTED[family] or (echo and icmp_code == PORT_UNREACHABLE[family])
     ):
-        return "rejected-by-filter"
+        return "rejected-by-firewall"
     return "destination-unreachable"

@@ -18,7 +18,7 @@ SEND_ERRORS = {
     errno.EHOSTUNREACH: "host-unreachable",
     errno.EADDRNOTAVAIL: "address-not-available",
     errno.EAFNOSUPPORT: "address-family-not-supported",
-    errno.EPERM: "blocked-by-filter",
+    errno.EPERM: "blocked-by-firewall",
     errno.EACCES: "route-prohibited",
     errno.EINVAL: "route-blackhole",
     errno.EMSGSIZE: "message-too-long",

@@ -49,7 +49,7 @@ _RECIPES = {
     "addr4": _Recipe(
         ("ip addr add 127.0.0.1/8 dev {dev}",), ("ip addr del 127.0.0.1/8 dev {dev}",), (), automatic=True
     ),
-    "ipv4-address-narrow": _Recipe(
+    "addr4-narrow": _Recipe(
         ("ip addr add 127.0.0.1/8 dev {dev}", "ip addr del {narrow} dev {dev}"),
         ("ip addr add {narrow} dev {dev}", "ip addr del 127.0.0.1/8 dev {dev}"),
         (),

@@ -174,16 +174,16 @@ def test_nothing_to_show_is_said() -> None:
             "127.0.0.1: seq=1 no reply (timeout; it never left the queue)",
         ),
         (
-            {"status": "not-sent", "error": "blocked-by-filter", "icmp_type": None},
-            "127.0.0.1: seq=1 not sent: blocked-by-filter",
+            {"status": "not-sent", "error": "blocked-by-firewall", "icmp_type": None},
+            "127.0.0.1: seq=1 not sent: blocked-by-firewall",
         ),
         (
-            {"status": "not-sent", "error": "blocked-by-filter", "icmp_type": 3, "icmp_code": 1},
-            "127.0.0.1: seq=1 not sent: blocked-by-filter; from 127.0.0.1 (ICMP type 3 code 1)",
+            {"status": "not-sent", "error": "blocked-by-firewall", "icmp_type": 3, "icmp_code": 1},
+            "127.0.0.1: seq=1 not sent: blocked-by-firewall; from 127.0.0.1 (ICMP type 3 code 1)",
         ),
         (
-            {"status": "unreachable", "error": "rejected-by-filter", "icmp_type": 3, "icmp_code": 13},
-            "from 127.0.0.1: seq=1 rejected-by-filter (ICMP type 3 code 13)",
+            {"status": "unreachable", "error": "rejected-by-firewall", "icmp_type": 3, "icmp_code": 13},
+            "from 127.0.0.1: seq=1 rejected-by-firewall (ICMP type 3 code 13)",
         ),
     ],
 )

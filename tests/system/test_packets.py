@@ -74,7 +74,7 @@ def test_a_captured_rejection() -> None:
     message = decode_echo("ipv4", bytes.fromhex(PROHIBITED_V4))
     assert message is not None
     assert (message.icmp_type, message.icmp_code, message.ident, message.seq) == (3, 13, 0x1234, 7)
-    assert name_error("ipv4", 3, 13, echo=True) == "rejected-by-filter"
+    assert name_error("ipv4", 3, 13, echo=True) == "rejected-by-firewall"
 
 
 def test_a_request_is_encoded_as_the_kernel_sent_it() -> None:
@@ -109,11 +109,11 @@ def test_a_damaged_reply_is_seen() -> None:
     [
         ("ipv4", (11, 0), True, "ttl-exceeded"),
         ("ipv6", (3, 0), True, "ttl-exceeded"),
-        ("ipv4", (3, 3), True, "rejected-by-filter"),
+        ("ipv4", (3, 3), True, "rejected-by-firewall"),
         ("ipv4", (3, 3), False, "destination-unreachable"),
-        ("ipv6", (1, 4), True, "rejected-by-filter"),
-        ("ipv6", (1, 1), False, "rejected-by-filter"),
-        ("ipv4", (3, 10), False, "rejected-by-filter"),
+        ("ipv6", (1, 4), True, "rejected-by-firewall"),
+        ("ipv6", (1, 1), False, "rejected-by-firewall"),
+        ("ipv4", (3, 10), False, "rejected-by-firewall"),
         ("ipv4", (3, 1), True, "destination-unreachable"),
         ("ipv6", (1, 0), True, "destination-unreachable"),
     ],

@@ -170,17 +170,17 @@ def test_rules_are_those_of_ip(setup: str) -> None:
 def test_ways_are_those_of_ip(setup: str) -> None:
     for own, told in beside(setup)["ways"]:
         if isinstance(told, str):  # RTNETLINK answers: Network is unreachable
-            assert own["error"] in {"ENETUNREACH", "EHOSTUNREACH", "EACCES", "EINVAL"}
+            assert own["errno"] in {"ENETUNREACH", "EHOSTUNREACH", "EACCES", "EINVAL"}
             assert own["type"] is None
         else:
             (way,) = told
             names = ("dst", "type", "dev", "prefsrc")
             assert [own[name] for name in names] == [way.get(name) or {"type": "unicast"}.get(name) for name in names]
-            assert own["error"] is None
+            assert own["errno"] is None
 
 
 def test_ways_name_their_errors() -> None:
-    errors = {own["dst"]: own["error"] for own, _ in beside(CHANGED)["ways"]}
+    errors = {own["dst"]: own["errno"] for own, _ in beside(CHANGED)["ways"]}
     assert [errors[address] for address in ("127.8.0.1", "127.9.0.1", "127.7.0.1", "::1")] == [
         *("ENETUNREACH", "EACCES", "EINVAL", "EHOSTUNREACH")
     ]

@@ -47,15 +47,15 @@ _FILTERS = {
     "family": choice(*FAMILIES),
     "state": states,
     "port": _PORT,
-    "local_port": _PORT,
-    "remote_port": _PORT,
-    "local_address": address,
+    "lport": _PORT,
+    "rport": _PORT,
+    "local": address,
     "pid": whole(1, LAST_PID),
     "process": text,
     "user": text,
     "unit": text,
 }
-_NAMES = {"state": "states"}
+_NAMES = {"state": "states", "lport": "local_port", "rport": "remote_port", "local": "local_address"}
 """Filters that ``list_connections`` has by another name."""
 
 TARGET = None

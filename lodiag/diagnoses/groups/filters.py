@@ -35,15 +35,11 @@ def _judge(survey: Survey, family: str) -> Iterator[Found]:
     if tcp == "EPERM":
         yield _make(survey, family, "xfrm-policy", "an IPsec policy refuses connections to oneself", ())
     elif udp == "EPERM" and not survey.train(family).arrived:
-        yield _make(survey, family, "filter-output", "a packet filter does not let out what is sent to oneself", OUTPUT)
+        yield _make(survey, family, "fw-output", "a packet filter does not let out what is sent to oneself", OUTPUT)
     elif tcp == "ECONNREFUSED" and udp in {None, "timeout"}:
-        yield _make(
-            survey, family, "filter-reset", "a packet filter refuses connections to a listener", (*INPUT, *OUTPUT)
-        )
+        yield _make(survey, family, "fw-reset", "a packet filter refuses connections to a listener", (*INPUT, *OUTPUT))
     elif has_way and (tcp in REJECTIONS or udp in REJECTIONS | {"ECONNREFUSED"}) and not _is_barred(survey, family):
-        yield _make(
-            survey, family, "filter-reject", "a packet filter rejects what is sent to oneself", (*INPUT, *OUTPUT)
-        )
+        yield _make(survey, family, "fw-reject", "a packet filter rejects what is sent to oneself", (*INPUT, *OUTPUT))
     elif udp != "EPERM" and "timeout" in (tcp, udp) and not _passes_now_and_then(survey, family):
         yield _judge_silence(survey, family)
 
@@ -73,7 +69,7 @@ def _judge_silence(survey: Survey, family: str) -> Found:
         for kind in ("out", "in", "delivered")
         if f"{family} {kind}" in passed
     )
-    return _make(survey, family, "filter-input", f"a packet filter drops {what}", hooks, counters=counters)
+    return _make(survey, family, "fw-input", f"a packet filter drops {what}", hooks, counters=counters)
 
 
 def _locate(passed: Mapping[str, int], family: str) -> tuple[str, tuple[str, ...]]:
@@ -133,7 +129,7 @@ DIAGNOSES = (
         GROUP,
         "silence",
         "does something stop what is sent to oneself",
-        ("filter-input", "filter-output", "filter-reset", "filter-reject", "xfrm-policy"),
+        ("fw-input", "fw-output", "fw-reset", "fw-reject", "xfrm-policy"),
         look,
     ),
     Diagnosis(GROUP, "rules", "which rules are there", (), look_at_rules),

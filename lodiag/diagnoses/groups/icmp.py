@@ -63,7 +63,7 @@ def _judge(survey: Survey, family: str) -> Iterator[Found]:
     if silent:
         blamed = blame(survey, ("input", "prerouting", "output", "postrouting", "ingress"), family, "icmp")
         yield find(
-            "filter-icmp",
+            "fw-icmp",
             "warn",
             ADDRESSES[family],
             f"{_STOPPED[tuple(silent)]} not pass at {ADDRESSES[family]}, though TCP and UDP do: a filter stops them",
@@ -97,8 +97,6 @@ def look_at_permission(survey: Survey) -> Seen:
 
 
 DIAGNOSES = (
-    Diagnosis(
-        GROUP, "echo", "are pings answered, and do errors come back", ("icmp-ignored", "filter-icmp"), look_at_echo
-    ),
+    Diagnosis(GROUP, "echo", "are pings answered, and do errors come back", ("icmp-ignored", "fw-icmp"), look_at_echo),
     Diagnosis(GROUP, "permission", "may this user ping", ("icmp-denied",), look_at_permission),
 )

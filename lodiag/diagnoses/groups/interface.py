@@ -107,7 +107,7 @@ def look_at_ipv4(survey: Survey) -> Seen:
     evidence = _tell_addresses(survey)
     if not any(_covers(address, "127.0.0.1") for address in own):
         found = find(
-            "ipv4-address-missing",
+            "addr4-missing",
             "fail",
             lo.ifname,
             f"{lo.ifname} does not have the address 127.0.0.1",
@@ -122,16 +122,14 @@ def look_at_ipv4(survey: Survey) -> Seen:
     if widest > USUAL_PREFIX:
         narrow = next(address for address in own if _covers(address, "127.0.0.1"))
         found = find(
-            "ipv4-address-narrow",
+            "addr4-narrow",
             "fail",
             lo.ifname,
             f"{lo.ifname} has {narrow.local}/{narrow.prefixlen} instead of 127.0.0.1/8",
             evidence,
             impact="Only 127.0.0.1 is here: 127.0.0.2, 127.0.0.53 and all others of 127.0.0.0/8 are not.",
             families={"ipv4"},
-            fix=survey.system.prescribe(
-                "ipv4-address-narrow", dev=lo.ifname, narrow=f"{narrow.local}/{narrow.prefixlen}"
-            ),
+            fix=survey.system.prescribe("addr4-narrow", dev=lo.ifname, narrow=f"{narrow.local}/{narrow.prefixlen}"),
             see=("RFC 1122 3.2.1.3",),
         )
         return Seen(measured, (found,))
@@ -162,7 +160,7 @@ def look_at_ipv6(survey: Survey) -> Seen:
     if survey.setting("ipv6-disabled") == "1":
         return Seen("IPv6 is off", (_judge_disabled(survey, lo),))
     found = find(
-        "ipv6-address-missing",
+        "addr6-missing",
         "fail",
         lo.ifname,
         f"{lo.ifname} does not have the address ::1, though IPv6 is on",
@@ -201,6 +199,6 @@ def _judge_disabled(survey: Survey, lo: Link) -> Found:
 DIAGNOSES = (
     Diagnosis(GROUP, "link", "is the loopback interface up", ("lo-down",), look_at_link),
     Diagnosis(GROUP, "mtu", "is its mtu large enough for IPv6", ("lo-mtu",), look_at_mtu),
-    Diagnosis(GROUP, "ipv4", "has it 127.0.0.1/8", ("ipv4-address-missing", "ipv4-address-narrow"), look_at_ipv4),
-    Diagnosis(GROUP, "ipv6", "has it ::1", ("ipv6-address-missing", "ipv6-disabled", "ipv6-absent"), look_at_ipv6),
+    Diagnosis(GROUP, "ipv4", "has it 127.0.0.1/8", ("addr4-missing", "addr4-narrow"), look_at_ipv4),
+    Diagnosis(GROUP, "ipv6", "has it ::1", ("addr6-missing", "ipv6-disabled", "ipv6-absent"), look_at_ipv6),
 )

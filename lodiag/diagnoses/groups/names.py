@@ -157,7 +157,7 @@ def _judge_localhost(survey: Survey, addresses: tuple[str, ...]) -> Iterator[Fou
         yield _judge_v6_only(survey, evidence)
     if "::1" in addresses and survey.canary["tcp", "ipv6"].error is not None and len(addresses) > 1:
         yield find(
-            "localhost-ipv6-dead",
+            "localhost-v6-dead",
             "warn",
             "localhost",
             "the name localhost leads to ::1 as well, which does not answer",
@@ -171,7 +171,7 @@ def _judge_localhost(survey: Survey, addresses: tuple[str, ...]) -> Iterator[Fou
 def _judge_v6_only(survey: Survey, evidence: tuple[Evidence, ...]) -> Found:
     is_dead = survey.canary["tcp", "ipv6"].error is not None
     return find(
-        "hosts-ipv6-only",
+        "hosts-v6-only",
         "fail" if is_dead else "warn",
         "localhost",
         f"the name localhost leads to ::1 only{', which does not answer' if is_dead else ''}",
@@ -246,7 +246,7 @@ DIAGNOSES = (
         GROUP,
         "localhost",
         "does localhost lead to the loopback",
-        ("localhost-unresolved", "hosts-foreign", "hosts-other-loopback", "hosts-ipv6-only", "localhost-ipv6-dead"),
+        ("localhost-unresolved", "hosts-foreign", "hosts-other-loopback", "hosts-v6-only", "localhost-v6-dead"),
         look_at_localhost,
     ),
     Diagnosis(GROUP, "repetitions", "has localhost each address once", ("hosts-dup",), look_at_repetitions),

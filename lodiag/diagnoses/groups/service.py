@@ -50,7 +50,7 @@ def _judge_error(seen: View, knock: Knock) -> Iterator[Found]:
     if knock.error == "ECONNREFUSED":
         if listener is not None:
             yield _blame_filter(
-                seen, knock, "filter-reset", f"a packet filter refuses what {write_end(listener)} listens for"
+                seen, knock, "fw-reset", f"a packet filter refuses what {write_end(listener)} listens for"
             )
         else:
             yield judge_refusal(seen, knock)
@@ -58,16 +58,14 @@ def _judge_error(seen: View, knock: Knock) -> Iterator[Found]:
         if listener is not None and is_full(listener):
             yield _judge_full(seen, knock, listener)
         else:
-            yield _blame_filter(
-                seen, knock, "filter-input", f"a packet filter drops what is sent to {seen.service.name}"
-            )
+            yield _blame_filter(seen, knock, "fw-input", f"a packet filter drops what is sent to {seen.service.name}")
     elif knock.error in {"EADDRNOTAVAIL", "EADDRINUSE"}:
         yield _judge_lack(seen, knock)
     else:
         route = seen.survey.route(knock.address, "tcp", knock.port)
         if route is None or route.type == "local":
             yield _blame_filter(
-                seen, knock, "filter-reject", f"a packet filter rejects what is sent to {seen.service.name}"
+                seen, knock, "fw-reject", f"a packet filter rejects what is sent to {seen.service.name}"
             )
 
 
@@ -164,7 +162,7 @@ def _judge_conduct(seen: View, knock: Knock) -> Iterator[Found]:
     if knock.answered_by is not None and knock.answered_by != knock.port:
         blamed = blame(seen.survey, HOOKS, family_of(knock.address), "tcp", knock.port)
         yield find(
-            "filter-redirect",
+            "fw-redirect",
             "warn",
             f"{knock.address} port {knock.port}",
             f"{knock.address} port {knock.port} is answered at port {knock.answered_by}: it is redirected",
@@ -214,9 +212,9 @@ DIAGNOSES = (
         "answer",
         "is a client connected to the service that was named",
         (
-            *("nobody-answers", "wrong-family", "order-ipv6-first", "bound-elsewhere", "bound-to-device"),
+            *("nobody-answers", "wrong-family", "order-v6-first", "bound-elsewhere", "bound-to-device"),
             *("bound-nonlocal", "other-namespace", "port-held", "self-connection", "time-wait-blocks-bind"),
-            *("accept-queue-full", "filter-reset", "filter-input", "filter-reject", "no-free-port"),
+            *("accept-queue-full", "fw-reset", "fw-input", "fw-reject", "no-free-port"),
         ),
         look_at_answer,
     ),
@@ -224,7 +222,7 @@ DIAGNOSES = (
         GROUP,
         "conduct",
         "does it accept and stay connected",
-        ("accept-then-reset", "accept-then-close", "never-accepted", "filter-redirect"),
+        ("accept-then-reset", "accept-then-close", "never-accepted", "fw-redirect"),
         look_at_conduct,
     ),
     Diagnosis(GROUP, "permission", "may this user listen at its port", ("privileged",), look_at_permission),

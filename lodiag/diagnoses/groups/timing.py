@@ -60,7 +60,7 @@ def _judge(survey: Survey, train: Train, least_ms: float) -> Iterator[Found]:
         lost -= checksums
     if lost > 0 and _is_limited(survey, train):
         what = "only the first packets of a burst to oneself arrive: their rate is limited"
-        yield _make(survey, train.family, "filter-limit", what, evidence)
+        yield _make(survey, train.family, "fw-limit", what, evidence)
     elif lost > 0:
         yield _make(survey, train.family, "loss", "packets to oneself are lost on the way", evidence)
     doubled = len(train.arrived) - len(first_seen)
@@ -109,7 +109,7 @@ def _make(  # noqa: PLR0913 - what a finding is made of
         ADDRESSES[family],
         f"{what} ({ADDRESSES[family]})",
         (*evidence, *blamed.evidence),
-        impact="Requests hang for seconds, again and again." if code in {"loss", "filter-limit"} else None,
+        impact="Requests hang for seconds, again and again." if code in {"loss", "fw-limit"} else None,
         hint=blamed.hint,
         confidence="likely",
         families={family},
@@ -140,7 +140,7 @@ def look_at_connects(family: str, survey: Survey) -> Seen:
         found = _make(survey, family, "loss", "connections to oneself are made now and then", evidence, proto="tcp")
     else:
         what = "only the first of several connections to oneself are made: their rate or number is limited"
-        found = _make(survey, family, "filter-limit", what, evidence, proto="tcp")
+        found = _make(survey, family, "fw-limit", what, evidence, proto="tcp")
     return Seen(measured, (found,))
 
 
@@ -150,10 +150,10 @@ DIAGNOSES = tuple(
         (
             "train",
             "does a train of datagrams arrive whole, once, in order and at once at",
-            ("loss", "filter-limit", "duplicates", "reordered", "corrupted", "long-delay"),
+            ("loss", "fw-limit", "duplicates", "reordered", "corrupted", "long-delay"),
             look,
         ),
-        ("connects", "are several connections at once made to", ("filter-limit", "loss"), look_at_connects),
+        ("connects", "are several connections at once made to", ("fw-limit", "loss"), look_at_connects),
     )
     for family, address in ADDRESSES.items()
 )
