@@ -251,15 +251,19 @@ def _tell_verdict(findings: Sequence[Diagnosed], statuses: dict[str, int], servi
     bad = [finding for finding in findings if finding.severity in {"fail", "warn"} and finding.code != UNLOOKED]
     bad.sort(key=lambda finding: SEVERITIES.index(finding.severity))
     subject = service or "the loopback"
-    blind = f" ({statuses['skipped']} diagnoses could not look)" if statuses["skipped"] else ""
+    blind = f" ({_count(statuses['skipped'])} could not look)" if statuses["skipped"] else ""
     blind += f" ({statuses['error']} failed themselves)" if statuses["error"] else ""
     if not bad and statuses["error"]:
         return f"nothing was found to be wrong with {subject}, but not all was looked at{blind}"
     if not bad:
-        return f"nothing is wrong with {subject}: {sum(statuses.values())} diagnoses{blind}"
+        return f"nothing is wrong with {subject}: {_count(sum(statuses.values()))}{blind}"
     more = f", and {len(bad) - 1} more" if len(bad) > 1 else ""
     works = "works, but" if bad[0].severity == "warn" else "is broken:"
     return f"{subject} {works} {bad[0].message}{more}{blind}"
+
+
+def _count(number: int) -> str:
+    return "1 diagnosis" if number == 1 else f"{number} diagnoses"
 
 
 def _group(records: Sequence[DiagnosisRecord]) -> Iterator[DiagnosisGroup]:
@@ -277,11 +281,11 @@ def _group(records: Sequence[DiagnosisRecord]) -> Iterator[DiagnosisGroup]:
 
 
 def _tell(records: Sequence[DiagnosisRecord]) -> str:
-    """Tell of a group what it found, or else what it measured."""
+    """Tell of a group what it found, or else why it could not look, or else what it measured."""
     found = [record.measured for record in records if record.status == "finding" and record.measured]
     measured = [record.measured for record in records if record.measured]
     unseen = [f"{record.diagnosis}: {record.why}" for record in records if record.status in {"error", "skipped"}]
-    chosen = found or measured[:MOST_TOLD] or unseen
+    chosen = found or unseen[:1] or measured[:MOST_TOLD]
     shown = chosen[0]
     for piece in chosen[1:]:
         if len(shown) + len("; ") + len(piece) > MOST_TOLD_LENGTH:

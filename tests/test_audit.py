@@ -721,7 +721,7 @@ expect = ["loopback", "none"]
 id = "mild"
 port = "{port_of(mild)}"
 expect = "loopback"
-severity = "warn"
+severity = "warning"
 [[audit]]
 id = "whose"
 port = {port_of(good)}
@@ -765,7 +765,7 @@ def test_the_usual_file_is_found_and_others_are_left_alone(opened: ExitStack, tm
         ("[[audit]]\nport = 70000\nexpect = 'none'", "line 2: port must be from 1 to 65535"),
         ("[[audit]]\nport = 1\nexpect = []", "line 3: expect must not be empty"),
         ("[[audit]]\nport = 1\nexpect = [1]", "line 3: expect must be a text"),
-        ("[[audit]]\nport = 1\nexpect = 'none'\nseverity = 'warning'", "line 4: severity must be one of"),
+        ("[[audit]]\nport = 1\nexpect = 'none'\nseverity = 'warn'", "line 4: severity must be one of"),
         ("[[audit]]\nport = 1\nexpect = 'none'\nowner = 5", "line 4: owner must be a text"),
         ("[[audit]]\nport = 1\nexpect = 'none'\n[[audit]]\nport = 1\nexpect = 'none'", "line 4: the id '1' is that"),
         ("[[adit]]\nport = 1", "did you mean 'audit'?"),
@@ -785,7 +785,7 @@ def test_a_bad_policy_is_no_traceback(tmp_path: Path) -> None:
     assert_refused(run_lodiag("audit", "--file", "-"), "has no [[audit]] table")
 
 
-GOOD = "[[audit]]\nid = 'db'\nport = 5432\nproto = 'tcp'\nexpect = ['loopback', 'none']\nseverity = 'warn'\n"
+GOOD = "[[audit]]\nid = 'db'\nport = 5432\nproto = 'tcp'\nexpect = ['loopback', 'none']\nseverity = 'warning'\n"
 
 
 @settings(max_examples=60)

@@ -206,6 +206,21 @@ def test_http_of_an_address_that_hangs_leaves_time_for_the_next(opened: ExitStac
     assert record.status == "warn"
 
 
+def test_silence_leads_to_the_doctor_of_that_service(opened: ExitStack) -> None:
+    """Without a port it would look at no service, and find that all is well."""
+    server = opened.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+    for _ in range(3):  # the queue is full after the first or the second
+        client = opened.enter_context(socket.socket())
+        client.settimeout(0)
+        client.connect_ex(server.getsockname())
+    end = f"127.0.0.1:{port_of(server)}"
+    record = check(f"tcp:{end}", "timeout=200ms")
+    assert (record.addresses[0].error, record.hint) == ("ETIMEDOUT", f"lodiag doctor {end} looks for the cause.")
+    with mute() as port:
+        hung = check(f"http://127.0.0.1:{port}/", "timeout=200ms")
+        assert (hung.hint or "").startswith(f"lodiag doctor 127.0.0.1:{port} looks for the cause, and curl")
+
+
 def test_http_never_asks_a_proxy(closed: int) -> None:
     """The proxy that the environment names would refuse."""
     proxy = f"http://127.0.0.1:{closed}"

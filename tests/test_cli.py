@@ -101,6 +101,12 @@ def test_version() -> None:
     [
         ([], "lodiag --help"),
         (["pign"], "did you mean ping?"),
+        (["ss", "-tulpn"], "did you mean conns?"),
+        (["mtr"], "did you mean trace --watch?"),
+        (["8080"], "did you mean doctor 8080?"),
+        (["help"], "did you mean --help?"),
+        (["conns", "-p", "8080"], "did you mean --port 8080?"),
+        (["conns", "-Q"], "unrecognized arguments: -Q\n"),
         (["con"], "did you mean conns?"),
         (["TRACE"], "not a command"),
         (["frobnicate"], "ping, trace, bench"),

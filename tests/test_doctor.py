@@ -8,13 +8,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 from running import LO_UP, assert_refused, parse, run_in_world, run_lodiag
+from samples import make_who_socket
 
 from lodiag import System, diagnose
 from lodiag.diagnoses import BOTH, Found, find, told
 from lodiag.diagnoses.catalogue import CODES, DIAGNOSES, GROUPS
 from lodiag.diagnoses.causes import EXPLAINED_BY, fold, unite
 from lodiag.diagnoses.explaining import ALIASES, explain, list_all, load_pages
+from lodiag.diagnoses.knocks import tell_listener
+from lodiag.doctor import _tell_verdict
 from lodiag.errors import ConfigError
+from lodiag.model.doctor import STATUSES
 from lodiag.system.ruleset import parse as parse_rules
 from lodiag.system.sandbox import strip_secrets
 
@@ -63,6 +67,23 @@ def test_a_diagnosis_that_hangs_is_given_up() -> None:
 def test_only_the_groups_that_are_asked_for() -> None:
     report = diagnose("ports", "limits")
     assert {record.group for record in report.records} == {"ports", "limits"}
+
+
+def test_one_diagnosis_is_not_several() -> None:
+    assert diagnose("lo-mtu").summary.verdict.count("diagnoses") == 1
+    verdict = _tell_verdict((), dict.fromkeys(STATUSES, 0) | {"skipped": 1}, None)
+    assert verdict == "nothing is wrong with the loopback: 1 diagnosis (1 diagnosis could not look)"
+
+
+def test_a_listener_of_another_user_has_an_unseen_owner() -> None:
+    told_owner = tell_listener(make_who_socket(owners=None)).value
+    assert told_owner == "an unseen process of postgres in postgresql.service"
+
+
+def test_a_group_whose_finding_another_explains_has_a_symptom() -> None:
+    done = run_in_world("", command=(sys.executable, "-m", "lodiag", "doctor", "lo-down"))
+    told_of = {row[0]: row[1] for row in map(str.split, done.stdout.splitlines()) if len(row) > 1}
+    assert (told_of["canary"], told_of["interface"]) == ("symptom", "fail"), done.stdout
 
 
 def test_a_code_is_looked_for_with_all_that_may_cause_it() -> None:

@@ -163,7 +163,7 @@ def test_a_warning_pages_nobody(runner: Runner) -> None:
     """By the metrics that a check leaves which fails as a warning, beside one that just fails."""
     with reserved() as closed:
         words = (f"tcp:127.0.0.1:{port_of(closed)}", f"tcp4:{port_of(closed)}")
-        done = runner.run(f"lodiag check {shlex.join(words)} --set {words[0]}.severity=warn --format prometheus")
+        done = runner.run(f"lodiag check {shlex.join(words)} --set {words[0]}.severity=warning --format prometheus")
     fired = {}
     for rule in load("alerts.yml")["groups"][0]["rules"][:2]:
         (severity,) = re.findall(r'^lodiag_finding\{command="check", severity="(\w+)"\} == 1$', rule["expr"])

@@ -1053,9 +1053,9 @@ def test_what_one_service_is(some: WhoSocket, others: WhoSocket, *, same: bool) 
             "postgres[7] and 2 more",
         ),
         (make_who_socket(unit=None, owners=(make_who_owner(process=None),)), "?[812]"),
-        (make_who_socket(unit=None, owners=None, user=None), "a hidden process"),
-        (make_who_socket(owners=None), "a hidden process of postgresql.service (user postgres)"),
-        (make_who_socket(unit=None, container="0123", owners=None, user=None), "a hidden process in container 0123"),
+        (make_who_socket(unit=None, owners=None, user=None), "an unseen process"),
+        (make_who_socket(owners=None), "an unseen process of postgres in postgresql.service"),
+        (make_who_socket(unit=None, container="0123", owners=None, user=None), "an unseen process in container 0123"),
         (make_who_socket(owners=(), no_owner="orphan"), "no process (orphan)"),
         (make_who_socket(owners=()), "no process any more"),
     ],
@@ -1077,7 +1077,7 @@ def test_another_user_is_told_all_but_the_owner(opened: ExitStack) -> None:
     assert (done.returncode, report["complete"], found["owners"]) == (0, False, None)
     assert (found["uid"], found["user"], found["backlog"]) == (0, "root", 9)
     assert [(item["what"], item["count"]) for item in report["missing"]] == [("owners", 1)]
-    assert "a hidden process" in report["summary"]["verdict"]
+    assert "an unseen process" in report["summary"]["verdict"]
     table = run_as_nobody("who", "-t", str(port_of(server))).stdout
     assert "? of user root" in table
 

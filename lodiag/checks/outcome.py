@@ -107,6 +107,12 @@ class Outcome:
         return self.status in {"ok", "warn"}
 
 
+def point_to_doctor(target: Target) -> str:
+    """Say which command looks for the cause: doctor asks about a service only where one is named."""
+    end = target.port if target.host == "localhost" else join(target.host, target.port)
+    return f"lodiag doctor {end} looks for the cause"
+
+
 def join(address: str, port: int) -> str:
     """Write an address and a port as URLs have them."""
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"

@@ -27,6 +27,19 @@ COMMANDS = {
 }
 """Group and purpose of each command, which is a module of ``lodiag.cli`` with ``add_arguments`` and ``run``."""
 
+_MEANT = {
+    **dict.fromkeys(("ss", "netstat", "lsof", "fuser"), "conns"),
+    **dict.fromkeys(("traceroute", "tracepath"), "trace"),
+    **dict.fromkeys(("ip", "ifconfig", "link", "addr"), "iface"),
+    **dict.fromkeys(("iperf", "iperf3", "sockperf", "qperf"), "bench"),
+    **dict.fromkeys(("goss", "wait", "test"), "check"),
+    "fping": "ping",
+    "mtr": "trace --watch",
+    "help": "--help",
+    "version": "--version",
+}
+"""What is meant by a word that stands where a command should: another tool's, or what other programs call it."""
+
 _LONGEST_MESSAGE = 400
 """Characters of a complaint: those that list the choices of an option are some 200 long."""
 
@@ -69,12 +82,18 @@ class Parser(argparse.ArgumentParser):
         message = message.removeprefix("argument command: ")
         start, _, unknown = message.partition("unrecognized arguments: ")
         if not start and unknown:
-            message += suggest(unknown.split()[0].partition("=")[0], self._option_string_actions)
+            message += self._guess(unknown.split()[0].partition("=")[0])
         shown = printable(message[:_LONGEST_MESSAGE])  # it may quote what was given
         tell(self.format_usage().rstrip())
         tell(f"{self.prog}: error [usage]: {shown}")
         tell(f"hint: {self.prog} --help")
         raise SystemExit(2)
+
+    def _guess(self, word: str) -> str:
+        """Ask for what is meant by a word too many; a short option is like every other, so nothing is said of that."""
+        if word.isascii() and word.isdecimal() and "--port" in self._option_string_actions:
+            return f"; did you mean --port {word}?"
+        return "" if len(word) <= len("-x") else suggest(word, self._option_string_actions)
 
 
 class _Formatter(argparse.RawDescriptionHelpFormatter):
@@ -137,8 +156,9 @@ def refuse_command(text: str) -> NoReturn:
     if text in COMMANDS:
         message = f"the options of {text} go after it: lodiag {text} [OPTIONS]"
         raise argparse.ArgumentTypeError(message)
-    guess = suggest(text, COMMANDS) or f", but one of {', '.join(COMMANDS)} is"
-    message = f"{text[:40]!r} is not a command{guess}"
+    meant = _MEANT.get(text) or (f"doctor {text}" if text.isascii() and text.isdecimal() else None)
+    guess = f"; did you mean {meant}?" if meant else suggest(text, COMMANDS)
+    message = f"{text[:40]!r} is not a command{guess or ': ' + ', '.join(COMMANDS) + ' are'}"
     raise argparse.ArgumentTypeError(message)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from lodiag.clock import NS_PER_S
 from lodiag.diagnoses import SkipError, told
-from lodiag.sockets.describing import HIDDEN
+from lodiag.judge.who_words import name_owners
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -66,7 +66,7 @@ def tell_listener(item: WhoSocket) -> Evidence:
     """Give a listener and who owns it as evidence."""
     end = write_end(item)
     owners = ", ".join(f"{owner.process or '?'}[{owner.pid}]" for owner in (item.owners or ())[:MOST_SHOWN])
-    return told(f"listener {end}", owners or (HIDDEN if item.owners is None else "no process"), "socket table")
+    return told(f"listener {end}", owners or name_owners(item), "socket table")
 
 
 def write_end(item: WhoSocket) -> str:

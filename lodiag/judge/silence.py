@@ -179,7 +179,7 @@ def _judge_interfaces(silence: Silence, around: Surroundings) -> tuple[str, str,
     if silence.family == "ipv6":
         disabled = around.settings.get("ipv6-disabled")
         facts += [tell(disabled)] if disabled else []
-    return f"{silence.family}-address-missing", silence.address, tuple(facts)
+    return f"addr{silence.family[-1]}-missing", silence.address, tuple(facts)
 
 
 def make_finding(

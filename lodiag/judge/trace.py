@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 _SERVICES = {
     "udp": "What listens on port {port} may take probes without an answer: leave out --port, or try --method tcp.",
-    "tcp": "What listens on port {port} may have a full accept queue: leave out --port to trace to a closed one.",
+    "tcp": "What listens on port {port} may have a full accept queue: lodiag doctor {port} tells, or leave out "
+    "--port to trace to a closed one.",
 }
 """What else silence can mean, where a service was asked."""
 

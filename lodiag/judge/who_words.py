@@ -29,7 +29,7 @@ def name_owners(item: WhoSocket) -> str:
     """Name the processes that hold a socket, or what is known of ones that may not be seen."""
     unit = f" of {item.unit}" if item.unit else f" in container {item.container}" if item.container else ""
     if item.owners is None:
-        return f"a hidden process{unit}" + ("" if item.user is None else f" (user {item.user})")
+        return f"an unseen process{'' if item.user is None else f' of {item.user}'}{unit.replace(' of ', ' in ', 1)}"
     if not item.owners:
         return "no process any more" if item.no_owner is None else f"no process ({item.no_owner})"
     programs = {owner.process: owner for owner in reversed(item.owners)}

@@ -16,7 +16,7 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 
 from lodiag.checks.keys import FAMILY, OffLoopbackError, boolean, choice, shorten, text, whole
 from lodiag.checks.kinds.tcp import family_of
-from lodiag.checks.outcome import Answer, Outcome, Target, combine, unresolved
+from lodiag.checks.outcome import WORDS, Answer, Outcome, Target, combine, point_to_doctor, unresolved
 from lodiag.limits import LAST_PORT
 
 if TYPE_CHECKING:
@@ -133,7 +133,9 @@ def attempt(settings: Mapping[str, Any], left_s: float, system: System) -> Outco
     for at, address in enumerate(ends):  # one that hangs must leave the others their share of the time
         now_s = time.monotonic()
         answers.append(_ask(address, settings, now_s + (until_s - now_s) / (len(ends) - at)))
-    hint = f"lodiag who {target.port} tells who has the port, and curl -v shows the whole exchange."
+    is_odd = any(answer.error in WORDS and answer.error != "ECONNREFUSED" for answer in answers)
+    cause = point_to_doctor(target) if is_odd else f"lodiag who {target.port} tells who has the port"
+    hint = f"{cause}, and curl -v shows the whole exchange."
     return combine(answers, family, expected=f"status {_name_statuses(settings)}{_describe(settings)}", hint=hint)
 
 

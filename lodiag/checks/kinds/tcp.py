@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lodiag.checks.keys import FAMILY, choice, endpoint
-from lodiag.checks.outcome import Answer, combine, unresolved
+from lodiag.checks.outcome import Answer, combine, point_to_doctor, unresolved
 from lodiag.system.connect import connect
 
 TYPE_CHECKING = False
@@ -33,11 +33,7 @@ def attempt(settings: Mapping[str, Any], left_s: float, system: System) -> Outco
             is_refused, answer.words = answer.error == "ECONNREFUSED", "refused" if answer.error else "answered"
             answer.error = None if is_refused else answer.error or "open"
     is_odd = any(answer.error not in {None, "open", "ECONNREFUSED"} for answer in found)
-    hint = (
-        "lodiag doctor looks for the cause."
-        if is_odd
-        else f"lodiag who {target.port} tells who has the port, and where."
-    )
+    hint = f"{point_to_doctor(target)}." if is_odd else f"lodiag who {target.port} tells who has the port, and where."
     return combine(found, family, expected=state, hint=hint)
 
 

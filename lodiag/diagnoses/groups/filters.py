@@ -121,7 +121,7 @@ def look_at_rules(survey: Survey) -> Seen:
     except MethodRefusedError as refusal:
         reason = f"{refusal}: the packet filter is inferred from what probes meet, and from counters"
         raise SkipError(reason) from refusal
-    return Seen(f"{len(chains)} chains of nftables")
+    return Seen(f"{len(chains)} chain{'' if len(chains) == 1 else 's'} of nftables")
 
 
 DIAGNOSES = (

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lodiag.model import Report
-    from lodiag.model.doctor import DiagnosisRecord, DoctorSummary
+    from lodiag.model.doctor import DiagnosisGroup, DiagnosisRecord, DoctorSummary
 
 NOTHING = "diagnoses"
 
@@ -21,14 +21,19 @@ def headline(report: Report[Any, DoctorSummary]) -> str:
     return text(report.summary.verdict)
 
 
+def name_status(item: DiagnosisRecord | DiagnosisGroup) -> str:
+    """Name how bad it is; or that what it found is a symptom of what another found."""
+    return item.severity or ("symptom" if item.status == "finding" else item.status)
+
+
 def lay_out(report: Report[DiagnosisRecord, DoctorSummary], columns: Sequence[str]) -> list[Table]:
     """Tell of each family of diagnoses, or of each diagnosis; then what was done."""
     if columns:
         headers = ["group", "diagnosis", "status", "measured"]
-        rows = [[r.group, r.diagnosis, r.severity or r.status, text(r.why or r.measured)] for r in report.records]
+        rows = [[r.group, r.diagnosis, name_status(r), text(r.why or r.measured)] for r in report.records]
     else:
         headers = ["group", "status", "measured"]
-        rows = [[g.group, g.severity or g.status, text(g.told)] for g in report.summary.groups]
+        rows = [[g.group, name_status(g), text(g.told)] for g in report.summary.groups]
     tables = [Table(headers, rows, frozenset())]
     if report.summary.repairs:
         done = [
