@@ -292,6 +292,21 @@ def test_what_is_added_works(what: str, words: str, extended: Path, machine: Mac
     assert words.replace("8080", str(machine.port)) in done.stdout
 
 
+def test_a_code_that_is_added_has_no_words_yet(extended: Path, machine: Machine) -> None:
+    machine = Machine({**machine.env, "PYTHONPATH": str(extended)}, machine.port)
+    done = machine.run("lodiag doctor --explain debugger-open", extended)
+    assert done.returncode == 2
+    assert "'debugger-open' is a code, but has no words yet" in done.stderr
+
+
+def test_a_process_that_is_not_there_has_no_sockets_to_show(extended: Path, machine: Machine) -> None:
+    """An empty list would say that nothing listens there."""
+    machine = Machine({**machine.env, "PYTHONPATH": str(extended)}, machine.port)
+    done = machine.run(GIVES["a source of sockets"].replace("4021", str(2**22 + 1)), extended)  # above the largest pid
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "No such file or directory" in done.stderr
+
+
 # --- the picture -----------------------------------------------------------------------------------------------------
 
 
