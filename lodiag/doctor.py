@@ -281,11 +281,11 @@ def _group(records: Sequence[DiagnosisRecord]) -> Iterator[DiagnosisGroup]:
 
 
 def _tell(records: Sequence[DiagnosisRecord]) -> str:
-    """Tell of a group what it found, or else what it measured."""
+    """Tell of a group what it found, or else why it could not look, or else what it measured."""
     found = [record.measured for record in records if record.status == "finding" and record.measured]
     measured = [record.measured for record in records if record.measured]
     unseen = [f"{record.diagnosis}: {record.why}" for record in records if record.status in {"error", "skipped"}]
-    chosen = found or measured[:MOST_TOLD] or unseen
+    chosen = found or unseen[:1] or measured[:MOST_TOLD]
     shown = chosen[0]
     for piece in chosen[1:]:
         if len(shown) + len("; ") + len(piece) > MOST_TOLD_LENGTH:

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from samples import EMPTY, make_connection, make_tcp
 
 from lodiag.model.conns import ConnTcp, Endpoint, Owner
-from lodiag.render.live import RATE_WIDTH, rate
+from lodiag.render.flows import size
+from lodiag.render.live import RATE_WIDTH
 from lodiag.sockets.board import MARKED_READINGS, Board, Row, fit
 from lodiag.sockets.changes import Sight, compare, find_changes, measure_rate
 from lodiag.sockets.options import STATES
@@ -221,26 +222,26 @@ def test_without_counters_there_is_no_rate() -> None:
 
 
 @pytest.mark.parametrize(
-    ("bytes_per_s", "text"),
+    ("count", "text"),
     [
         (None, "-"),
-        (0.0, "0 B"),
-        (999.4, "999 B"),
-        (999.5, "1.0 kB"),
-        (9949.0, "9.9 kB"),
-        (9951.0, "10 kB"),
-        (999_499.0, "999 kB"),
-        (3.6e6, "3.6 MB"),
-        (12e9, "12 GB"),
+        (0, "0 B"),
+        (1023, "1023 B"),
+        (1024, "1.0 KiB"),
+        (10_188, "9.9 KiB"),
+        (10_189, "10 KiB"),
+        (1_048_063, "1023 KiB"),
+        (1_048_064, "1.0 MiB"),
+        (12 << 30, "12 GiB"),
     ],
 )
-def test_rates_have_three_digits_at_most(bytes_per_s: float | None, text: str) -> None:
-    assert rate(bytes_per_s) == text
+def test_sizes_and_rates_have_one_unit_style(count: int | None, text: str) -> None:
+    assert size(count) == text
 
 
-@given(st.floats(0, 9e14))
-def test_no_rate_is_wider_than_its_column(bytes_per_s: float) -> None:
-    assert len(rate(bytes_per_s)) <= RATE_WIDTH
+@given(st.integers(0, 1 << 60))
+def test_no_rate_is_wider_than_its_column(count: int) -> None:
+    assert len(size(count)) <= RATE_WIDTH
 
 
 # --- marks -----------------------------------------------------------------------------------------------------------

@@ -1248,6 +1248,13 @@ def test_no_name_harms_a_reader(form: str, locale: dict[str, str]) -> None:
         assert shown.isascii()
 
 
+@pytest.mark.usefixtures("villains")
+def test_no_column_slips_behind_a_name_that_a_locale_cannot_spell() -> None:
+    lines = show_villains("table", C_LOCALE, "--columns", "process,proto").decode("ascii").split("\n\n")[0].splitlines()
+    at = lines[0].index("proto")
+    assert {line[at:] for line in lines} == {"proto", "tcp"}
+
+
 @pytest.mark.parametrize("locale", [{}, C_LOCALE], ids=["own-locale", "C"])
 def test_json_keeps_every_name_readable(villains: list[Holder], locale: dict[str, str]) -> None:
     report = json.loads(show_villains("json", locale))

@@ -92,6 +92,20 @@ def test_a_world_has_its_cause_and_no_other(name: str, user: str) -> None:
         assert bad(again) == [], again["text"]
 
 
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [("never up", "no ping can be sent: 127.0.0.1 ENETUNREACH"), ("input drop", "nothing is answered, by TCP and UDP")],
+)
+def test_what_nothing_could_be_asked_of_is_skipped_and_says_why(name: str, why: str) -> None:
+    told = see(name, "root")["first"]
+    report = json.loads(told["json"])
+    (echo,) = [record for record in report["records"] if record["diagnosis"] == "echo"]
+    (group,) = [group for group in report["summary"]["groups"] if group["group"] == "icmp"]
+    assert (echo["status"], group["status"], echo["measured"]) == ("skipped", "skipped", None)
+    assert echo["why"].startswith(why)
+    assert group["told"].startswith(f"echo: {why}")
+
+
 FAULTS = (
     "ip link set lo down",
     "ip addr del 127.0.0.1/8 dev lo",

@@ -108,7 +108,7 @@ def _run(options: argparse.Namespace, output: Output) -> int:
 
     columns = _choose_columns(options)
     report = list_connections(with_findings=options.findings, sort=options.sort, **_choose_sockets(options, columns))
-    for piece in stream(report, options.format, columns, output.width):
+    for piece in stream(report, options.format, columns, output.width, output.encoding):
         output.write(piece)
         if output.is_in_vain:
             break

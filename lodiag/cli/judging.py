@@ -107,7 +107,7 @@ class Sinks:
                 output.write(render_whole(report, clamp(output.width)))
                 continue
             is_whole = self._verbose and name in COLUMNED  # a row for each record, and not for each group of them
-            for piece in stream(report, name, WHOLE if is_whole else (), output.width):
+            for piece in stream(report, name, WHOLE if is_whole else (), output.width, output.encoding):
                 output.write(piece)
         if any(name == "github" for name, _ in self._sinks):
             _summarise(report)

@@ -68,7 +68,7 @@ def _run(options: argparse.Namespace, output: Output) -> int:
     if options.format == SVG:
         output.write(system.draw_graph(render(report, "dot")))
         return report.exit_status
-    for piece in stream(report, options.format, width=output.width):
+    for piece in stream(report, options.format, width=output.width, encoding=output.encoding):
         output.write(piece)
         if output.is_in_vain:
             break

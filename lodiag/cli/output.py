@@ -147,6 +147,11 @@ class Output:
             return os.get_terminal_size(self._stream.fileno()).columns or None
         return None
 
+    @property
+    def encoding(self) -> str | None:
+        """How standard output spells characters; ``None`` where a file is to hold the same, which spells all."""
+        return None if self._file is not None else getattr(self._stream, "encoding", None)
+
     def can_write(self, text: str) -> bool:
         """Whether standard output has these characters."""
         try:

@@ -39,5 +39,5 @@ def run(options: argparse.Namespace, output: Output) -> int:
 
     proto = choose_proto(options)
     report = find_answerer(options.target, proto=proto, family=options.family, with_cmdline=options.cmdline)
-    output.write(render(report, options.format, width=output.width))
+    output.write(render(report, options.format, width=output.width, encoding=output.encoding))
     return report.exit_status

@@ -27,11 +27,11 @@ OVER = "time-wait"
 MOST_LOOKUPS = 500
 """Suspects that are looked up; two lookups take some 0.1 ms."""
 
-READINGS = 2
-"""One may miss a socket that is there, as tables are read in pieces that do not wait for each other."""
+PAUSES_S = 0.1, 0.4
+"""What is half there by chance is no longer so after the first; on a busy machine a reset may wait for a core longer.
 
-PAUSE_S = 0.1
-"""What is half there by chance is no longer so after that."""
+What is missing costs these half a second, and what is not nothing more than the first.
+"""
 
 
 class Verdict(NamedTuple):
@@ -66,16 +66,19 @@ def ends_of(record: ConnRecord) -> tuple[End, End]:
 
 
 def confirm(suspects: Sequence[ConnRecord], system: System, source: str | None, *, is_partial: bool) -> Verdict:
-    """Look each suspect up twice, a pause apart: whether its other end is missing while it is there itself.
+    """Look each suspect up again, pauses apart: whether its other end is missing while it is there itself.
 
-    Where the kernel has no such lookup, the table is read twice more; one that was partial proves nothing.
+    Where the kernel has no such lookup, the table is read again, for one reading may miss a socket that is there, as
+    tables are read in pieces that do not wait for each other; one that was partial proves nothing.
     """
     chosen = suspects[:MOST_LOOKUPS]
     try:
         mirrors = {ends_of(end): _find_mirror(end, system) for end in chosen}
         standing = [end for end in chosen if mirrors[ends_of(end)] is None and _is_there(end, system)]
-        if standing:
-            system.wait((), PAUSE_S)
+        for pause_s in PAUSES_S:
+            if not standing:
+                break
+            system.wait((), pause_s)
             standing = [end for end in standing if _find_mirror(end, system) is None and _is_there(end, system)]
         missing = frozenset(map(ends_of, standing))
         there = frozenset(ends for ends, found in mirrors.items() if found is not None and found.state != OVER)
@@ -100,15 +103,15 @@ def _is_there(end: ConnRecord, system: System) -> bool:
 
 def _read_again(suspects: Sequence[ConnRecord], system: System, source: str | None) -> Verdict:
     standing, there = list(suspects), set()
-    for _ in range(READINGS):
+    for pause_s in PAUSES_S:
         if not standing:
             break
-        system.wait((), PAUSE_S)
+        system.wait((), pause_s)
         table = system.list_sockets(source, Question(proto="tcp"))
         rows: dict[tuple[End, End], Socket] = {(row.local, row.remote): row for row in table.sockets if row.remote}
         there |= {ends_of(end) for end in standing if ends_of(end)[::-1] in rows}
         standing = [end for end in standing if ends_of(end) not in there and _is_same(end, rows.get(ends_of(end)))]
-    return Verdict(frozenset(map(ends_of, standing)), frozenset(there), 0, f"{READINGS} more readings")
+    return Verdict(frozenset(map(ends_of, standing)), frozenset(there), 0, f"{len(PAUSES_S)} more readings")
 
 
 def _is_same(end: ConnRecord, row: Socket | None) -> bool:

@@ -40,14 +40,20 @@ def load_format(name: str) -> ModuleType:
     return import_module(f"lodiag.render.{name}")
 
 
-def stream(report: Report[Any, Any], name: str, columns: Sequence[str] = (), width: int | None = None) -> Iterator[str]:
+def stream(
+    report: Report[Any, Any],
+    name: str,
+    columns: Sequence[str] = (),
+    width: int | None = None,
+    encoding: str | None = None,
+) -> Iterator[str]:
     """Write the report in one of ``FORMATS``, in pieces of some ten thousand characters.
 
     ``columns`` are those that a table of sockets is to have, in the formats of ``COLUMNED``, and ``width`` is that of
-    the terminal, if there is one, to which a table is to be fitted.
+    the terminal, if there is one, to which a table is to be fitted. A table escapes what ``encoding`` cannot spell.
     """
     write = load_format(name).render
-    arguments: tuple[Any, ...] = (columns, width) if name == "table" else (columns,) if columns else ()
+    arguments: tuple[Any, ...] = (columns, width, encoding) if name == "table" else (columns,) if columns else ()
     found: str | Iterator[str] = write(report, *arguments)
     if isinstance(found, str):
         yield found
@@ -63,6 +69,12 @@ def stream(report: Report[Any, Any], name: str, columns: Sequence[str] = (), wid
     yield "".join(piece)
 
 
-def render(report: Report[Any, Any], name: str, columns: Sequence[str] = (), width: int | None = None) -> str:
+def render(
+    report: Report[Any, Any],
+    name: str,
+    columns: Sequence[str] = (),
+    width: int | None = None,
+    encoding: str | None = None,
+) -> str:
     """Write the whole report in one of ``FORMATS``; the text ends with a newline unless it is empty."""
-    return "".join(stream(report, name, columns, width))
+    return "".join(stream(report, name, columns, width, encoding))

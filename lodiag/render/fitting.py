@@ -37,6 +37,17 @@ _BREAKS = (
 end anywhere but in an address and its port."""
 
 
+def spell(table: Table, encoding: str | None) -> Table:
+    """Escape what an encoding has no characters for, as the stream would when nobody measures any more."""
+    if encoding is None or encoding.lower() in {"utf-8", "utf8"}:
+        return table
+    rows = [
+        [cell if cell.isascii() else cell.encode(encoding, "backslashreplace").decode(encoding) for cell in row]
+        for row in table.rows
+    ]
+    return table._replace(rows=rows)
+
+
 def draw(table: Table, width: int | None = None) -> str:
     """Draw a table; on a terminal of ``width`` columns as wide as that, if it can be."""
     columns = list(zip(table.headers, *table.rows, strict=True))

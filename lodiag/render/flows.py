@@ -48,7 +48,7 @@ def port(flow: FlowRecord) -> str:
 
 
 def size(count: int | None) -> str:
-    """Write a number of bytes in a unit in which it has three digits at most."""
+    """Write a number of bytes in the greatest unit of which there is one."""
     if count is None:
         return "-"
     value, unit = float(count), 0

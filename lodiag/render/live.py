@@ -11,6 +11,7 @@ from rich.text import Text
 
 from lodiag.render.columns import TEXT, write_column
 from lodiag.render.escaping import printable
+from lodiag.render.flows import size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +33,7 @@ SHORT = {"established": "estab"}
 """A state that was, in the word of ss(8): both have to fit beside the ends."""
 
 RATES = ("in/s", "out/s")
-RATE_WIDTH = len("999 kB")
+RATE_WIDTH = len("1023 KiB")
 """No rate is wider: columns keep their places from one reading to the next."""
 
 FLEXIBLE = {"user", "process", "cmdline", "unit", "cgroup"}
@@ -53,7 +54,8 @@ def draw(  # noqa: PLR0913, PLR0917 - what a screen is made of
     records = [row.record for row in rows]
     written = [_write(rows, name, write_column(records, name)) for name in columns]
     cells = [
-        [row.mark, *texts, rate(row.in_rate), rate(row.out_rate)] for row, *texts in zip(rows, *written, strict=True)
+        [row.mark, *texts, *(size(None if rate is None else round(rate)) for rate in (row.in_rate, row.out_rate))]
+        for row, *texts in zip(rows, *written, strict=True)
     ]
     least = 0
     for name, column in zip(headers, zip(headers, *cells, strict=True), strict=True):
@@ -89,15 +91,3 @@ def _write(rows: Sequence[Row], column: str, cells: Sequence[str]) -> Sequence[s
 def make_line(text: str) -> Text:
     """Keep a text on one line: it is cut where the terminal ends."""
     return Text(printable(text), no_wrap=True, overflow="ellipsis")
-
-
-def rate(bytes_per_s: float | None) -> str:
-    """Write bytes of a second in the unit that leaves at most three digits before the point."""
-    if bytes_per_s is None:
-        return "-"
-    value, units = bytes_per_s, ["B", "kB", "MB", "GB", "TB"]
-    while value >= 999.5 and len(units) > 1:  # noqa: PLR2004 - from there on it is written as 1000
-        value /= 1000
-        units.pop(0)
-    digits = 1 if units[0] != "B" and value < 9.95 else 0  # noqa: PLR2004 - from there on it is written as 10
-    return f"{value:.{digits}f} {units[0]}"

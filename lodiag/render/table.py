@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from lodiag.render.cells import milliseconds
 from lodiag.render.escaping import printable
-from lodiag.render.fitting import draw
+from lodiag.render.fitting import draw, spell
 from lodiag.render.layout import closing, headline, lay_out, note, tell_nothing
 from lodiag.render.prose import clamp, wrap
 
@@ -21,15 +21,20 @@ SCREEN = 20
 """Rows that, with what is around them, a terminal of 24 lines has room for."""
 
 
-def render(report: Report[Any, Any], columns: Sequence[str] = (), width: int | None = None) -> str:
-    """Write a report for a terminal of ``width`` columns; without one for a pipe, where each row is one line."""
+def render(
+    report: Report[Any, Any], columns: Sequence[str] = (), width: int | None = None, encoding: str | None = None
+) -> str:
+    """Write a report for a terminal of ``width`` columns; without one for a pipe, where each row is one line.
+
+    What ``encoding`` cannot spell is escaped before it is measured, so that no column slips.
+    """
     if report.command == "check":
         from lodiag.render import verdict
 
         return verdict.render(report.summary.verdict, report.records, clamp(width))
     tables = lay_out(report, columns)
     parts = _wrap_lines(headline(report), clamp(width))
-    parts += [draw(table, width) for table in tables] or [tell_nothing(report)]
+    parts += [draw(spell(table, encoding), width) for table in tables] or [tell_nothing(report)]
     if width is not None and sum(len(table.rows) for table in tables) > SCREEN:
         parts += _wrap_lines(closing(report), clamp(width))
     parts += ["\n".join(_describe(finding, clamp(width))) for finding in report.findings]

@@ -17,7 +17,7 @@ from watching import Watcher
 from lodiag.render import render
 from lodiag.render.cells import Table
 from lodiag.render.escaping import printable
-from lodiag.render.fitting import MOST_LINES, draw
+from lodiag.render.fitting import MOST_LINES, draw, spell
 from lodiag.render.prose import wrap
 
 CONNS = Table(
@@ -28,6 +28,13 @@ CONNS = Table(
     ],
     frozenset(),
 )
+
+
+def test_what_the_stream_cannot_spell_is_escaped_before_it_is_measured() -> None:
+    escaped = [[cell.encode("ascii", "backslashreplace").decode() for cell in row] for row in CONNS.rows]
+    assert draw(spell(CONNS, "ascii"), 80) == draw(CONNS._replace(rows=escaped), 80)
+    assert "\\u6570" in draw(spell(CONNS, "ascii"))
+    assert spell(CONNS, "utf-8") is spell(CONNS, None) is CONNS
 
 
 def test_words_are_shortened_before_cells_are_broken() -> None:

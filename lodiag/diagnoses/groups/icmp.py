@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lodiag.diagnoses import Diagnosis, Found, Seen, find, tell, tell_met, told
+from lodiag.diagnoses import Diagnosis, Found, Seen, SkipError, find, tell, tell_met, told
 from lodiag.diagnoses.culprits import blame
 from lodiag.targets import ADDRESSES
 
@@ -28,13 +28,17 @@ _IMPACTS = {
 
 def look_at_echo(survey: Survey) -> Seen:
     """Find that pings are not answered: because the kernel ignores them, or because they do not arrive."""
-    measured: list[str] = []
-    found: list[Found] = []
-    for family, address in ADDRESSES.items():
-        met = survey.canary["icmp", family]
-        measured.append(f"{address} {met.error or f'{met.took_ms:g} ms'}")
-        found += _judge(survey, family)
-    return Seen(", ".join(measured), tuple(found))
+    found = [item for family in ADDRESSES for item in _judge(survey, family)]
+    all_met = {address: survey.canary["icmp", family] for family, address in ADDRESSES.items()}
+    measured = ", ".join(f"{address} {met.error or f'{met.took_ms:g} ms'}" for address, met in all_met.items())
+    if not found and None not in {met.error for met in all_met.values()}:
+        if "timeout" not in {met.error for met in all_met.values()}:
+            reason = f"no ping can be sent: {measured}"
+            raise SkipError(reason)
+        if not any(map(survey.answers, ADDRESSES)):
+            reason = f"nothing is answered, by TCP and UDP neither: {measured}"
+            raise SkipError(reason)
+    return Seen(measured, tuple(found))
 
 
 def _judge(survey: Survey, family: str) -> Iterator[Found]:

@@ -32,6 +32,7 @@ START_S = 10.0
 """For a Python to start, which takes 20 ms where nobody else wants the processor."""
 
 ANSWER_BYTES = 65_536
+ENDED = "the process at one end was ended"
 
 
 class Task(NamedTuple):
@@ -130,6 +131,9 @@ class Ends:
                 socket.send_fds(control, [json.dumps(order).encode()], [sock.fileno() for sock in task.sockets])
             self.drop()
             answers = self._collect(range(len(tasks)), monotonic() + limit_s)
+        except ConnectionError as error:  # it was ended before it read what it was told
+            self.close()
+            raise EndError(ENDED) from error
         except BaseException:
             self.close()  # what an end is in the midst of is not to be waited for
             raise
@@ -154,8 +158,7 @@ class Ends:
                 for key, _ in ready:
                     piece = self._workers[key.data][1].recv(ANSWER_BYTES)
                     if not piece:
-                        message = "the process at one end was ended"
-                        raise EndError(message)
+                        raise EndError(ENDED)
                     texts[key.data] += piece
                     if piece.endswith(b"\n"):
                         selector.unregister(key.fileobj)
