@@ -99,6 +99,7 @@ def test_version() -> None:
         (["mtr"], "did you mean trace --watch?"),
         (["8080"], "did you mean doctor 8080?"),
         (["help"], "did you mean --help?"),
+        (["doctor", "--port", "8080"], "give the port alone: lodiag doctor 8080"),
         (["conns", "-p", "8080"], "did you mean --port 8080?"),
         (["conns", "-Q"], "unrecognized arguments: -Q\n"),
         (["con"], "did you mean conns?"),
