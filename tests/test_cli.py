@@ -158,6 +158,24 @@ SLOW_OR_CHANGING |= {"--baseline", "--output"}
 """Beginnings or words of examples that take seconds, go on, change something, or need what only a reader has."""
 
 
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["ping", "8080"], "lodiag doctor 8080."),
+        (["trace", "127.0.0.1:8080"], "lodiag who 127.0.0.1:8080;"),
+        (["who", "http://localhost:8080/x"], "is a URL; did you mean localhost:8080?"),
+        (["doctor", "http://[::1]:8080"], "is a URL; did you mean [::1]:8080?"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_port_or_url_where_an_address_is_wanted_and_the_other_way_round(
+    arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert (out, says in err) == ("", True), err
+
+
 @pytest.mark.parametrize(("name", "example"), EXAMPLES, ids=[example for _, example in EXAMPLES])
 def test_the_examples_of_the_help_are_understood(name: str, example: str) -> None:
     """What follows two spaces says what it is for."""
