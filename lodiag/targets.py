@@ -33,6 +33,8 @@ _NAME = r"[\w-]+(\.[\w-]+)*\.?"
 """What a host name may look like; anything else is not worth a question to a name server."""
 
 _HINT = "lodiag probes 127.0.0.0/8 and ::1 only; nothing was sent."
+_SERVICE = r"(?:https?://)?((?:[\w.-]+:|\[[\da-fA-F:]+\]:)?\d{1,5})(?:/.*)?"
+"""A port, an address and a port, or the URL of one: what stands where an address is wanted, and the other way round."""
 _LONGEST_TARGET = 300
 """Characters of a host name, and more; Python reads numbers of no more than 4300."""
 _HOW_TO_ASK = "Give a port, or address and port: 5432, 127.0.0.1:5432, [::1]:5432, localhost:5432."
@@ -72,7 +74,7 @@ def resolve_target(target: str, family: str | None, system: System) -> tuple[str
         for address in addresses:
             _require_loopback(f"{target!r} resolves to {address}, which", address)
         return addresses
-    _require_loopback(target, literal)
+    _require_loopback(target, literal, _hint_at_services(target))
     if family not in {None, family_of(literal)}:
         message = f"{target} is not an {_WORDS[str(family)]} address"
         raise TargetError(message, "Target, source, -4 and -6 must all be of one family.")
@@ -130,6 +132,10 @@ def split_target(target: str | int) -> tuple[str | None, int]:
     """Split a target into host, or ``None``, and port; ``TargetError`` or ``ConfigError`` if it is none."""
     text = str(target)
     host, separator, digits = text.rpartition(":")
+    service = re.fullmatch(_SERVICE, text) if "://" in text else None
+    if service:
+        message = f"{text[:80]!r} is a URL; did you mean {service[1][:80]}?"
+        raise TargetError(message, _HOW_TO_ASK)
     if not (digits.isascii() and digits.isdecimal()) or len(text) > _LONGEST_TARGET:
         message = f"{text[:80]!r} has no port" if separator or not text else f"{text[:80]!r} is not a port"
         raise TargetError(message, f"{_HOW_TO_ASK} Names of services are not looked up.")
@@ -191,8 +197,16 @@ def _parse_literal(text: str) -> str | None:
             raise TargetError(message, "lodiag ping takes prefixes, unless with --sweep.") from error
         if text.startswith("-") or not re.fullmatch(_NAME, text) or text.replace(".", "").isdigit():
             message = f"{text[:80]!r} is not an address or a host name"
-            raise TargetError(message, _HINT) from error
+            raise TargetError(message, _hint_at_services(text)) from error
         return None
+
+
+def _hint_at_services(text: str) -> str:
+    """Say which commands take a port, if it may be one."""
+    service = re.fullmatch(_SERVICE, text)
+    if service is None:
+        return _HINT
+    return f"What answers at a port is told by: lodiag who {service[1]}; lodiag doctor {service[1]}. {_HINT}"
 
 
 def _require_loopback(subject: str, literal: str, hint: str = _HINT) -> None:

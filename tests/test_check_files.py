@@ -123,6 +123,8 @@ def test_what_is_wrong_is_said_with_its_line(text: str, says: str) -> None:
     ("word", "says"),
     [
         ("tpc:80", "'tpc:80' is not a check; did you mean 'tcp'?"),
+        ("8080", "'8080' is not a check; did you mean 'tcp:8080'?"),
+        ("localhost:8080", "did you mean 'tcp:localhost:8080'?"),
         ("8080", "is not a check"),
         ("tcp", "needs target"),
         ("tcp:", "target must be a text"),

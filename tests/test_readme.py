@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import pwd
 import re
@@ -23,6 +24,7 @@ from readme_worlds import WORLDS, run_world
 from running import ROOT, environment, require_loopback
 from serving import free_port
 from situations import ABORT
+from test_platforms import is_platform_import, is_platform_question, is_socket_option, names_linux_tool, names_proc
 
 from lodiag.bindings.policy import read_policy
 from lodiag.system import System
@@ -268,6 +270,7 @@ def extended(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+OF_THE_SYSTEM = (is_platform_import, is_platform_question, is_socket_option, names_linux_tool, names_proc)
 EXTENSIONS = re.findall(r"^\| a \S.* \| `(\S+)` \| `(.+)` in `(\w+)` of `(\S+)` \| `.*` \|$", README, re.MULTILINE)
 GIVES = dict(re.findall(r"^\| (a \S.*?) \| .* \| `([^`]*lodiag [^`]*)` \|$", README, re.MULTILINE))
 
@@ -281,15 +284,34 @@ GIVES = dict(re.findall(r"^\| (a \S.*?) \| .* \| `([^`]*lodiag [^`]*)` \|$", REA
         ("a source of sockets", "tcp    listen       127.0.0.1:8080"),
     ],
 )
-def test_what_is_added_works(what: str, words: str, extended: Path, machine: Machine, tmp_path: Path) -> None:
+def test_what_is_added_works(what: str, words: str, extended: Path, machine: Machine) -> None:
     assert len(EXTENSIONS) == len(GIVES) == 4
-    command = GIVES[what].replace("/run/app.sock", str(tmp_path / "app.sock")).replace("4021", str(os.getpid()))
-    with socket.socket(socket.AF_UNIX) as app:
-        app.bind(str(tmp_path / "app.sock"))
-        app.listen()
-        done = Machine({**machine.env, "PYTHONPATH": str(extended)}, machine.port).run(command, extended)
+    command = GIVES[what].replace("4021", str(os.getpid()))
+    done = Machine({**machine.env, "PYTHONPATH": str(extended)}, machine.port).run(command, extended)
     assert done.returncode == 0, done.stderr
     assert words.replace("8080", str(machine.port)) in done.stdout
+
+
+@pytest.mark.parametrize("block", [block for block in PYTHON if block.startswith("# lodiag/")])
+def test_what_is_added_keeps_to_the_layers(block: str) -> None:
+    if not block.startswith("# lodiag/system/"):
+        found = [ast.unparse(node) for node in ast.walk(ast.parse(block)) for asks in OF_THE_SYSTEM if asks(node)]
+        assert found == []
+
+
+def test_a_code_that_is_added_has_no_words_yet(extended: Path, machine: Machine) -> None:
+    machine = Machine({**machine.env, "PYTHONPATH": str(extended)}, machine.port)
+    done = machine.run("lodiag doctor --explain debugger-open", extended)
+    assert done.returncode == 2
+    assert "'debugger-open' is a code, but has no words yet" in done.stderr
+
+
+def test_a_process_that_is_not_there_has_no_sockets_to_show(extended: Path, machine: Machine) -> None:
+    """An empty list would say that nothing listens there."""
+    machine = Machine({**machine.env, "PYTHONPATH": str(extended)}, machine.port)
+    done = machine.run(GIVES["a source of sockets"].replace("4021", str(2**22 + 1)), extended)  # above the largest pid
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "No such file or directory" in done.stderr
 
 
 # --- the picture -----------------------------------------------------------------------------------------------------

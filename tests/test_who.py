@@ -1138,7 +1138,7 @@ def test_the_table_fits_80_columns(opened: ExitStack) -> None:
         ("[::1%lo]:80", "has a zone"),
         ("[::ffff:127.0.0.1]:80", "IPv4-mapped"),
         ("127.255.255.255:80", "broadcast"),
-        ("http://localhost:80", "is not an address"),
+        ("http://localhost:80", "is a URL; did you mean localhost:80?"),
         ("local host:80", "is not an address"),
         ("\x1b[2J:80", "is not an address"),
         ("nowhere.invalid:80", "cannot resolve"),

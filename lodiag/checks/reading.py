@@ -113,7 +113,9 @@ def _read_word(word: str) -> dict[str, Any]:
         return {"id": word, "type": "http", "url": word}
     name, further = SHORT.get(kind, (kind, {}))
     if name not in KINDS:
-        message = f"{word[:40]!r} is not a check{guess(kind, (*KINDS, *SHORT))}"
+        is_port = word.rpartition(":")[2].isdecimal() and not any(is_like(kind, known) for known in (*KINDS, *SHORT))
+        meant = f"; did you mean {f'tcp:{word[:40]}'!r}?" if is_port else guess(kind, (*KINDS, *SHORT))
+        message = f"{word[:40]!r} is not a check{meant}"
         raise ConfigError(message, "Give it as tcp:8080, tcp:127.0.0.1:5432, http://127.0.0.1:8080/, listen:5432 ...")
     found = {"id": word, "type": name, **further}
     key = load_kind(name).TARGET

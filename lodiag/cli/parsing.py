@@ -93,6 +93,8 @@ class Parser(argparse.ArgumentParser):
         """Ask for what is meant by a word too many; a short option is like every other, so nothing is said of that."""
         if word.isascii() and word.isdecimal() and "--port" in self._option_string_actions:
             return f"; did you mean --port {word}?"
+        if word == "--port" and "PORT" in str(self.usage):
+            return f"; give the port alone: {self.prog} 8080"
         return "" if len(word) <= len("-x") else suggest(word, self._option_string_actions)
 
 

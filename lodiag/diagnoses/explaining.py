@@ -36,7 +36,8 @@ def explain(code: str) -> str:
     pages = load_pages()
     known = ALIASES.get(code, code)
     if known not in pages:
-        message = f"{code[:40]!r} is not a code{suggest(code, (*pages, *ALIASES))}"
+        guess = ", but has no words yet" if known in CODES else suggest(code, (*pages, *ALIASES))
+        message = f"{code[:40]!r} is {'a' if known in CODES else 'not a'} code{guess}"
         raise ConfigError(message, "lodiag doctor --list has all codes.")
     title = known if known == code else f"{known} ({code})"
     return f"{title}\n\n{pages[known]}\n"
