@@ -95,7 +95,7 @@ def test_rates_are_those_of_the_connection(opened: ExitStack) -> None:
             while left:
                 left -= len(accepted.recv(left))
             terminal.read()
-            if re.search(r"established .* \d[\d.]* [kMG]B +0 B", CONTROL.sub("", terminal.text)):
+            if re.search(r"established .* \d[\d.]* [KMG]iB +0 B", CONTROL.sub("", terminal.text)):
                 break
         else:
             pytest.skip("this source has no counters") if "sock_diag" not in terminal.text else pytest.fail("no rate")
