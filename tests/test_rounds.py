@@ -22,6 +22,8 @@ from lodiag.errors import ConfigError, TargetError
 from lodiag.schema import build_schema
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from lodiag.hops.rounds import Round
 
 
@@ -64,7 +66,7 @@ REFUSED = {
     "queries": ("--watch -q 3", "--queries"),
     "deadline": ("--watch --deadline 9", "--deadline"),
     "format": ("--watch --format csv", "csv"),
-    "output": ("--watch --output /tmp/x", "--output"),
+    "output": ("--watch --output {folder}/x", "--output"),
     "interval-0": ("--watch 0", "interval must be from 0.1"),
     "interval-nan": ("--watch nan", "interval"),
     "target": ("--watch 1 192.0.2.1", "not on the loopback"),
@@ -72,8 +74,8 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("arguments", "words"), REFUSED.values(), ids=REFUSED)
-def test_it_is_refused(arguments: str, words: str) -> None:
-    assert_refused(run_lodiag("trace", *shlex.split(arguments)), words)
+def test_it_is_refused(arguments: str, words: str, tmp_path: Path) -> None:
+    assert_refused(run_lodiag("trace", *shlex.split(arguments.format(folder=tmp_path))), words)
 
 
 @pytest.mark.parametrize("wrong", [{"interval_s": 0.0}, {"method": "sctp"}, {"target": "192.0.2.1"}])

@@ -13,7 +13,7 @@ from lodiag.clock import NS_PER_S
 from lodiag.targets import ADDRESSES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from types import ModuleType
 
     from lodiag.benches.options import BenchOptions
@@ -77,3 +77,13 @@ def split_cores(case: Case, direction: str = "to-server") -> tuple[tuple[int, ..
         return None, None
     client, server = case.cores
     return ((client,), (server,)) if direction == "to-server" else ((server,), (client,))
+
+
+def pair_answers(
+    ways: Sequence[str], found: Sequence[dict[str, Any]]
+) -> dict[str, list[tuple[dict[str, Any], dict[str, Any]]]]:
+    """Put what senders and receivers tell, in turn, together: pairs by direction, in the order of the directions."""
+    pairs: dict[str, list[tuple[dict[str, Any], dict[str, Any]]]] = {}
+    for way, sent, received in zip(ways, found[::2], found[1::2], strict=True):
+        pairs.setdefault(way, []).append((sent, received))
+    return pairs

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lodiag.benches import Case, Slice, list_paths, open_window, split_cores
+from lodiag.benches import Case, Slice, list_paths, open_window, pair_answers, split_cores
 from lodiag.benches.options import USUAL_READ_BYTES
 from lodiag.system.ends.paths import Path, describe
 from lodiag.system.ends.pool import Task
@@ -48,11 +48,7 @@ def measure(case: Case, options: BenchOptions, ends: Ends, now_ns: int) -> list[
     if options.total_bytes is not None:  # all of them, so that from the first write to the last read counts
         for sent, received in zip(found[::2], found[1::2], strict=True):
             received["elapsed_ns"] = received["ended_ns"] - sent["begun_ns"]
-    answers = list(zip(ways, found[::2], found[1::2], strict=True))
-    return [
-        _add_up(direction, [(sent, received) for way, sent, received in answers if way == direction], told)
-        for direction in options.directions
-    ]
+    return [_add_up(direction, answers, told) for direction, answers in pair_answers(ways, found).items()]
 
 
 def _add_up(direction: str, streams: list[tuple[dict[str, Any], dict[str, Any]]], told: dict[str, Any]) -> Slice:
